@@ -1,0 +1,207 @@
+//! Reading encapsulated Arrow IPC messages that a guest wrote.
+//!
+//! Format: Arrow columnar format 1.x, "Encapsulated message format" and "RecordBatch message".
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::{Endianness, MessageHeader, MetadataVersion, convert::try_fb_to_schema, root_as_message};
+use arrow_schema::{DataType, SchemaRef};
+
+use super::FrameError;
+
+const CONTINUATION: [u8; 4] = [0xff; 4];
+const PREFIX: usize = 8;
+
+/// What one message turned out to be.
+#[derive(Debug)]
+pub enum Decoded {
+    /// The schema, which must come first.
+    Schema(SchemaRef),
+    /// Rows.
+    Batch(RecordBatch),
+}
+
+/// Decodes the messages of one frame in order.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    table: String,
+    schema: Option<SchemaRef>,
+    messages: u64,
+}
+
+impl FrameDecoder {
+    /// For frames of the table of this identifier (named in errors).
+    pub fn new(table: &str) -> Self {
+        Self { table: table.to_owned(), schema: None, messages: 0 }
+    }
+
+    /// Decode one message. The bytes are copied into aligned buffers here and nowhere before.
+    pub fn decode(&mut self, message: &[u8]) -> Result<Decoded, FrameError> {
+        let number = self.messages;
+        self.messages += 1;
+        let table = || self.table.clone();
+        let not_arrow = |problem: String| FrameError::NotArrow { table: table(), message: number, problem };
+        let unsupported =
+            |feature: &str| FrameError::Unsupported { table: table(), message: number, feature: feature.to_owned() };
+        let order = |problem| FrameError::Order { table: table(), message: number, problem };
+
+        let (prefix, rest) = message
+            .split_at_checked(PREFIX)
+            .ok_or_else(|| not_arrow(format!("{} bytes are too few", message.len())))?;
+        let (continuation, length) = prefix.split_at(4);
+        if continuation != CONTINUATION {
+            return Err(not_arrow("it does not begin with the continuation marker ffffffff".to_owned()));
+        }
+        let metadata_len = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        if metadata_len == 0 {
+            return Err(unsupported("an end-of-stream marker"));
+        }
+        let truncated = |announced: u64| FrameError::Truncated {
+            table: table(),
+            message: number,
+            announced,
+            present: message.len() as u64,
+        };
+        let (metadata, body) =
+            rest.split_at_checked(metadata_len).ok_or_else(|| truncated((PREFIX + metadata_len) as u64))?;
+        let header = root_as_message(metadata).map_err(|error| not_arrow(error.to_string()))?;
+        if header.version() != MetadataVersion::V5 {
+            return Err(unsupported("metadata of another version than V5"));
+        }
+        let body_len = u64::try_from(header.bodyLength())
+            .map_err(|_| not_arrow(format!("a body length of {}", header.bodyLength())))?;
+        if body_len > body.len() as u64 {
+            return Err(truncated((PREFIX + metadata_len) as u64 + body_len));
+        }
+        if body_len < body.len() as u64 {
+            return Err(not_arrow(format!("{} bytes follow the body", body.len() as u64 - body_len)));
+        }
+
+        match header.header_type() {
+            MessageHeader::Schema => {
+                if self.schema.is_some() {
+                    return Err(order("the schema came twice"));
+                }
+                let schema = header.header_as_schema().ok_or_else(|| not_arrow("no schema inside".to_owned()))?;
+                if schema.endianness() != Endianness::Little {
+                    return Err(unsupported("big-endian data"));
+                }
+                let schema = try_fb_to_schema(schema).map_err(|error| not_arrow(error.to_string()))?;
+                // Flat columns only, and this before any batch is decoded: nested types are where decoders are deep.
+                if let Some(field) = schema.fields().iter().find(|field| !is_flat(field.data_type())) {
+                    return Err(unsupported(&format!("column `{}` of type {}", field.name(), field.data_type())));
+                }
+                let schema = Arc::new(schema);
+                self.schema = Some(Arc::clone(&schema));
+                Ok(Decoded::Schema(schema))
+            }
+            MessageHeader::RecordBatch => {
+                let schema = self.schema.clone().ok_or_else(|| order("a record batch came before the schema"))?;
+                let batch =
+                    header.header_as_record_batch().ok_or_else(|| not_arrow("no record batch inside".to_owned()))?;
+                if batch.compression().is_some() {
+                    return Err(unsupported("compression"));
+                }
+                check_layout(&schema, &batch, body_len).map_err(not_arrow)?;
+                let batch = read_record_batch(
+                    &Buffer::from(body),
+                    batch,
+                    schema,
+                    &HashMap::new(),
+                    None,
+                    &MetadataVersion::V5,
+                )
+                .map_err(|error| not_arrow(error.to_string()))?;
+                Ok(Decoded::Batch(batch))
+            }
+            MessageHeader::DictionaryBatch => Err(unsupported("a dictionary")),
+            other => Err(unsupported(&format!("a message of type {:?}", other.variant_name().unwrap_or("unknown")))),
+        }
+    }
+
+    /// Whether the schema has come.
+    pub fn schema(&self) -> Option<&SchemaRef> {
+        self.schema.as_ref()
+    }
+}
+
+/// Whether a column has one of the layouts that contracts use: no children, no dictionary, no views.
+fn is_flat(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Boolean
+            | DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::UInt8
+            | DataType::UInt16
+            | DataType::UInt32
+            | DataType::UInt64
+            | DataType::Float16
+            | DataType::Float32
+            | DataType::Float64
+            | DataType::Timestamp(..)
+            | DataType::Date32
+            | DataType::Date64
+            | DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::FixedSizeBinary(_)
+            | DataType::Decimal128(..)
+    )
+}
+
+/// Check counts and ranges that the decoder would otherwise take on trust (it slices buffers by them).
+fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len: u64) -> Result<(), String> {
+    let rows = batch.length();
+    if rows < 0 {
+        return Err(format!("{rows} rows"));
+    }
+    let nodes = batch.nodes().map(|nodes| nodes.iter().collect::<Vec<_>>()).unwrap_or_default();
+    if nodes.len() != schema.fields().len() {
+        return Err(format!("{} field nodes for {} columns", nodes.len(), schema.fields().len()));
+    }
+    for (node, field) in nodes.iter().zip(schema.fields()) {
+        if node.length() != rows || node.null_count() < 0 || node.null_count() > rows {
+            return Err(format!(
+                "column `{}` has {} rows and {} nulls in a batch of {rows} rows",
+                field.name(),
+                node.length(),
+                node.null_count()
+            ));
+        }
+    }
+    let expected: usize = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => 3,
+            _ => 2,
+        })
+        .sum();
+    let buffers = batch.buffers().map(|buffers| buffers.iter().collect::<Vec<_>>()).unwrap_or_default();
+    if buffers.len() != expected {
+        return Err(format!("{} buffers where the schema needs {expected}", buffers.len()));
+    }
+    for (number, buffer) in buffers.iter().enumerate() {
+        let inside = u64::try_from(buffer.offset())
+            .ok()
+            .zip(u64::try_from(buffer.length()).ok())
+            .and_then(|(offset, length)| offset.checked_add(length))
+            .is_some_and(|end| end <= body_len);
+        if !inside {
+            return Err(format!(
+                "buffer {number} (offset {}, length {}) lies outside the body of {body_len} bytes",
+                buffer.offset(),
+                buffer.length()
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,381 @@
+//! The rules for rows that may be stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::types::{
+    Float32Type, Float64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, UInt32Array, cast::AsArray};
+use arrow_row::{RowConverter, Rows, SortField};
+use arrow_schema::{ArrowError, DataType as ArrowType, Schema, SchemaRef, TimeUnit};
+use serde::de::IgnoredAny;
+
+use super::FrameError;
+use crate::Timestamp;
+use crate::contract::{Column, Contract};
+use crate::coordinate::{Coordinate, CoordinateValue};
+use crate::data_type::DataType;
+use crate::progress::{CoordinateProgress, Progress};
+use crate::window::Window;
+
+/// Checks and normalises the batches of one run as they arrive, with memory bounded by one batch and the number of
+/// coordinates.
+///
+/// What it cannot see is one index tuple in two batches: there the table's unique index refuses the commit.
+#[derive(Debug)]
+pub struct OutputValidator {
+    contract: Arc<Contract>,
+    schema: SchemaRef,
+    window: Window,
+    known: Arc<Progress>,
+    /// For each contract column, its position in the frame.
+    positions: Vec<usize>,
+    /// For each index column, its position in the contract.
+    index: Vec<usize>,
+    index_rows: RowConverter,
+    dimension_rows: RowConverter,
+    /// Row encoding of a coordinate → place in `tracks`.
+    tracked: HashMap<Box<[u8]>, usize>,
+    tracks: Vec<Track>,
+    emitted: u64,
+    dropped: u64,
+}
+
+/// One coordinate met in this run.
+#[derive(Debug)]
+struct Track {
+    coordinate: Coordinate,
+    /// Rows at or before this time (µs) are stored already.
+    stored_until: Option<i64>,
+    added: Option<CoordinateProgress>,
+}
+
+/// What one run emitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSummary {
+    /// Rows emitted.
+    pub emitted: u64,
+    /// Of these, rows dropped because they were stored already or lie before the window.
+    pub dropped: u64,
+    /// What the kept rows add to the table's progress.
+    pub added: Progress,
+}
+
+impl OutputValidator {
+    /// For a run over `window` into a table that holds `known`.
+    pub fn new(contract: Arc<Contract>, window: Window, known: Arc<Progress>) -> Result<Self, ArrowError> {
+        let place = |name: &String| contract.columns.iter().position(|column| column.name == *name);
+        let index: Vec<usize> = contract.index.iter().filter_map(place).collect();
+        let fields: Vec<SortField> =
+            index.iter().map(|at| SortField::new(contract.columns[*at].data_type.arrow())).collect();
+        let dimension_rows = RowConverter::new(fields.get(1..).unwrap_or_default().to_vec())?;
+        Ok(Self {
+            schema: contract.arrow_schema(),
+            window,
+            known,
+            positions: Vec::new(),
+            index,
+            index_rows: RowConverter::new(fields)?,
+            dimension_rows,
+            tracked: HashMap::new(),
+            tracks: Vec::new(),
+            emitted: 0,
+            dropped: 0,
+            contract,
+        })
+    }
+
+    /// Check the frame's schema: names and types as in the contract, in any order.
+    pub fn schema(&mut self, frame: &Schema) -> Result<(), FrameError> {
+        let refuse = |column: &str, problem: String| FrameError::Schema {
+            table: self.contract.identifier.clone(),
+            column: column.to_owned(),
+            problem,
+        };
+        let mut positions = Vec::with_capacity(self.contract.columns.len());
+        for column in &self.contract.columns {
+            let mut found = frame.fields().iter().enumerate().filter(|(_, field)| *field.name() == column.name);
+            let Some((position, field)) = found.next() else {
+                return Err(refuse(&column.name, "missing from the frame".to_owned()));
+            };
+            if found.next().is_some() {
+                return Err(refuse(&column.name, "twice in the frame".to_owned()));
+            }
+            self.check_type(column, field.data_type())?;
+            positions.push(position);
+        }
+        if let Some(field) = frame.fields().iter().find(|field| self.contract.column(field.name()).is_none()) {
+            return Err(refuse(field.name(), "not in the table's contract".to_owned()));
+        }
+        self.positions = positions;
+        Ok(())
+    }
+
+    fn check_type(&self, column: &Column, found: &ArrowType) -> Result<(), FrameError> {
+        let table = || self.contract.identifier.clone();
+        if let (DataType::TimestampTz, ArrowType::Timestamp(_, zone)) = (column.data_type, found) {
+            return match zone.as_deref() {
+                Some("UTC" | "Etc/UTC" | "+00:00" | "Z") => Ok(()),
+                other => Err(FrameError::NotUtc {
+                    table: table(),
+                    column: column.name.clone(),
+                    found: other.map_or("no time zone".to_owned(), |zone| format!("time zone {zone}")),
+                }),
+            };
+        }
+        let expected = column.data_type.arrow();
+        if *found == expected {
+            return Ok(());
+        }
+        let problem = format!("the contract says {} (Arrow {expected}), the frame has {found}", column.data_type);
+        Err(FrameError::Schema { table: table(), column: column.name.clone(), problem })
+    }
+
+    /// Check one batch of the frame whose schema was accepted. The answer has the contract's columns, is sorted by
+    /// the index and free of duplicates; None when no row of it is new.
+    pub fn batch(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>, FrameError> {
+        let first_row = self.emitted;
+        let rows = batch.num_rows();
+        self.emitted += rows as u64;
+        if rows == 0 {
+            return Ok(None);
+        }
+        let columns = self
+            .contract
+            .columns
+            .iter()
+            .zip(&self.positions)
+            .map(|(column, position)| self.normalise(column, batch.column(*position), first_row))
+            .collect::<Result<Vec<ArrayRef>, FrameError>>()?;
+
+        let contract = Arc::clone(&self.contract);
+        let internal = |error: ArrowError| FrameError::NotArrow {
+            table: contract.identifier.clone(),
+            message: 0,
+            problem: error.to_string(),
+        };
+        let keys: Vec<ArrayRef> = self.index.iter().map(|at| Arc::clone(&columns[*at])).collect();
+        let sorted_keys = self.index_rows.convert_columns(&keys).map_err(internal)?;
+        let order = self.sort(&sorted_keys, &keys, first_row)?;
+
+        let times = keys[0].as_primitive::<TimestampMicrosecondType>().clone();
+        self.check_window(&times, first_row)?;
+        let dimensions = if keys.len() > 1 {
+            Some(self.dimension_rows.convert_columns(&keys[1..]).map_err(internal)?)
+        } else {
+            None
+        };
+        let kept = self.keep_new(&order, &times, &keys, dimensions.as_ref());
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        let in_place = kept.len() == rows && kept.iter().enumerate().all(|(at, row)| *row as usize == at);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)?;
+        if in_place {
+            return Ok(Some(batch));
+        }
+        arrow_select::take::take_record_batch(&batch, &UInt32Array::from(kept)).map(Some).map_err(internal)
+    }
+
+    /// Everything emitted so far.
+    pub fn finish(self) -> OutputSummary {
+        let added = self.tracks.into_iter().filter_map(|track| Some((track.coordinate, track.added?))).collect();
+        OutputSummary { emitted: self.emitted, dropped: self.dropped, added }
+    }
+
+    /// Row numbers in index order. Refuses a tuple that occurs twice, naming the first row that repeats one.
+    fn sort(&self, keys: &Rows, columns: &[ArrayRef], first_row: u64) -> Result<Vec<u32>, FrameError> {
+        let rows = u32::try_from(keys.num_rows()).unwrap_or(u32::MAX);
+        let mut order: Vec<u32> = (0..rows).collect();
+        let increasing = (1..keys.num_rows()).all(|row| keys.row(row - 1) < keys.row(row));
+        if increasing {
+            return Ok(order);
+        }
+        // Stable, so that of two equal tuples the one emitted first stays first.
+        order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+        let repeated = order.windows(2).filter(|pair| keys.row(pair[0] as usize) == keys.row(pair[1] as usize));
+        match repeated.map(|pair| pair[1]).min() {
+            None => Ok(order),
+            Some(row) => Err(FrameError::DuplicateKey {
+                table: self.contract.identifier.clone(),
+                place: format!("row {}", first_row + u64::from(row)),
+                columns: self.contract.index.join(", "),
+                key: self.key_text(columns, row as usize),
+            }),
+        }
+    }
+
+    fn key_text(&self, columns: &[ArrayRef], row: usize) -> String {
+        let values = self.index.iter().zip(columns).filter_map(|(at, array)| {
+            CoordinateValue::from_array(array, self.contract.columns[*at].data_type, row)
+        });
+        Coordinate(values.collect()).to_string()
+    }
+
+    fn check_window(
+        &self,
+        times: &PrimitiveArray<TimestampMicrosecondType>,
+        first_row: u64,
+    ) -> Result<(), FrameError> {
+        let end = self.window.end.micros();
+        match times.values().iter().enumerate().find(|(_, micros)| **micros > end) {
+            None => Ok(()),
+            Some((row, micros)) => Err(FrameError::AfterWindow {
+                table: self.contract.identifier.clone(),
+                row: first_row + row as u64,
+                time: Timestamp::from_micros(*micros).unwrap_or(self.window.end),
+                end: self.window.end,
+            }),
+        }
+    }
+
+    /// The rows, in the given order, that are after the progress of their coordinate and inside the window.
+    fn keep_new(
+        &mut self,
+        order: &[u32],
+        times: &PrimitiveArray<TimestampMicrosecondType>,
+        keys: &[ArrayRef],
+        dimensions: Option<&Rows>,
+    ) -> Vec<u32> {
+        let start = self.window.start.map_or(i64::MIN, Timestamp::micros);
+        let mut kept = Vec::with_capacity(order.len());
+        for row in order {
+            let micros = times.value(*row as usize);
+            let track = self.track(*row as usize, keys, dimensions);
+            if micros < start || track.stored_until.is_some_and(|until| micros <= until) {
+                self.dropped += 1;
+                continue;
+            }
+            // Checked against the years 1 to 9999 by `normalise`.
+            if let Ok(time) = Timestamp::from_micros(micros) {
+                let added = track.added.get_or_insert(CoordinateProgress { min: time, max: time, rows: 0 });
+                added.min = added.min.min(time);
+                added.max = added.max.max(time);
+                added.rows += 1;
+            }
+            kept.push(*row);
+        }
+        kept
+    }
+
+    fn track(&mut self, row: usize, keys: &[ArrayRef], dimensions: Option<&Rows>) -> &mut Track {
+        let encoded = dimensions.map(|rows| rows.row(row));
+        let encoded: &[u8] = encoded.as_ref().map_or(&[], AsRef::as_ref);
+        let place = if let Some(place) = self.tracked.get(encoded) {
+            *place
+        } else {
+            let types = self.index[1..].iter().map(|at| self.contract.columns[*at].data_type);
+            let values = keys[1..].iter().zip(types);
+            let coordinate = Coordinate(
+                values.filter_map(|(array, data_type)| CoordinateValue::from_array(array, data_type, row)).collect(),
+            );
+            let stored_until = self.known.get(&coordinate).map(|progress| progress.max.micros());
+            self.tracks.push(Track { coordinate, stored_until, added: None });
+            self.tracked.insert(encoded.into(), self.tracks.len() - 1);
+            self.tracks.len() - 1
+        };
+        &mut self.tracks[place]
+    }
+
+    /// One column as the contract wants it: times in microseconds, NaN and infinities as null, values checked.
+    fn normalise(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<ArrayRef, FrameError> {
+        let array = match column.data_type {
+            DataType::Float64 => finite::<Float64Type>(array, |value| value.is_finite()),
+            DataType::Float32 => finite::<Float32Type>(array, |value| value.is_finite()),
+            DataType::TimestampTz => self.microseconds(column, array, first_row)?,
+            DataType::String | DataType::Json | DataType::Decimal { .. } => {
+                self.check_values(column, array, first_row)?;
+                Arc::clone(array)
+            }
+            _ => Arc::clone(array),
+        };
+        if !column.nullable
+            && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
+        {
+            let (table, name, row) = (self.contract.identifier.clone(), column.name.clone(), first_row + row as u64);
+            return Err(if self.contract.index.contains(&column.name) {
+                FrameError::NullKey { table, column: name, row }
+            } else {
+                FrameError::NullValue { table, column: name, row }
+            });
+        }
+        Ok(array)
+    }
+
+    fn microseconds(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<ArrayRef, FrameError> {
+        let refuse = |row: usize, problem: String| FrameError::Time {
+            table: self.contract.identifier.clone(),
+            column: column.name.clone(),
+            row: first_row + row as u64,
+            problem,
+        };
+        let ArrowType::Timestamp(unit, _) = array.data_type() else { return Ok(Arc::clone(array)) };
+        let to_micros = |value: i64| -> Result<i64, String> {
+            let micros = match unit {
+                TimeUnit::Second => value.checked_mul(1_000_000),
+                TimeUnit::Millisecond => value.checked_mul(1_000),
+                TimeUnit::Microsecond => Some(value),
+                TimeUnit::Nanosecond if value % 1_000 != 0 => {
+                    return Err(format!("{value} ns is not a whole number of microseconds"));
+                }
+                TimeUnit::Nanosecond => Some(value / 1_000),
+            };
+            let micros = micros.ok_or_else(|| format!("{value} {unit:?}s do not fit"))?;
+            Timestamp::from_micros(micros).map(Timestamp::micros).map_err(|error| error.to_string())
+        };
+        let values: &[i64] = match unit {
+            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
+            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
+            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
+            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
+        };
+        let mut micros = Vec::with_capacity(values.len());
+        for (row, value) in values.iter().enumerate() {
+            // What lies under a null is arbitrary.
+            micros.push(if array.is_null(row) { 0 } else { to_micros(*value).map_err(|problem| refuse(row, problem))? });
+        }
+        let array = PrimitiveArray::<TimestampMicrosecondType>::new(micros.into(), array.nulls().cloned());
+        Ok(Arc::new(array.with_timezone("UTC")))
+    }
+
+    fn check_values(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<(), FrameError> {
+        let refuse = |row: usize, problem: String| FrameError::Value {
+            table: self.contract.identifier.clone(),
+            column: column.name.clone(),
+            row: first_row + row as u64,
+            problem,
+        };
+        if let Some(texts) = array.as_string_opt::<i32>() {
+            let is_json = column.data_type == DataType::Json;
+            for (row, text) in texts.iter().enumerate() {
+                let Some(text) = text else { continue };
+                if text.as_bytes().contains(&0) {
+                    return Err(refuse(row, "text holds the character U+0000, which PostgreSQL cannot store".to_owned()));
+                }
+                if is_json {
+                    serde_json::from_str::<IgnoredAny>(text).map_err(|error| refuse(row, format!("not JSON: {error}")))?;
+                }
+            }
+        }
+        if let (DataType::Decimal { precision, .. }, ArrowType::Decimal128(..)) = (column.data_type, array.data_type()) {
+            let limit = 10_i128.pow(precision.into());
+            let values = array.as_primitive::<arrow_array::types::Decimal128Type>();
+            if let Some(row) =
+                (0..values.len()).find(|row| values.is_valid(*row) && values.value(*row).unsigned_abs() >= limit.unsigned_abs())
+            {
+                return Err(refuse(row, format!("more than {precision} digits")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn finite<T: arrow_array::ArrowPrimitiveType>(array: &ArrayRef, is_finite: impl Fn(T::Native) -> bool) -> ArrayRef {
+    let values = array.as_primitive::<T>();
+    if values.iter().flatten().all(&is_finite) {
+        return Arc::clone(array);
+    }
+    Arc::new(values.unary_opt::<_, T>(|value| is_finite(value).then_some(value)))
+}

@@ -1,0 +1,35 @@
+//! The rules of DataNodes, without I/O.
+//!
+//! **One idea:** everything that decides whether a dataset can be trusted (what a contract says, what enters an
+//! `update_hash`, which rows a run may store) is a pure function in this crate, so that it can be tested without a
+//! database, a sandbox or a clock, and so that the rest of the host only calls it.
+//!
+//! **May depend on:** Arrow, serde, JSON Schema, SHA-256. **Never on:** wasmtime, sqlx, tokio, the clock, files.
+//!
+//! Invariants:
+//!
+//! * *No rule reads the clock.* "Now" is always an argument ([`window::decide`]).
+//! * *Equal meaning, equal hash.* [`hash::update_hash`] sees only the canonical form of a validated config.
+//! * *Nothing unchecked leaves.* A [`RecordBatch`](arrow_array::RecordBatch) that [`frame::OutputValidator`] returns
+//!   has the contract's columns in the contract's order, is sorted by its index and holds no duplicate within itself.
+
+pub mod cadence;
+pub mod component;
+pub mod config;
+pub mod contract;
+pub mod coordinate;
+pub mod data_type;
+pub mod dependency;
+pub mod diagnostic;
+pub mod digest;
+pub mod frame;
+pub mod hash;
+pub mod name;
+pub mod progress;
+pub mod query;
+pub mod run;
+pub mod timestamp;
+pub mod window;
+
+pub use diagnostic::{Diagnostic, ErrorClass};
+pub use timestamp::Timestamp;

@@ -1,0 +1,100 @@
+//! Progress: what a table holds per coordinate, kept by commits and never by scanning the table.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::Timestamp;
+use crate::coordinate::Coordinate;
+
+/// What a table holds for one coordinate. Both ends are inclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CoordinateProgress {
+    /// Earliest time.
+    pub min: Timestamp,
+    /// Latest time.
+    pub max: Timestamp,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Progress of one table, sorted by coordinate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress(BTreeMap<Coordinate, CoordinateProgress>);
+
+impl Progress {
+    /// Progress of one coordinate.
+    pub fn get(&self, coordinate: &Coordinate) -> Option<&CoordinateProgress> {
+        self.0.get(coordinate)
+    }
+
+    /// All coordinates in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Coordinate, &CoordinateProgress)> {
+        self.0.iter()
+    }
+
+    /// Number of coordinates.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True for a table without rows.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Latest time of the whole table.
+    pub fn max_time(&self) -> Option<Timestamp> {
+        self.0.values().map(|progress| progress.max).max()
+    }
+
+    /// Earliest time of the whole table.
+    pub fn min_time(&self) -> Option<Timestamp> {
+        self.0.values().map(|progress| progress.min).min()
+    }
+
+    /// Rows of the whole table.
+    pub fn rows(&self) -> u64 {
+        self.0.values().map(|progress| progress.rows).sum()
+    }
+
+    /// Account for rows of one coordinate that were added.
+    pub fn extend(&mut self, coordinate: Coordinate, added: CoordinateProgress) {
+        self.0
+            .entry(coordinate)
+            .and_modify(|known| {
+                known.min = known.min.min(added.min);
+                known.max = known.max.max(added.max);
+                known.rows += added.rows;
+            })
+            .or_insert(added);
+    }
+}
+
+impl FromIterator<(Coordinate, CoordinateProgress)> for Progress {
+    fn from_iter<I: IntoIterator<Item = (Coordinate, CoordinateProgress)>>(entries: I) -> Self {
+        let mut progress = Self::default();
+        for (coordinate, added) in entries {
+            progress.extend(coordinate, added);
+        }
+        progress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinate::CoordinateValue;
+
+    #[test]
+    fn extending_widens_and_counts() {
+        let at = |day: i64| Timestamp::from_micros(day * 86_400_000_000).unwrap();
+        let usd = Coordinate(vec![CoordinateValue::Text("USD".into())]);
+        let mut progress = Progress::default();
+        assert_eq!(progress.max_time(), None);
+        progress.extend(usd.clone(), CoordinateProgress { min: at(3), max: at(5), rows: 3 });
+        progress.extend(usd.clone(), CoordinateProgress { min: at(1), max: at(4), rows: 2 });
+        assert_eq!(progress.get(&usd), Some(&CoordinateProgress { min: at(1), max: at(5), rows: 5 }));
+        assert_eq!((progress.min_time(), progress.max_time(), progress.rows()), (Some(at(1)), Some(at(5)), 5));
+    }
+}

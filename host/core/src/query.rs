@@ -1,0 +1,206 @@
+//! Reads of a table: which rows and columns, checked against its contract before any SQL is made.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::Timestamp;
+use crate::contract::Contract;
+use crate::coordinate::{Coordinate, CoordinateError, CoordinateValue};
+use crate::data_type::DataType;
+
+/// The most values, coordinates or range-map entries that one query may carry.
+pub const MAX_QUERY_ENTRIES: usize = 1_000_000;
+
+/// One end of a range of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// The moment.
+    pub time: Timestamp,
+    /// True for `>=` and `<=`, false for `>` and `<`.
+    pub inclusive: bool,
+}
+
+/// A range of time; a missing bound is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct TimeRange {
+    /// Lower bound.
+    pub start: Option<Bound>,
+    /// Upper bound.
+    pub end: Option<Bound>,
+}
+
+impl TimeRange {
+    /// The earliest and latest moment inside, both inclusive (times are whole microseconds).
+    pub fn inclusive_micros(&self) -> (i64, i64) {
+        let start = self.start.map_or(i64::MIN, |bound| bound.time.micros() + i64::from(!bound.inclusive));
+        let end = self.end.map_or(i64::MAX, |bound| bound.time.micros() - i64::from(!bound.inclusive));
+        (start, end)
+    }
+}
+
+/// The range wanted for one coordinate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoordinateRange {
+    /// The coordinate.
+    pub coordinate: Coordinate,
+    /// Its range; holds together with the query's own range.
+    pub range: TimeRange,
+}
+
+/// A range of time per coordinate: the shape of an incremental read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RangeMap {
+    /// One entry per coordinate.
+    pub entries: Vec<CoordinateRange>,
+    /// Whether coordinates without an entry are read too (over the query's own range).
+    pub include_unlisted: bool,
+}
+
+/// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the index.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReadQuery {
+    /// Range of `time_index`.
+    pub range: TimeRange,
+    /// Columns besides the index; None: all.
+    pub columns: Option<Vec<String>>,
+    /// Dimension → allowed values.
+    pub dimension_filters: Vec<(String, Vec<CoordinateValue>)>,
+    /// Partial coordinates, any of which may match; empty: no such condition.
+    pub index_coordinates: Vec<Vec<(String, CoordinateValue)>>,
+    /// A range per coordinate.
+    pub range_map: Option<RangeMap>,
+    /// At most this many rows.
+    pub limit: Option<u64>,
+}
+
+/// Why a query does not fit its table.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum QueryError {
+    /// No such column.
+    #[error("table `{table}` has no column `{column}`; it has {known}")]
+    UnknownColumn {
+        /// Identifier of the table.
+        table: String,
+        /// The column asked for.
+        column: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// Not an identity dimension.
+    #[error("table `{table}` has no identity dimension `{dimension}`; it has {known}")]
+    UnknownDimension {
+        /// Identifier of the table.
+        table: String,
+        /// The dimension asked for.
+        dimension: String,
+        /// The dimensions there are.
+        known: String,
+    },
+    /// A value of the wrong type.
+    #[error("table `{table}`, dimension `{dimension}`: {source}")]
+    Value {
+        /// Identifier of the table.
+        table: String,
+        /// The dimension.
+        dimension: String,
+        /// What is wrong.
+        source: CoordinateError,
+    },
+    /// A range-map coordinate of the wrong shape.
+    #[error("table `{table}`, range map: {source}")]
+    Coordinate {
+        /// Identifier of the table.
+        table: String,
+        /// What is wrong.
+        source: CoordinateError,
+    },
+    /// One coordinate twice in the range map.
+    #[error("table `{table}`, range map: coordinate {coordinate} is listed twice")]
+    CoordinateTwice {
+        /// Identifier of the table.
+        table: String,
+        /// The coordinate.
+        coordinate: String,
+    },
+    /// Too many entries.
+    #[error("table `{table}`: the query lists {entries} values where {MAX_QUERY_ENTRIES} are allowed")]
+    TooLarge {
+        /// Identifier of the table.
+        table: String,
+        /// Entries in all.
+        entries: usize,
+    },
+}
+
+impl ReadQuery {
+    /// Check every name and value against the contract.
+    pub fn check(&self, contract: &Contract) -> Result<(), QueryError> {
+        let table = || contract.identifier.clone();
+        let entries = self.dimension_filters.iter().map(|(_, values)| values.len()).sum::<usize>()
+            + self.index_coordinates.iter().map(Vec::len).sum::<usize>()
+            + self.range_map.as_ref().map_or(0, |map| map.entries.len());
+        if entries > MAX_QUERY_ENTRIES {
+            return Err(QueryError::TooLarge { table: table(), entries });
+        }
+        for column in self.columns.iter().flatten() {
+            if contract.column(column).is_none() {
+                let known = contract.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(QueryError::UnknownColumn { table: table(), column: column.clone(), known });
+            }
+        }
+        for (dimension, values) in &self.dimension_filters {
+            let data_type = dimension_type(contract, dimension)?;
+            for value in values {
+                check_value(contract, dimension, value, data_type)?;
+            }
+        }
+        for (dimension, value) in self.index_coordinates.iter().flatten() {
+            check_value(contract, dimension, value, dimension_type(contract, dimension)?)?;
+        }
+        if let Some(map) = &self.range_map {
+            let types = contract.dimension_types();
+            let mut seen = std::collections::HashSet::with_capacity(map.entries.len());
+            for entry in &map.entries {
+                entry.coordinate.check(&types).map_err(|source| QueryError::Coordinate { table: table(), source })?;
+                if !seen.insert(&entry.coordinate) {
+                    return Err(QueryError::CoordinateTwice { table: table(), coordinate: entry.coordinate.to_string() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that the answer has, in contract order: the index always, the others as asked.
+    pub fn output_columns<'c>(&self, contract: &'c Contract) -> Vec<&'c crate::contract::Column> {
+        let wanted = |name: &str| match &self.columns {
+            None => true,
+            Some(names) => names.iter().any(|asked| asked == name) || contract.index.iter().any(|index| index == name),
+        };
+        contract.columns.iter().filter(|column| wanted(&column.name)).collect()
+    }
+}
+
+fn dimension_type(contract: &Contract, dimension: &str) -> Result<DataType, QueryError> {
+    let known = contract.dimensions();
+    match contract.column(dimension) {
+        Some(column) if known.iter().any(|name| name == dimension) => Ok(column.data_type),
+        _ => Err(QueryError::UnknownDimension {
+            table: contract.identifier.clone(),
+            dimension: dimension.to_owned(),
+            known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        }),
+    }
+}
+
+fn check_value(
+    contract: &Contract,
+    dimension: &str,
+    value: &CoordinateValue,
+    data_type: DataType,
+) -> Result<(), QueryError> {
+    value.check(data_type).map_err(|source| QueryError::Value {
+        table: contract.identifier.clone(),
+        dimension: dimension.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,319 @@
+//! What the host needs of a database.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use datanode_core::Timestamp;
+use datanode_core::component::Manifest;
+use datanode_core::contract::Contract;
+use datanode_core::coordinate::Coordinate;
+use datanode_core::dependency::DependencyTarget;
+use datanode_core::digest::Digest;
+use datanode_core::progress::Progress;
+use datanode_core::query::ReadQuery;
+use datanode_core::run::{RunRecord, RunStatus};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::StoreError;
+
+/// A component as it is uploaded; its bytes were checked before.
+#[derive(Debug, Clone)]
+pub struct NewComponent {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Its imports, as in `datanode:node/frames@0.1.0`.
+    pub imports: Vec<String>,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// The `.wasm` file.
+    pub bytes: Vec<u8>,
+    /// When.
+    pub uploaded_at: Timestamp,
+}
+
+/// A component of the catalogue, without its bytes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoredComponent {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Its imports.
+    pub imports: Vec<String>,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// Disabled releases are never chosen for a run.
+    pub enabled: bool,
+    /// When it was uploaded.
+    pub uploaded_at: Timestamp,
+}
+
+/// A registered table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Table {
+    /// UUID, never reused.
+    pub uid: String,
+    /// Its contract.
+    pub contract: Contract,
+    /// Counts the commits that changed the rows; a commit that read an older epoch is refused.
+    pub epoch: i64,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+/// An answer that says whether something new was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Registered<T> {
+    /// The thing.
+    pub value: T,
+    /// False when the same thing was there already.
+    pub created: bool,
+}
+
+/// Where a source leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A directory of this machine; guests read files below it.
+    File {
+        /// Absolute path.
+        path: PathBuf,
+    },
+}
+
+/// Something outside that operators let components read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Name that components declare.
+    pub name: String,
+    /// Where it leads.
+    #[serde(flatten)]
+    pub kind: SourceKind,
+    /// Names of the components that may read it.
+    pub granted_to: Vec<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// An edge of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDependency {
+    /// Key under which the guest asks for it.
+    pub key: String,
+    /// Uid of the table that is read.
+    pub table_uid: String,
+    /// Uid of the node that writes it; None for a published table.
+    pub node_uid: Option<String>,
+    /// The dependency as the component declared it.
+    pub declared: DependencyTarget,
+}
+
+/// A node as it is created.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewNode {
+    /// Identity of the update process.
+    pub update_hash: String,
+    /// Component name.
+    pub component: String,
+    /// A release pinned by its bytes; None: the highest enabled version.
+    pub pinned_digest: Option<Digest>,
+    /// Config with defaults filled in.
+    pub config: Value,
+    /// The canonical document that `update_hash` is the digest of.
+    pub hashed_document: String,
+    /// Hash namespace, empty for none.
+    pub hash_namespace: String,
+    /// Uid of the output table.
+    pub table_uid: String,
+    /// What it reads.
+    pub dependencies: Vec<NodeDependency>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// A node of the catalogue. (`update_hash`, output table) is unique.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Node {
+    /// UUID.
+    pub uid: String,
+    /// Identity of the update process.
+    pub update_hash: String,
+    /// Component name.
+    pub component: String,
+    /// A release pinned by its bytes.
+    pub pinned_digest: Option<Digest>,
+    /// Config with defaults filled in.
+    pub config: Value,
+    /// The canonical document that `update_hash` is the digest of.
+    pub hashed_document: String,
+    /// Hash namespace, empty for none.
+    pub hash_namespace: String,
+    /// Uid of the output table.
+    pub table_uid: String,
+    /// Identifier of the output table now.
+    pub table: String,
+    /// What it reads.
+    pub dependencies: Vec<NodeDependency>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// The index tuple of a row: where the next page of a read begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexKey {
+    /// `time_index`
+    pub time: Timestamp,
+    /// Identity dimensions.
+    pub coordinate: Coordinate,
+}
+
+/// A piece of a read: never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Rows sorted by the index; columns as [`ReadQuery::output_columns`] says.
+    pub batch: RecordBatch,
+    /// Key of the last row.
+    pub last: IndexKey,
+}
+
+/// Validated batches on their way into a table: columns in contract order.
+pub type Rows = Box<dyn Iterator<Item = RecordBatch> + Send>;
+
+/// Everything that one run leaves behind.
+pub struct CommitRun {
+    /// The output table, as the run's snapshot saw it: its epoch is checked.
+    pub table: Table,
+    /// The record; `rows_inserted` is set by the commit.
+    pub record: RunRecord,
+    /// The rows.
+    pub rows: Rows,
+    /// What the rows add to the progress.
+    pub added: Progress,
+    /// Called after each batch, inside the transaction, with the rows written so far.
+    pub on_rows: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Debug for CommitRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitRun").field("table", &self.table.uid).field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitOutcome {
+    /// The record as it is stored: of this commit, or of the first one with the same run id.
+    pub record: RunRecord,
+    /// True when this run id had been committed before and nothing was written now.
+    pub repeated: bool,
+}
+
+/// Which runs to list. The newest come first.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Of this node.
+    pub node_uid: Option<String>,
+    /// Of this output table.
+    pub table_uid: Option<String>,
+    /// With this outcome.
+    pub status: Option<RunStatus>,
+    /// At most so many; None: all.
+    pub limit: Option<u32>,
+}
+
+/// One view of the database that no commit changes, for all reads of one run. Dropping it ends it.
+#[async_trait]
+pub trait Snapshot: Send + Debug {
+    /// A table as this snapshot sees it, by uid.
+    async fn table(&mut self, uid: &str) -> Result<Table, StoreError>;
+
+    /// Progress of a table.
+    async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
+
+    /// The next rows of a read after `after`, at most `max_rows`; None when there are no more. The query must have
+    /// passed [`ReadQuery::check`]. `limit` of the query is applied by the caller.
+    async fn read_page(
+        &mut self,
+        table: &Table,
+        query: &ReadQuery,
+        after: Option<&IndexKey>,
+        max_rows: usize,
+    ) -> Result<Option<Page>, StoreError>;
+}
+
+/// The catalogue and the rows of tables.
+///
+/// References are what users write: an identifier or uid for a table; a uid, an `update_hash`, a prefix of it that is
+/// unique (at least 4 characters), or the identifier of an output table that one node alone writes, for a node; a run
+/// id or a unique prefix (at least 4 characters) for a run.
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
+    /// is refused.
+    async fn add_component(&self, component: NewComponent) -> Result<Registered<StoredComponent>, StoreError>;
+
+    /// All components, by name and version.
+    async fn components(&self) -> Result<Vec<StoredComponent>, StoreError>;
+
+    /// A component: the given version, or the highest enabled one (SemVer precedence).
+    async fn component(&self, name: &str, version: Option<&Version>) -> Result<StoredComponent, StoreError>;
+
+    /// A component by the digest of its bytes.
+    async fn component_by_digest(&self, digest: &Digest) -> Result<StoredComponent, StoreError>;
+
+    /// The bytes of a component, checked against the digest.
+    async fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError>;
+
+    /// Register a table and create its storage, in one transaction. The same contract again changes nothing; another
+    /// contract under a taken identifier or physical name is refused.
+    async fn register_table(&self, contract: &Contract, now: Timestamp) -> Result<Registered<Table>, StoreError>;
+
+    /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
+    async fn tables(&self) -> Result<Vec<Table>, StoreError>;
+
+    /// A table by identifier or uid.
+    async fn table(&self, reference: &str) -> Result<Table, StoreError>;
+
+    /// Add a source. The same again changes nothing; the name with another kind or path is refused.
+    async fn add_source(&self, name: &str, kind: SourceKind, now: Timestamp) -> Result<Registered<Source>, StoreError>;
+
+    /// Let a component (by name) read a source.
+    async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Take a grant back.
+    async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError>;
+
+    /// All sources, by name.
+    async fn sources(&self) -> Result<Vec<Source>, StoreError>;
+
+    /// A source by name.
+    async fn source(&self, name: &str) -> Result<Source, StoreError>;
+
+    /// Find the node of the same (`update_hash`, output table) or create it.
+    async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError>;
+
+    /// All nodes, by output table and `update_hash`.
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError>;
+
+    /// A node by reference.
+    async fn node(&self, reference: &str) -> Result<Node, StoreError>;
+
+    /// Begin a snapshot.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Store rows, progress, run record and lineage in one transaction.
+    async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
+
+    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`).
+    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError>;
+
+    /// Runs, newest first.
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// A run by id.
+    async fn run(&self, reference: &str) -> Result<RunRecord, StoreError>;
+}
