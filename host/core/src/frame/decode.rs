@@ -177,19 +177,12 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
             ));
         }
     }
-    let expected: usize = schema
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => 3,
-            _ => 2,
-        })
-        .sum();
+    let widths: Vec<usize> = schema.fields().iter().flat_map(|field| buffer_widths(field.data_type())).collect();
     let buffers = batch.buffers().map(|buffers| buffers.iter().collect::<Vec<_>>()).unwrap_or_default();
-    if buffers.len() != expected {
-        return Err(format!("{} buffers where the schema needs {expected}", buffers.len()));
+    if buffers.len() != widths.len() {
+        return Err(format!("{} buffers where the schema needs {}", buffers.len(), widths.len()));
     }
-    for (number, buffer) in buffers.iter().enumerate() {
+    for (number, (buffer, width)) in buffers.iter().zip(widths).enumerate() {
         let inside = u64::try_from(buffer.offset())
             .ok()
             .zip(u64::try_from(buffer.length()).ok())
@@ -202,6 +195,24 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
                 buffer.length()
             ));
         }
+        // The decoder reads buffers in place as slices of their element type and panics where they are none.
+        if buffer.offset() % 8 != 0 || !usize::try_from(buffer.length()).is_ok_and(|length| length % width == 0) {
+            return Err(format!(
+                "buffer {number} (offset {}, length {}) is not aligned to 8 bytes or no whole number of elements of \
+                 {width} bytes",
+                buffer.offset(),
+                buffer.length()
+            ));
+        }
     }
     Ok(())
+}
+
+/// Bytes per element of each buffer of a flat column: validity bits, then values, or offsets and values.
+fn buffer_widths(data_type: &DataType) -> Vec<usize> {
+    match data_type {
+        DataType::Utf8 | DataType::Binary => vec![1, 4, 1],
+        DataType::LargeUtf8 | DataType::LargeBinary => vec![1, 8, 1],
+        other => vec![1, other.primitive_width().unwrap_or(1)],
+    }
 }
