@@ -1,0 +1,71 @@
+//! Every setting of the engine that decides whether two runs give the same bytes, in one place.
+
+use wasmtime::{Config, Engine};
+
+use crate::SandboxError;
+
+/// Version of the engine, as recorded with each run. Fuel compares only within one version.
+pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
+
+/// Stack of a guest in bytes. Depth at overflow depends on the compiled code, so overflow is an infrastructure error
+/// and never a recorded fact.
+pub(crate) const MAX_WASM_STACK: usize = 1 << 20;
+
+/// CPU features of the fixed level x86-64-v2, which every server processor since about 2009 has.
+#[cfg(target_arch = "x86_64")]
+const CPU_LEVEL: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+#[cfg(not(target_arch = "x86_64"))]
+const CPU_LEVEL: [&str; 0] = [];
+
+/// The configuration of all engines of this host.
+pub fn config() -> Result<Config, SandboxError> {
+    let mut config = Config::new();
+
+    // -- What guests can be -----------------------------------------------------------------------------------
+    // Components only talk through typed interfaces; core modules are refused at upload.
+    config.wasm_component_model(true);
+    // wasmtime default: true. The WIT is synchronous, calls are three times cheaper without, and no scheduler order
+    // can leak into results.
+    config.concurrency_support(false);
+
+    // -- Sources of nondeterminism in WebAssembly itself --------------------------------------------------------
+    // default: false. NaN bit patterns differ between processors; canonical NaNs do not.
+    config.cranelift_nan_canonicalization(true);
+    // default: true. Relaxed SIMD may answer differently per processor; off rather than emulated, no toolchain needs it.
+    config.wasm_relaxed_simd(false);
+    // default: off with concurrency. Threads and shared memory make the order of events observable.
+    config.shared_memory(false);
+    // default: on. Wider than what the SDKs emit; each would widen what must be proven deterministic. (Threads, GC,
+    // exceptions and stack switching are not compiled into this host.)
+    config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
+
+    // -- How long guests may run --------------------------------------------------------------------------------
+    // default: false. Fuel decides limits, because it counts the same on every machine.
+    config.consume_fuel(true);
+    config.max_wasm_stack(MAX_WASM_STACK);
+
+    // -- One machine code for all machines ----------------------------------------------------------------------
+    // default: features of this processor. A fixed level gives every host the same code, so that compiled artefacts
+    // and results travel.
+    let target = target_lexicon::Triple::host().to_string();
+    config.target(&target).map_err(|error| SandboxError::Engine(error.to_string()))?;
+    for feature in CPU_LEVEL {
+        // SAFETY: the flag only lets Cranelift use instructions of x86-64-v2. `Engine::new` compares the flags with
+        // the processor it runs on and fails where one is missing, so no code that needs it is ever executed there.
+        #[allow(unsafe_code)]
+        unsafe {
+            config.cranelift_flag_enable(feature);
+        }
+    }
+
+    // -- What authors see when it fails -------------------------------------------------------------------------
+    // default: 20. Enough to find the author's function below the SDK's.
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(64));
+    Ok(config)
+}
+
+/// An engine with the settings of [`config`].
+pub fn engine() -> Result<Engine, SandboxError> {
+    Engine::new(&config()?).map_err(|error| SandboxError::Engine(error.to_string()))
+}

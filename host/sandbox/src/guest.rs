@@ -1,0 +1,286 @@
+//! Calling a component: each call in a fresh store.
+
+use std::sync::Arc;
+
+use datanode_core::component::Manifest;
+use datanode_core::dependency::Dependency;
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::progress::Progress;
+use datanode_core::window::Window;
+use serde::Serialize;
+use wasmtime::component::{Component as Compiled, Linker};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+use crate::bindings::datanode::node::types;
+use crate::bindings::{DataNode, DataNodePre};
+use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
+use crate::error::LimitKind;
+use crate::limits::{LimitReached, Limits};
+use crate::linker::{self, State};
+use crate::{SandboxError, convert, engine, imports};
+
+/// Frames of a guest's stack that an error shows.
+const SHOWN_FRAMES: usize = 16;
+
+/// Runs components under one set of limits.
+#[derive(Clone)]
+pub struct Sandbox {
+    engine: Engine,
+    linker: Arc<Linker<State>>,
+    limits: Limits,
+}
+
+/// A component that passed the import policy and was compiled and linked.
+#[derive(Clone)]
+pub struct Component {
+    label: String,
+    imports: Vec<String>,
+    pre: DataNodePre<State>,
+}
+
+/// What `update` gets besides its config.
+#[derive(Debug, Clone)]
+pub struct UpdateContext {
+    /// Index of the output table: `time_index`, then the identity dimensions.
+    pub index: Vec<String>,
+    /// What the output table holds.
+    pub progress: Arc<Progress>,
+    /// What the run may cover.
+    pub window: Window,
+    /// Whether an explicit range of the past is filled.
+    pub is_backfill: bool,
+}
+
+/// How a call of `update` went.
+#[derive(Debug)]
+pub struct CallReport {
+    /// The outcome.
+    pub result: Result<(), SandboxError>,
+    /// Fuel used.
+    pub fuel: u64,
+    /// Largest linear memory, in bytes.
+    pub peak_memory: u64,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Names of its imports.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+}
+
+impl Sandbox {
+    /// A sandbox with the engine settings of [`engine::config`].
+    pub fn new(limits: Limits) -> Result<Self, SandboxError> {
+        let engine = engine::engine()?;
+        let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
+        Ok(Self { engine, linker: Arc::new(linker), limits })
+    }
+
+    /// The limits of each call.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Judge the imports, then compile and link. `label` names the component in errors: its name, or its file before
+    /// the name is known.
+    pub fn prepare(&self, label: &str, bytes: &[u8]) -> Result<Component, SandboxError> {
+        let imports = imports::check(bytes)?;
+        let prepare = |error: wasmtime::Error| SandboxError::Prepare(format!("{error:#}"));
+        let compiled = Compiled::new(&self.engine, bytes).map_err(prepare)?;
+        let pre = self.linker.instantiate_pre(&compiled).and_then(DataNodePre::new).map_err(prepare)?;
+        Ok(Component { label: label.to_owned(), imports, pre })
+    }
+
+    /// Ask the component what it is: twice, and the answers must be equal.
+    pub fn manifest(&self, component: &Component) -> Result<Manifest, SandboxError> {
+        let function = "config";
+        let config = self.twice(component, function, |guest, store| {
+            let config = guest.datanode_node_node().call_config(store)?;
+            Ok(convert::manifest(config))
+        })?;
+        let manifest = config.map_err(|problem| datanode_core::component::ManifestError::Rule {
+            component: component.label.clone(),
+            problem,
+        })?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Ask the component what it depends on under a validated config: twice, and the answers must be equal.
+    pub fn dependencies(&self, component: &Component, config: &str) -> Result<Vec<Dependency>, SandboxError> {
+        let function = "dependencies";
+        let config = config.to_owned();
+        let answer = self.twice(component, function, |guest, store| {
+            let answer = guest.datanode_node_node().call_dependencies(store, &config)?;
+            Ok(answer
+                .map(|list| list.into_iter().map(convert::dependency).collect::<Vec<_>>())
+                .map_err(convert::author_error))
+        })?;
+        answer.map_err(|error| SandboxError::Author { component: component.label.clone(), function, error })
+    }
+
+    /// Compute: the guest's host calls are answered by `calls`.
+    pub fn update(
+        &self,
+        component: &Component,
+        config: &str,
+        context: &UpdateContext,
+        calls: Box<dyn HostCalls>,
+    ) -> CallReport {
+        let function = "update";
+        let context = types::UpdateContext {
+            statistics: types::UpdateStatistics {
+                index_names: context.index.clone(),
+                min_time: context.progress.min_time().map(datanode_core::Timestamp::micros),
+                max_time: context.progress.max_time().map(datanode_core::Timestamp::micros),
+                progress: convert::progress(&context.progress),
+            },
+            window: types::Window {
+                start: context.window.start.map(datanode_core::Timestamp::micros),
+                end: context.window.end.micros(),
+            },
+            is_backfill: context.is_backfill,
+        };
+        let config = config.to_owned();
+        let mut store = self.store(calls);
+        let outcome = set_fuel(&mut store, self.limits.fuel)
+            .and_then(|()| component.pre.instantiate(&mut store))
+            .and_then(|guest| guest.datanode_node_node().call_update(&mut store, &config, &context));
+        let used = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+        let result = match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(SandboxError::Author {
+                component: component.label.clone(),
+                function,
+                error: convert::author_error(error),
+            }),
+            Err(error) => Err(explain(component, function, &error, store.data_mut(), &self.limits, self.limits.fuel)),
+        };
+        CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory }
+    }
+
+    fn store(&self, calls: Box<dyn HostCalls>) -> Store<State> {
+        let mut store = Store::new(&self.engine, State::new(&self.limits, calls));
+        store.limiter(|state| &mut state.watch);
+        // Charged for every list that crosses into the host; the excess is mapped to `message_bytes`.
+        store.set_hostcall_fuel(usize::try_from(self.limits.message_bytes).unwrap_or(usize::MAX));
+        store
+    }
+
+    fn twice<T: PartialEq + Serialize>(
+        &self,
+        component: &Component,
+        function: &'static str,
+        call: impl Fn(&DataNode, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<T, SandboxError> {
+        let once = || {
+            let mut store = self.store(Box::new(LogOnly { function }));
+            let fuel = self.limits.describe_fuel;
+            set_fuel(&mut store, fuel)
+                .and_then(|()| component.pre.instantiate(&mut store))
+                .and_then(|guest| call(&guest, &mut store))
+                .map_err(|error| explain(component, function, &error, store.data_mut(), &self.limits, fuel))
+        };
+        let (first, second) = (once()?, once()?);
+        if first == second {
+            return Ok(first);
+        }
+        let text = |answer: &T| serde_json::to_string(answer).unwrap_or_else(|error| error.to_string());
+        Err(SandboxError::Nondeterministic {
+            component: component.label.clone(),
+            function,
+            first: text(&first),
+            second: text(&second),
+        })
+    }
+}
+
+fn set_fuel(store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
+    store.set_fuel(fuel)
+}
+
+/// Answers the host calls of `config` and `dependencies`: log lines are taken, all else is denied by name.
+struct LogOnly {
+    function: &'static str,
+}
+
+impl HostCalls for LogOnly {
+    fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
+        match call {
+            HostCall::Log { .. } => Ok(HostReply::Done),
+            other => Err(NotInThisPhase { function: self.function, call: other.function() }.into()),
+        }
+    }
+}
+
+/// A host call in a phase that may only log.
+#[derive(Debug, thiserror::Error)]
+#[error("`{function}` may only log, but it called `{call}`")]
+struct NotInThisPhase {
+    function: &'static str,
+    call: &'static str,
+}
+
+impl Diagnostic for NotInThisPhase {
+    fn code(&self) -> &'static str {
+        "sandbox.not_in_this_phase"
+    }
+
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Refused
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some("move the call into `update`".to_owned())
+    }
+}
+
+/// Say why a call of a guest ended early.
+fn explain(
+    component: &Component,
+    function: &'static str,
+    error: &wasmtime::Error,
+    state: &mut State,
+    limits: &Limits,
+    fuel: u64,
+) -> SandboxError {
+    if let Some(failure) = state.failure.take() {
+        return SandboxError::HostCall(failure);
+    }
+    let label = || component.label.clone();
+    let limit = |kind, limit| SandboxError::Limit { component: label(), function, kind, limit };
+    if let Some(reached) = error.chain().find_map(|cause| cause.downcast_ref::<LimitReached>()) {
+        return limit(reached.kind, reached.limit);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, fuel),
+        Some(Trap::StackOverflow) => return limit(LimitKind::Stack, engine::MAX_WASM_STACK as u64),
+        _ => {}
+    }
+    let reason = error.root_cause().to_string();
+    // The type of this error is private to the engine; a test fails when its text changes.
+    if reason.contains("fuel allocated for hostcalls has been exhausted") {
+        return limit(LimitKind::MessageBytes, limits.message_bytes);
+    }
+    let stack = error.downcast_ref::<WasmBacktrace>().map(stack_text).unwrap_or_default();
+    SandboxError::Trap { component: label(), function, reason, stack }
+}
+
+fn stack_text(backtrace: &WasmBacktrace) -> String {
+    let named = backtrace.frames().iter().filter_map(wasmtime::FrameInfo::func_name);
+    let lines = named.take(SHOWN_FRAMES).map(|name| format!("    at {:#}", rustc_demangle::demangle(name)));
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,31 @@
+//! One component in one store: the only place of the host that runs code of strangers.
+//!
+//! **One idea:** a call of a guest is a pure function of its arguments and of the answers to its host calls. The engine
+//! is set up so that nothing else can reach it ([`engine`]), and each host call goes through the one method of
+//! [`HostCalls`], shaped as (function, arguments) → result, so that it can be answered, recorded or replayed.
+//!
+//! **May depend on:** `datanode-core`, wasmtime, wasmparser. **Never on:** a database, the network, the clock, tokio.
+//!
+//! Invariants:
+//!
+//! * *Imports are judged by name from the bytes, before anything is compiled* ([`imports::check`]).
+//! * *A fresh store for each call*: nothing that a guest kept survives it.
+//! * *A limit is an error with a name*, never a `-1` that the guest could hide ([`SandboxError::Limit`]).
+//! * *`config` and `dependencies` may only log*, and must answer the same twice.
+
+mod bindings;
+mod calls;
+mod convert;
+pub mod engine;
+mod error;
+mod guest;
+pub mod imports;
+mod limits;
+mod linker;
+
+pub use calls::{
+    ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, LogLevel, Refusal,
+};
+pub use error::{AuthorError, LimitKind, SandboxError};
+pub use guest::{CallReport, Component, Sandbox, UpdateContext};
+pub use limits::Limits;
