@@ -103,11 +103,15 @@ case "$sysroot$project$cargo_home" in
 esac
 [ -f "$sysroot/rustc-version" ] || build_std "$sysroot"
 
-# Remapped paths keep this machine's folders out of the components. A later flag wins over an earlier one.
+# The rest makes components reproducible. Remapped paths keep this machine's folders out of them (a later flag wins
+# over an earlier one); the wrapper makes symbols independent of the checkout's place; the seed fixes the number that
+# `const-random`, below Arrow's hash maps, would otherwise draw at each build.
 rustflags="--sysroot=$sysroot --remap-path-prefix=$project=/datanode --remap-path-prefix=$cargo_home=/cargo"
 cat <<END
 CARGO='$DEB_CARGO'
 RUSTC='$DEB_RUSTC'
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER='$(wasm_ld)'
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='$rustflags'
+RUSTC_WORKSPACE_WRAPPER='$project/guest-sdk/rust/toolchain/stable-metadata.sh'
+CONST_RANDOM_SEED='fixed'
 END

@@ -1,5 +1,7 @@
 //! What can go wrong in the catalogue and with rows.
 
+use std::path::PathBuf;
+
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use thiserror::Error;
 
@@ -52,6 +54,18 @@ pub enum StoreError {
         /// Identifier of the table that uses it.
         holder: String,
     },
+    /// A name that the database keeps for itself.
+    #[error(
+        "table `{table}`: the physical name `{physical_name}` cannot be used, SQLite keeps `{reserved}` for itself"
+    )]
+    PhysicalNameReserved {
+        /// Identifier.
+        table: String,
+        /// The name.
+        physical_name: String,
+        /// The reserved name, or the beginning of all reserved ones.
+        reserved: &'static str,
+    },
     /// A type that this database cannot keep.
     #[error("table `{table}`, column `{column}`: {problem}")]
     UnsupportedType {
@@ -79,7 +93,9 @@ pub enum StoreError {
         key: String,
     },
     /// Another commit changed the table after this run had read it.
-    #[error("table `{table}` was changed by another run while this one was computed (epoch {current}, read at {read}); nothing was stored")]
+    #[error(
+        "table `{table}` was changed by another run while this one was computed (epoch {current}, read at {read}); nothing was stored"
+    )]
     TableMoved {
         /// Identifier.
         table: String,
@@ -91,6 +107,14 @@ pub enum StoreError {
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
+    /// The database file cannot be opened or created.
+    #[error("the database {} cannot be opened: {source}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
     /// The catalogue was written by a newer host.
     #[error("the database cannot be brought to this host's version: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -126,11 +150,13 @@ impl Diagnostic for StoreError {
             Self::VersionTaken { .. } => "component.version_taken",
             Self::IdentifierTaken { .. } => "contract.identifier_taken",
             Self::PhysicalNameTaken { .. } => "contract.physical_name_taken",
+            Self::PhysicalNameReserved { .. } => "contract.physical_name_reserved",
             Self::UnsupportedType { .. } => "contract.unsupported_type",
             Self::SourceTaken { .. } => "source.taken",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } => "commit.table_moved",
             Self::Damaged(_) => "store.damaged",
+            Self::Open { .. } => "store.open",
             Self::Migration(_) => "store.migration",
             Self::Database { .. } | Self::Sqlite { .. } => "store.database",
         }
@@ -142,11 +168,13 @@ impl Diagnostic for StoreError {
             Self::VersionTaken { .. }
             | Self::IdentifierTaken { .. }
             | Self::PhysicalNameTaken { .. }
+            | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
             | Self::SourceTaken { .. } => ErrorClass::Refused,
             Self::DuplicateKey { .. } => ErrorClass::Failed,
             Self::TableMoved { .. }
             | Self::Damaged(_)
+            | Self::Open { .. }
             | Self::Migration(_)
             | Self::Database { .. }
             | Self::Sqlite { .. } => ErrorClass::Infrastructure,
@@ -167,11 +195,21 @@ impl Diagnostic for StoreError {
             Self::IdentifierTaken { identifier, .. } => {
                 format!("choose another identifier, such as {identifier}_<project>")
             }
-            Self::PhysicalNameTaken { .. } => "set another `physical_name` in the contract".to_owned(),
+            Self::PhysicalNameTaken { .. } | Self::PhysicalNameReserved { .. } => {
+                "set another `physical_name` in the contract".to_owned()
+            }
             Self::SourceTaken { .. } => "choose another name".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
-            Self::TableMoved { .. } | Self::Database { .. } | Self::Sqlite { .. } => "run it again".to_owned(),
-            Self::Migration(_) => "use the datanode release that wrote this database, or a newer one".to_owned(),
+            Self::TableMoved { .. } | Self::Database { .. } | Self::Sqlite { .. } => {
+                "run it again".to_owned()
+            }
+            Self::Open { .. } => {
+                "check that the path is a datanode database in a local directory that can be written"
+                    .to_owned()
+            }
+            Self::Migration(_) => {
+                "use the datanode release that wrote this database, or a newer one".to_owned()
+            }
             Self::UnsupportedType { .. } | Self::Damaged(_) => return None,
         })
     }

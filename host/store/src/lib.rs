@@ -1,8 +1,8 @@
 //! The catalogue and the rows of tables, in a database.
 //!
 //! **One idea:** one trait, [`Store`], says what the host needs of a database; [`sqlite`] is the embedded answer to it.
-//! sqlx owns pools, transactions and the migrations of the catalogue; rows take the fast path, on sqlx's own
-//! connection and inside its transaction.
+//! sqlx owns connections, pools, transactions and the migrations of the catalogue; statements take the fast path, on
+//! sqlx's own connection and inside its transaction.
 //!
 //! **May depend on:** `datanode-core`, sqlx, rusqlite, Arrow. **Never on:** wasmtime or anything of a guest.
 //!
@@ -14,12 +14,14 @@
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
+mod difference;
 mod error;
 pub mod sqlite;
 mod store;
 
 pub use error::StoreError;
+pub use sqlite::SqliteStore;
 pub use store::{
-    CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered, Rows, RunFilter,
-    Snapshot, Source, SourceKind, Store, StoredComponent, Table,
+    CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered, Rows,
+    RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
 };

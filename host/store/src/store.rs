@@ -199,7 +199,10 @@ pub struct CommitRun {
 
 impl Debug for CommitRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CommitRun").field("table", &self.table.uid).field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("CommitRun")
+            .field("table", &self.table.uid)
+            .field("record", &self.record)
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,8 +237,8 @@ pub trait Snapshot: Send + Debug {
     /// Progress of a table.
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
 
-    /// The next rows of a read after `after`, at most `max_rows`; None when there are no more. The query must have
-    /// passed [`ReadQuery::check`]. `limit` of the query is applied by the caller.
+    /// The next rows of a read after `after`, at most `max_rows` (fewer where values are long); None when there are no
+    /// more. The query must have passed [`ReadQuery::check`]. `limit` of the query is applied by the caller.
     async fn read_page(
         &mut self,
         table: &Table,
@@ -254,12 +257,13 @@ pub trait Snapshot: Send + Debug {
 pub trait Store: Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
-    async fn add_component(&self, component: NewComponent) -> Result<Registered<StoredComponent>, StoreError>;
+    async fn add_component(&self, component: NewComponent)
+    -> Result<Registered<StoredComponent>, StoreError>;
 
     /// All components, by name and version.
     async fn components(&self) -> Result<Vec<StoredComponent>, StoreError>;
 
-    /// A component: the given version, or the highest enabled one (SemVer precedence).
+    /// A component: the given version (disabled or not), or the highest enabled one (SemVer precedence).
     async fn component(&self, name: &str, version: Option<&Version>) -> Result<StoredComponent, StoreError>;
 
     /// A component by the digest of its bytes.
@@ -270,7 +274,11 @@ pub trait Store: Send + Sync + Debug {
 
     /// Register a table and create its storage, in one transaction. The same contract again changes nothing; another
     /// contract under a taken identifier or physical name is refused.
-    async fn register_table(&self, contract: &Contract, now: Timestamp) -> Result<Registered<Table>, StoreError>;
+    async fn register_table(
+        &self,
+        contract: &Contract,
+        now: Timestamp,
+    ) -> Result<Registered<Table>, StoreError>;
 
     /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
     async fn tables(&self) -> Result<Vec<Table>, StoreError>;
@@ -279,12 +287,17 @@ pub trait Store: Send + Sync + Debug {
     async fn table(&self, reference: &str) -> Result<Table, StoreError>;
 
     /// Add a source. The same again changes nothing; the name with another kind or path is refused.
-    async fn add_source(&self, name: &str, kind: SourceKind, now: Timestamp) -> Result<Registered<Source>, StoreError>;
+    async fn add_source(
+        &self,
+        name: &str,
+        kind: SourceKind,
+        now: Timestamp,
+    ) -> Result<Registered<Source>, StoreError>;
 
-    /// Let a component (by name) read a source.
+    /// Let a component (by name, uploaded or not yet) read a source. Again changes nothing.
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Take a grant back.
+    /// Take a grant back. One that is not there is refused, so that a misspelt name is not taken for a revoked one.
     async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError>;
 
     /// All sources, by name.
@@ -305,10 +318,12 @@ pub trait Store: Send + Sync + Debug {
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// Store rows, progress, run record and lineage in one transaction.
+    /// Store rows, progress, run record and lineage in one transaction. When the future is dropped before the commit,
+    /// nothing is stored; a panic of the rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
-    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`).
+    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`). A run id that is there keeps its
+    /// first record.
     async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError>;
 
     /// Runs, newest first.

@@ -17,10 +17,10 @@ use serde_json::Value;
 /// ```
 /// use datanode_sdk::prelude::*;
 /// #[derive(Serialize, Deserialize, JsonSchema)]
-/// #[serde(deny_unknown_fields)]
+/// #[serde(crate = "datanode_sdk::serde", deny_unknown_fields)]
 /// struct Config {
 ///     /// Table of daily rates.
-///     #[schemars(example = "fx_rates")]
+///     #[schemars(example = &"fx_rates")]
 ///     rates_table: TableRef,
 /// }
 /// let schema = datanode_sdk::config_schema::<Config>();
@@ -85,7 +85,7 @@ mod tests {
     struct Sample {
         /// The table.
         #[serde(default = "table")]
-        #[schemars(example = "some_table")]
+        #[schemars(example = &"some_table")]
         table: TableRef,
         /// Another table.
         #[schemars(extend("x-table-reference" = true))]

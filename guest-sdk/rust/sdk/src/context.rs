@@ -51,17 +51,20 @@ impl Context {
     /// A backfill looks at the window alone.
     pub fn is_missing(&self, time: Timestamp, coordinate: &[CoordinateValue]) -> bool {
         self.window.contains(time)
-            && (self.is_backfill || self.statistics.last_update_for(coordinate).is_none_or(|last| last < time))
+            && (self.is_backfill
+                || self.statistics.last_update_for(coordinate).is_none_or(|last| last < time))
     }
 
     /// Open a declared dependency by its key, or the output table under the key `self`. All reads of one run see one
     /// snapshot of the database.
+    #[track_caller]
     pub fn read(&self, key: &str, query: Query) -> Result<Frames, NodeError> {
-        Frames::new(key, self.host.open(key, &query)?)
+        Frames::new(key, self.host.open(key, query)?)
     }
 
     /// Emit rows, in any order. Batches of any size will do: they are cut into messages of a good size. A batch
     /// without rows emits nothing.
+    #[track_caller]
     pub fn emit(&mut self, batch: &RecordBatch) -> Result<(), NodeError> {
         if batch.num_rows() == 0 {
             return Ok(());
@@ -77,15 +80,20 @@ impl Context {
 
     /// Ask a declared source. A status such as 404 is an answer; a refusal of the host is an error.
     pub fn fetch(&self, request: Request) -> Result<Response, HostError> {
-        let raw = self.host.fetch(&request)?;
-        Ok(Response::new(&request, raw))
+        let asked = format!("{} {}/{}", request.method, request.source, request.path);
+        Ok(Response::new(asked, self.host.fetch(request)?))
     }
 
     /// A runtime option: how the run is done, never what it computes. None when the operator did not set it.
+    #[track_caller]
     pub fn option<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, NodeError> {
         let Some(json) = self.host.option(name) else { return Ok(None) };
-        serde_json::from_str(&json).map(Some).map_err(|error| {
-            NodeError::new("option.invalid", format!("option `{name}`: {error}")).field("option", name)
-        })
+        match serde_json::from_str(&json) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                Err(NodeError::new("option.invalid", format!("option `{name}`: {error}"))
+                    .field("option", name))
+            }
+        }
     }
 }

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use arrow_array::types::{
-    Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, TimeUnit};
 
@@ -43,9 +41,9 @@ impl CoordinateValue {
             DataType::Int16 => Self::S64(column.as_primitive::<Int16Type>().value(row).into()),
             DataType::Boolean => Self::Bool(column.as_boolean().value(row)),
             DataType::Date32 => Self::Date(column.as_primitive::<Date32Type>().value(row)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                Self::Timestamp(Timestamp::from_micros(column.as_primitive::<TimestampMicrosecondType>().value(row)))
-            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => Self::Timestamp(Timestamp::from_micros(
+                column.as_primitive::<TimestampMicrosecondType>().value(row),
+            )),
             DataType::FixedSizeBinary(16) => Self::Uuid(uuid_text(column.as_fixed_size_binary().value(row))),
             _ => return None,
         })

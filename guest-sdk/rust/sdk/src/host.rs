@@ -7,13 +7,13 @@ use crate::{HostError, Query};
 /// What a run may ask of the host.
 pub trait Host {
     /// Open a dependency by key.
-    fn open(&self, key: &str, query: &Query) -> Result<Box<dyn Messages>, HostError>;
+    fn open(&self, key: &str, query: Query) -> Result<Box<dyn Messages>, HostError>;
 
     /// Hand over one encapsulated Arrow IPC message.
     fn emit(&self, message: &[u8]);
 
     /// Ask a source: status, headers, body.
-    fn fetch(&self, request: &Request) -> Result<RawResponse, HostError>;
+    fn fetch(&self, request: Request) -> Result<RawResponse, HostError>;
 
     /// A runtime option as JSON text.
     fn option(&self, name: &str) -> Option<String>;

@@ -8,7 +8,7 @@
 //! Invariants that this crate keeps for you:
 //!
 //! * A run without rows emits nothing at all, not even a schema.
-//! * Output goes out as Arrow IPC messages of about 1 to 4 MiB, the schema once, without compression or dictionaries.
+//! * Output goes out as Arrow IPC messages of at most about 2 MiB, the schema once, without compression or dictionaries.
 //! * A batch that differs from the declared [`Output`] is an error of yours, naming the column, before the host sees it.
 //! * An error is a value ([`NodeError`]); a panic is logged with its place before it becomes a trap.
 //! * The component imports `datanode:node` and nothing else.
@@ -20,10 +20,10 @@
 //!
 //! /// What one node of this component computes.
 //! #[derive(Serialize, Deserialize, JsonSchema)]
-//! #[serde(deny_unknown_fields)]
+//! #[serde(crate = "datanode_sdk::serde", deny_unknown_fields)]
 //! struct Config {
 //!     /// The table of prices to read.
-//!     #[schemars(example = "equity_prices")]
+//!     #[schemars(example = &"equity_prices")]
 //!     prices_table: TableRef,
 //!     /// Every price is multiplied by this.
 //!     #[serde(default = "one")]
@@ -86,7 +86,7 @@ extern crate self as datanode_sdk;
 
 #[rustfmt::skip]
 #[doc(hidden)]
-#[allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks, missing_docs, unreachable_pub)]
+#[allow(clippy::all, clippy::pedantic, clippy::undocumented_unsafe_blocks, clippy::unwrap_used, missing_docs, unreachable_pub)]
 #[allow(rustdoc::all, unsafe_op_in_unsafe_fn)]
 pub mod bindings;
 mod config;
@@ -123,3 +123,8 @@ pub use {arrow_array, arrow_schema, chrono, schemars, serde, serde_json};
 
 #[doc(hidden)]
 pub use wit_bindgen::rt as wit_bindgen_rt;
+
+// The README's example is compiled and run as a documentation test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

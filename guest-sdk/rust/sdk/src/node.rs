@@ -95,7 +95,12 @@ pub enum Target {
 
 impl Dependency {
     /// An edge to another node, by its component, config and output table.
-    pub fn node(key: impl Into<String>, component: impl Into<String>, config: Value, table: &TableRef) -> Self {
+    pub fn node(
+        key: impl Into<String>,
+        component: impl Into<String>,
+        config: Value,
+        table: &TableRef,
+    ) -> Self {
         let target = Target::Node { component: component.into(), config, table: table.clone() };
         Self { key: key.into(), target }
     }

@@ -122,13 +122,23 @@ impl Output {
 
     /// Add a column that has a value in every row.
     #[must_use]
-    pub fn column(self, name: impl Into<String>, data_type: DataType, description: impl Into<String>) -> Self {
+    pub fn column(
+        self,
+        name: impl Into<String>,
+        data_type: DataType,
+        description: impl Into<String>,
+    ) -> Self {
         self.with(name.into(), data_type, false, description.into())
     }
 
     /// Add a column that may lack a value.
     #[must_use]
-    pub fn nullable(self, name: impl Into<String>, data_type: DataType, description: impl Into<String>) -> Self {
+    pub fn nullable(
+        self,
+        name: impl Into<String>,
+        data_type: DataType,
+        description: impl Into<String>,
+    ) -> Self {
         self.with(name.into(), data_type, true, description.into())
     }
 
@@ -138,28 +148,35 @@ impl Output {
     }
 
     /// The batch with the declared columns in the declared order, or an error that names the column at fault.
+    #[track_caller]
     pub(crate) fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, NodeError> {
         if self.columns.is_empty() {
             return Ok(batch.clone());
         }
         let schema = batch.schema_ref();
-        let undeclared = schema.fields().iter().find(|field| self.columns.iter().all(|known| known.name != *field.name()));
+        let undeclared =
+            schema.fields().iter().find(|field| self.columns.iter().all(|known| known.name != *field.name()));
         if let Some(field) = undeclared {
-            return Err(refuse(field.name(), "is not declared in `output()`".to_owned()));
+            return Err(refuse(field.name(), "is not declared in `output()`"));
         }
         let (mut fields, mut columns) = (Vec::new(), Vec::<ArrayRef>::new());
         for declared in &self.columns {
-            let array = batch
-                .column_by_name(&declared.name)
-                .ok_or_else(|| refuse(&declared.name, "is missing from the emitted batch".to_owned()))?;
+            let Some(array) = batch.column_by_name(&declared.name) else {
+                return Err(refuse(&declared.name, "is missing from the emitted batch"));
+            };
             let expected = declared.data_type.arrow();
             if *array.data_type() != expected {
-                let problem =
-                    format!("is declared {} (Arrow {expected}), the batch has {}", declared.data_type, array.data_type());
-                return Err(refuse(&declared.name, problem));
+                let problem = format!(
+                    "is declared {} (Arrow {expected}), the batch has {}",
+                    declared.data_type,
+                    array.data_type()
+                );
+                return Err(refuse(&declared.name, &problem));
             }
-            if !declared.nullable && let Some(row) = (0..array.len()).find(|row| array.is_null(*row)) {
-                return Err(refuse(&declared.name, "has no value where one is required".to_owned()).field("row", row));
+            if !declared.nullable
+                && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
+            {
+                return Err(refuse(&declared.name, "has no value where one is required").field("row", row));
             }
             fields.push(Field::new(&declared.name, expected, declared.nullable));
             columns.push(Arc::clone(array));
@@ -169,7 +186,8 @@ impl Output {
     }
 }
 
-fn refuse(column: &str, problem: String) -> NodeError {
+#[track_caller]
+fn refuse(column: &str, problem: &str) -> NodeError {
     NodeError::new("output.column", format!("column `{column}` {problem}")).field("column", column)
 }
 
@@ -179,9 +197,11 @@ mod tests {
     use crate::frames::FrameBuilder;
 
     fn output() -> Output {
-        Output::new(["time_index"])
-            .column("time_index", DataType::TimestampTz, "t")
-            .nullable("value", DataType::Float64, "v")
+        Output::new(["time_index"]).column("time_index", DataType::TimestampTz, "t").nullable(
+            "value",
+            DataType::Float64,
+            "v",
+        )
     }
 
     #[test]
@@ -199,7 +219,8 @@ mod tests {
     #[test]
     fn the_column_at_fault_is_named() {
         let times = || FrameBuilder::new().timestamps("time_index", [crate::Timestamp::from_micros(1)]);
-        let message = |builder: FrameBuilder| output().conform(&builder.build().unwrap()).unwrap_err().message;
+        let message =
+            |builder: FrameBuilder| output().conform(&builder.build().unwrap()).unwrap_err().message;
         assert_eq!(message(times()), "column `value` is missing from the emitted batch");
         assert_eq!(
             message(times().strings("value", ["x"])),

@@ -25,8 +25,10 @@ pub struct TimeRange {
 impl TimeRange {
     /// Whether a moment lies inside.
     pub fn contains(&self, time: Timestamp) -> bool {
-        let after = self.start.is_none_or(|bound| bound.time < time || (bound.inclusive && bound.time == time));
-        let before = self.end.is_none_or(|bound| time < bound.time || (bound.inclusive && bound.time == time));
+        let after =
+            self.start.is_none_or(|bound| bound.time < time || (bound.inclusive && bound.time == time));
+        let before =
+            self.end.is_none_or(|bound| time < bound.time || (bound.inclusive && bound.time == time));
         after && before
     }
 }
@@ -164,7 +166,8 @@ impl Query {
         mut self,
         parts: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.index_coordinates.push(parts.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
+        self.index_coordinates
+            .push(parts.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
         self
     }
 
@@ -183,7 +186,8 @@ mod tests {
     #[test]
     fn bounds_are_inclusive_or_not() {
         let at = Timestamp::from_micros;
-        let inside = |query: Query| (0..5).filter(|micros| query.range.contains(at(*micros))).collect::<Vec<_>>();
+        let inside =
+            |query: Query| (0..5).filter(|micros| query.range.contains(at(*micros))).collect::<Vec<_>>();
         assert_eq!(inside(Query::new().from(at(1)).until(at(3))), [1, 2, 3]);
         assert_eq!(inside(Query::new().after(at(1)).before(at(3))), [2]);
         assert_eq!(inside(Query::new()), [0, 1, 2, 3, 4]);
@@ -193,7 +197,8 @@ mod tests {
     fn a_shift_moves_every_start() {
         let start = Some(Bound { time: Timestamp::from_micros(10), inclusive: true });
         let range = TimeRange { start, end: None };
-        let map = RangeMap { entries: vec![CoordinateRange { coordinate: vec![], range }], ..RangeMap::default() };
+        let map =
+            RangeMap { entries: vec![CoordinateRange { coordinate: vec![], range }], ..RangeMap::default() };
         let shifted = map.shift(TimeDelta::microseconds(-4));
         assert_eq!(shifted.entries[0].range.start.unwrap().time, Timestamp::from_micros(6));
     }

@@ -92,16 +92,17 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) fn new(request: &Request, raw: RawResponse) -> Self {
+    pub(crate) fn new(asked: String, raw: RawResponse) -> Self {
         Self {
             status: raw.status,
             headers: raw.headers,
             body: Body { source: raw.body, piece: Vec::new(), read: 0 },
-            asked: format!("{} {}/{}", request.method, request.source, request.path),
+            asked,
         }
     }
 
     /// This response if its status is 2xx, else an error of kind `source.status`.
+    #[track_caller]
     pub fn ok(self) -> Result<Self, NodeError> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -112,7 +113,10 @@ impl Response {
 
     /// A header's value; names are compared without regard to case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body, to be read piece by piece.
@@ -121,6 +125,7 @@ impl Response {
     }
 
     /// The whole body.
+    #[track_caller]
     pub fn bytes(mut self) -> Result<Vec<u8>, NodeError> {
         let mut bytes = Vec::new();
         self.body.read_to_end(&mut bytes)?;
@@ -128,6 +133,7 @@ impl Response {
     }
 
     /// The whole body as text, which must be UTF-8.
+    #[track_caller]
     pub fn text(mut self) -> Result<String, NodeError> {
         let mut text = String::new();
         self.body.read_to_string(&mut text)?;

@@ -123,6 +123,7 @@ impl UpdateStatistics {
     ///
     /// `identity_dimensions` are the dimensions of the table that is read; they must be those of the statistics, for
     /// coordinates have no names. A coordinate without a time (see [`scope`](Self::scope)) is read without a start.
+    #[track_caller]
     pub fn dimension_range_map_ge(
         &self,
         identity_dimensions: &[&str],
@@ -176,15 +177,20 @@ impl UpdateStatistics {
         dimension: &str,
         values: impl IntoIterator<Item = V>,
     ) -> Result<Self, NodeError> {
-        let level = self.identity_dimensions().iter().position(|name| name == dimension).ok_or_else(|| {
-            NodeError::new(
-                "statistics.dimensions",
-                format!("no dimension `{dimension}`: there are ({})", self.identity_dimensions().join(", ")),
-            )
-        })?;
+        let level =
+            self.identity_dimensions().iter().position(|name| name == dimension).ok_or_else(|| {
+                NodeError::new(
+                    "statistics.dimensions",
+                    format!(
+                        "no dimension `{dimension}`: there are ({})",
+                        self.identity_dimensions().join(", ")
+                    ),
+                )
+            })?;
         let values: Vec<CoordinateValue> = values.into_iter().map(Into::into).collect();
         let mut kept = self.clone();
-        kept.progress.retain(|coordinate, _| coordinate.get(level).is_some_and(|value| values.contains(value)));
+        kept.progress
+            .retain(|coordinate, _| coordinate.get(level).is_some_and(|value| values.contains(value)));
         Ok(kept)
     }
 }
@@ -224,8 +230,7 @@ mod tests {
 
     #[test]
     fn a_single_index_has_one_leaf_without_coordinate() {
-        let single =
-            UpdateStatistics::new(["time_index"]).with([""; 0], at("2020-01-01"), at("2020-03-01"));
+        let single = UpdateStatistics::new(["time_index"]).with([""; 0], at("2020-01-01"), at("2020-03-01"));
         assert!(!single.is_empty());
         assert_eq!(single.last_update_for(&[]), Some(at("2020-03-01")));
         assert_eq!(single.dimension_range_map_ge(&[], None).unwrap().entries.len(), 1);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow_schema::{Field, Schema};
 
@@ -47,7 +48,7 @@ impl FrameBuilder {
         values: impl IntoIterator<Item = impl Into<Option<Timestamp>>>,
     ) -> Self {
         let micros = values.into_iter().map(|value| value.into().map(Timestamp::micros));
-        self.column(name, Arc::new(TimestampMicrosecondArray::from_iter(micros).with_timezone("UTC")))
+        self.column(name, Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
     }
 
     /// A `float64` column.
@@ -57,7 +58,7 @@ impl FrameBuilder {
         name: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Option<f64>>>,
     ) -> Self {
-        self.column(name, Arc::new(Float64Array::from_iter(values.into_iter().map(Into::into))))
+        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Float64Array>()))
     }
 
     /// An `int64` column.
@@ -67,7 +68,7 @@ impl FrameBuilder {
         name: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Option<i64>>>,
     ) -> Self {
-        self.column(name, Arc::new(Int64Array::from_iter(values.into_iter().map(Into::into))))
+        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Int64Array>()))
     }
 
     /// A `bool` column.
@@ -82,21 +83,33 @@ impl FrameBuilder {
 
     /// A `date` column: days since 1970-01-01.
     #[must_use]
-    pub fn dates(self, name: impl Into<String>, values: impl IntoIterator<Item = impl Into<Option<i32>>>) -> Self {
-        self.column(name, Arc::new(Date32Array::from_iter(values.into_iter().map(Into::into))))
+    pub fn dates(
+        self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = impl Into<Option<i32>>>,
+    ) -> Self {
+        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Date32Array>()))
     }
 
     /// A `string` or `json` column with a value in every row. For others pass a `StringArray` to
     /// [`column`](Self::column).
     #[must_use]
-    pub fn strings<S: AsRef<str>>(self, name: impl Into<String>, values: impl IntoIterator<Item = S>) -> Self {
+    pub fn strings<S: AsRef<str>>(
+        self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = S>,
+    ) -> Self {
         self.column(name, Arc::new(values.into_iter().map(Some).collect::<StringArray>()))
     }
 
     /// The batch. Columns of different lengths are an error.
+    #[track_caller]
     pub fn build(self) -> Result<RecordBatch, NodeError> {
-        let fields: Vec<Field> =
-            self.columns.iter().map(|(name, values)| Field::new(name, values.data_type().clone(), true)).collect();
+        let fields: Vec<Field> = self
+            .columns
+            .iter()
+            .map(|(name, values)| Field::new(name, values.data_type().clone(), true))
+            .collect();
         let columns = self.columns.into_iter().map(|(_, values)| values).collect();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }

@@ -1,9 +1,8 @@
 //! Typed columns of a batch, by name.
 
-use std::any::type_name;
-
 use arrow_array::{
-    Array, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 
 use crate::{NodeError, Timestamp};
@@ -14,57 +13,67 @@ use crate::{NodeError, Timestamp};
 /// use datanode_sdk::frames::{BatchExt, FrameBuilder};
 /// let batch = FrameBuilder::new().floats("rate", [1.5, 2.5]).build().unwrap();
 /// assert_eq!(batch.floats("rate").unwrap().value(1), 2.5);
-/// assert_eq!(batch.strings("rate").unwrap_err().message, "column `rate` is Float64, not StringArray");
+/// assert_eq!(batch.strings("rate").unwrap_err().message, "column `rate` is Float64, not Utf8");
 /// assert_eq!(batch.floats("price").unwrap_err().message, "no column `price`: there are rate");
 /// ```
 pub trait BatchExt {
-    /// A column as an array of this type.
-    fn typed<A: Array + 'static>(&self, name: &str) -> Result<&A, NodeError>;
+    /// A column as an array of this type; `wanted` names the type in the error.
+    #[track_caller]
+    fn typed<A: Array + 'static>(&self, name: &str, wanted: &str) -> Result<&A, NodeError>;
 
     /// A `timestamp_tz` column; [`TimestampsExt`] reads its values.
+    #[track_caller]
     fn timestamps(&self, name: &str) -> Result<&TimestampMicrosecondArray, NodeError> {
-        self.typed(name)
+        self.typed(name, "Timestamp(µs)")
     }
 
     /// A `float64` column.
+    #[track_caller]
     fn floats(&self, name: &str) -> Result<&Float64Array, NodeError> {
-        self.typed(name)
+        self.typed(name, "Float64")
     }
 
     /// An `int64` column.
+    #[track_caller]
     fn integers(&self, name: &str) -> Result<&Int64Array, NodeError> {
-        self.typed(name)
+        self.typed(name, "Int64")
     }
 
     /// A `string` or `json` column.
+    #[track_caller]
     fn strings(&self, name: &str) -> Result<&StringArray, NodeError> {
-        self.typed(name)
+        self.typed(name, "Utf8")
     }
 
     /// A `bool` column.
+    #[track_caller]
     fn booleans(&self, name: &str) -> Result<&BooleanArray, NodeError> {
-        self.typed(name)
+        self.typed(name, "Boolean")
     }
 
     /// A `date` column: days since 1970-01-01.
+    #[track_caller]
     fn dates(&self, name: &str) -> Result<&Date32Array, NodeError> {
-        self.typed(name)
+        self.typed(name, "Date32")
     }
 }
 
 impl BatchExt for RecordBatch {
-    fn typed<A: Array + 'static>(&self, name: &str) -> Result<&A, NodeError> {
+    #[track_caller]
+    fn typed<A: Array + 'static>(&self, name: &str, wanted: &str) -> Result<&A, NodeError> {
         let Some(column) = self.column_by_name(name) else {
-            let names: Vec<&str> = self.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(NodeError::new("frame.column", format!("no column `{name}`: there are {}", names.join(", "))));
+            let names: Vec<&str> =
+                self.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(NodeError::new(
+                "frame.column",
+                format!("no column `{name}`: there are {}", names.join(", ")),
+            ));
         };
-        column.as_any().downcast_ref().ok_or_else(|| {
-            let path = type_name::<A>();
-            let wanted = path.split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or(path);
-            let wanted = if wanted.starts_with("Primitive") { path.rsplit("::").next().unwrap_or(path) } else { wanted };
-            let wanted = if wanted == "GenericByteArray" { "StringArray" } else { wanted.trim_end_matches('>') };
-            NodeError::new("frame.column", format!("column `{name}` is {}, not {wanted}", column.data_type()))
-        })
+        let Some(typed) = column.as_any().downcast_ref() else {
+            let problem = format!("column `{name}` is {}, not {wanted}", column.data_type());
+            return Err(NodeError::new("frame.column", problem));
+        };
+        Ok(typed)
     }
 }
 

@@ -24,8 +24,10 @@ pub struct Frames {
 }
 
 impl Frames {
+    #[track_caller]
     pub(crate) fn new(key: &str, mut messages: Box<dyn Messages>) -> Result<Self, NodeError> {
-        let schema = try_schema_from_ipc_buffer(&messages.schema()).map_err(|error| broken(key, error.to_string()))?;
+        let schema =
+            try_schema_from_ipc_buffer(&messages.schema()).map_err(|error| broken(key, error.to_string()))?;
         Ok(Self { key: key.to_owned(), messages, schema: schema.into() })
     }
 
@@ -42,9 +44,16 @@ impl Frames {
         let metadata = message.get(PREFIX..PREFIX + length).ok_or_else(too_short)?;
         let metadata = root_as_message(metadata).map_err(|error| broken(&self.key, error.to_string()))?;
         let Some(header) = metadata.header_as_record_batch() else {
-            return Err(broken(&self.key, format!("{:?} where a record batch is due", metadata.header_type())));
+            return Err(broken(
+                &self.key,
+                format!("{:?} where a record batch is due", metadata.header_type()),
+            ));
         };
         let body = message.slice(PREFIX + length);
+        // Arrow slices the body by the lengths in the metadata and panics beyond its end.
+        if usize::try_from(metadata.bodyLength()).is_ok_and(|announced| announced > body.len()) {
+            return Err(too_short());
+        }
         read_record_batch(&body, header, self.schema(), &HashMap::new(), None, &metadata.version())
             .map_err(|error| broken(&self.key, error.to_string()))
     }

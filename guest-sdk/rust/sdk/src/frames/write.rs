@@ -1,16 +1,16 @@
 //! Encoding batches as messages of a good size.
 
 use arrow_array::{Array, RecordBatch};
+use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{
     DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
 };
-use arrow_ipc::MetadataVersion;
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::NodeError;
 
-/// Batches above this are halved until they are not, so that messages have 2 to 4 MiB.
-const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Batches above this are halved until they are not, so that the messages of a big frame have 1 to 2 MiB.
+const MAX_BATCH_BYTES: usize = 2 << 20;
 
 /// Buffers begin at multiples of this, the strictest that Arrow recommends.
 const ALIGNMENT: usize = 64;
@@ -28,8 +28,10 @@ pub struct FrameWriter {
 
 impl FrameWriter {
     /// For a frame of this schema.
+    #[track_caller]
     pub fn new(schema: SchemaRef) -> Result<Self, NodeError> {
-        let encoded = schema.fields().iter().find(|field| matches!(field.data_type(), DataType::Dictionary(..)));
+        let encoded =
+            schema.fields().iter().find(|field| matches!(field.data_type(), DataType::Dictionary(..)));
         if let Some(field) = encoded {
             let name = field.name();
             return Err(NodeError::new("output.column", format!("column `{name}` is dictionary encoded"))
@@ -45,7 +47,21 @@ impl FrameWriter {
         })
     }
 
+    /// The schema message, for a frame that is to have one even without rows. `write` will not repeat it.
+    pub fn schema_message(&mut self) -> Result<Vec<u8>, NodeError> {
+        let encoded = self.generator.schema_to_bytes_with_dictionary_tracker(
+            &self.schema,
+            &mut no_dictionaries(),
+            &self.options,
+        );
+        let mut message = Vec::new();
+        write_message(&mut message, encoded, &self.options)?;
+        self.schema_written = true;
+        Ok(message)
+    }
+
     /// Write a batch, handing each message to `emit`. A batch without rows writes nothing.
+    #[track_caller]
     pub fn write(&mut self, batch: &RecordBatch, emit: &mut dyn FnMut(&[u8])) -> Result<(), NodeError> {
         if batch.schema_ref() != &self.schema {
             let problem = format!("a batch with another schema than the first: {}", batch.schema_ref());
@@ -59,23 +75,21 @@ impl FrameWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        // The columns have no dictionaries; the encoder wants a tracker all the same.
-        let mut dictionaries = DictionaryTracker::new(true);
         if !self.schema_written {
-            let schema = &self.schema;
-            let encoded =
-                self.generator.schema_to_bytes_with_dictionary_tracker(schema, &mut dictionaries, &self.options);
-            self.message.clear();
-            write_message(&mut self.message, encoded, &self.options)?;
-            emit(&self.message);
-            self.schema_written = true;
+            emit(&self.schema_message()?);
         }
-        let (_, encoded) = self.generator.encode(batch, &mut dictionaries, &self.options, &mut self.scratch)?;
+        let (_, encoded) =
+            self.generator.encode(batch, &mut no_dictionaries(), &self.options, &mut self.scratch)?;
         self.message.clear();
         write_message(&mut self.message, encoded, &self.options)?;
         emit(&self.message);
         Ok(())
     }
+}
+
+/// The columns have no dictionaries; the encoder wants a tracker all the same.
+fn no_dictionaries() -> DictionaryTracker {
+    DictionaryTracker::new(true)
 }
 
 /// What the rows of the batch take, not the buffers they are a slice of.
@@ -130,7 +144,7 @@ mod tests {
     #[test]
     fn big_batches_are_cut_and_come_back_whole() {
         let written = messages(&[numbers(1_000_000), numbers(3)]);
-        assert_eq!(written.len(), 1 + 8 + 1, "the schema once, eight parts, the small batch");
+        assert_eq!(written.len(), 1 + 16 + 1, "the schema once, sixteen parts, the small batch");
         for message in &written {
             assert_eq!(message[..4], [0xff; 4]);
             assert_eq!(message.len() % 8, 0);

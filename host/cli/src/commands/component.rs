@@ -1,0 +1,126 @@
+//! `datanode component`
+
+use std::process::ExitCode;
+
+use datanode_runtime::Host;
+use datanode_store::StoredComponent;
+use semver::Version;
+
+use crate::args::ComponentCommand;
+use crate::failure::OrFail;
+use crate::print::{self, Heading, Printer, count};
+use crate::usage;
+
+pub(crate) async fn run(command: ComponentCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+    match command {
+        ComponentCommand::Upload { files } => {
+            let mut uploaded = Vec::with_capacity(files.len());
+            for file in files {
+                let bytes = std::fs::read(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+                uploaded.push(host.upload(&file.display().to_string(), bytes).await.or_fail()?);
+            }
+            printer.show(&uploaded, || {
+                for upload in &uploaded {
+                    let StoredComponent { manifest, digest, size, .. } = &upload.component;
+                    let verb = if upload.created { "uploaded" } else { "already there:" };
+                    print::done(&format!(
+                        "{verb} {} {} ({} bytes, sha256 {}, pure)",
+                        manifest.name,
+                        manifest.version,
+                        count(*size),
+                        digest.short()
+                    ));
+                    for source in manifest.sources.iter().filter(|source| source.required) {
+                        println!("  reads source `{}`: {}", source.name, print::first_line(&source.description, 80));
+                    }
+                }
+            })?;
+        }
+        ComponentCommand::List => {
+            let components = host.store().components().await.or_fail()?;
+            printer.show(&components, || {
+                let rows = components.iter().map(|component| {
+                    vec![
+                        component.manifest.name.clone(),
+                        component.manifest.version.to_string(),
+                        "pure".to_owned(),
+                        count(component.size),
+                        component.digest.short(),
+                        component.uploaded_at.short(),
+                        print::first_line(&component.manifest.description, 60),
+                    ]
+                });
+                let headings = [
+                    Heading::Text("name"),
+                    Heading::Text("version"),
+                    Heading::Text("class"),
+                    Heading::Number("bytes"),
+                    Heading::Text("sha256"),
+                    Heading::Text("uploaded"),
+                    Heading::Text("description"),
+                ];
+                let empty = "no components yet; add one: datanode component upload my_node.wasm";
+                print::table(&headings, rows.collect(), empty);
+            })?;
+        }
+        ComponentCommand::Show { component } => {
+            let (name, version) = match component.split_once('@') {
+                None => (component.as_str(), None),
+                Some((name, version)) => {
+                    let version = Version::parse(version)
+                        .map_err(|error| usage(format!("`{version}` is not a version: {error}")))?;
+                    (name, Some(version))
+                }
+            };
+            let component = host.store().component(name, version.as_ref()).await.or_fail()?;
+            printer.show(&component, || show(&component))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(component: &StoredComponent) {
+    let manifest = &component.manifest;
+    let mut facts = vec![
+        ("name", manifest.name.clone()),
+        ("version", manifest.version.to_string()),
+        ("class", "pure (imports nothing but the contract of this host)".to_owned()),
+        ("sha256", component.digest.to_string()),
+        ("bytes", count(component.size)),
+        ("uploaded", component.uploaded_at.to_string()),
+        ("imports", component.imports.join("\n")),
+        ("description", manifest.description.clone()),
+    ];
+    if let Some(start) = manifest.default_offset_start {
+        facts.push(("first run", format!("from {}", start.short())));
+    }
+    print::facts(&facts);
+    println!("\nconfig");
+    let fields = manifest.config_schema.get("properties").and_then(|fields| fields.as_object());
+    let rows = fields.into_iter().flatten().map(|(name, field)| {
+        let text = |key: &str| field.get(key).map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
+        let is_table = field.get(datanode_core::config::TABLE_REFERENCE).is_some();
+        let kind = if is_table { "table".to_owned() } else { text("type") };
+        vec![format!("  {name}"), kind, text("default"), print::first_line(&text("description"), 80)]
+    });
+    let headings = [Heading::Text("  field"), Heading::Text("type"), Heading::Text("default"), Heading::Text("description")];
+    print::table(&headings, rows.collect(), "  no fields");
+    println!("\nsources");
+    let rows = manifest.sources.iter().map(|source| {
+        let need = if source.required { "required" } else { "optional" };
+        vec![format!("  {}", source.name), need.to_owned(), print::first_line(&source.description, 80)]
+    });
+    print::table(&[Heading::Text("  name"), Heading::Text("need"), Heading::Text("description")], rows.collect(), "  none");
+    println!("\noutput");
+    let rows = manifest.columns.iter().map(|column| {
+        let place = manifest.index.iter().position(|name| *name == column.name);
+        vec![
+            format!("  {}", column.name),
+            column.data_type.to_string(),
+            place.map_or(String::new(), |place| format!("index {}", place + 1)),
+            print::first_line(&column.description, 80),
+        ]
+    });
+    let headings = [Heading::Text("  column"), Heading::Text("type"), Heading::Text("key"), Heading::Text("description")];
+    print::table(&headings, rows.collect(), "  depends on the config");
+}

@@ -1,0 +1,43 @@
+//! `datanode init`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::home::{self, DATA, SETTINGS};
+use crate::print::{self, Printer};
+
+const TEMPLATE: &str = "\
+# Settings of this datanode project. Everything has a default and may be left out.
+
+[limits]
+# Fuel of one `update`: about one unit per WebAssembly instruction.
+# fuel = 200_000_000_000
+# Linear memory of a component, in bytes.
+# memory_bytes = 1_073_741_824
+# All emitted messages of one run, in bytes.
+# emit_bytes = 1_073_741_824
+";
+
+pub(crate) async fn run(directory: Option<&Path>, printer: &Printer) -> anyhow::Result<ExitCode> {
+    let directory = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    std::fs::create_dir_all(&directory)?;
+    let settings = directory.join(SETTINGS);
+    let created = !settings.exists();
+    if created {
+        std::fs::write(&settings, TEMPLATE)?;
+    }
+    let data = directory.canonicalize()?.join(DATA);
+    home::open(&home::find(Some(&data))?).await?.close().await?;
+    let answer = json!({"settings": settings, "data": data, "created": created});
+    printer.show(&answer, || {
+        print::done(&if created {
+            format!("made {} and {}", settings.display(), data.display())
+        } else {
+            format!("{} was there already", settings.display())
+        });
+        println!("next: datanode component upload my_node.wasm");
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,8 @@
+//! One module per noun of the command line.
+
+pub(crate) mod component;
+pub(crate) mod init;
+pub(crate) mod node;
+pub(crate) mod run;
+pub(crate) mod source;
+pub(crate) mod table;

@@ -1,0 +1,162 @@
+//! `datanode run`
+
+use std::process::ExitCode;
+
+use datanode_core::run::{RunRecord, RunStatus};
+use datanode_runtime::Host;
+use datanode_store::RunFilter;
+
+use crate::args::RunCommand;
+use crate::failure::OrFail;
+use crate::print::{self, Heading, Printer, count, duration};
+
+pub(crate) async fn run(command: RunCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+    match command {
+        RunCommand::List { node, table, status, limit } => {
+            let node_uid = match node {
+                Some(node) => Some(host.store().node(&node).await.or_fail()?.uid),
+                None => None,
+            };
+            let table_uid = match table {
+                Some(table) => Some(host.store().table(&table).await.or_fail()?.uid),
+                None => None,
+            };
+            let all = [RunStatus::Ok, RunStatus::Empty, RunStatus::Failed, RunStatus::Skipped, RunStatus::Blocked];
+            let status = status.and_then(|name| all.into_iter().find(|status| status.as_str() == name));
+            let filter = RunFilter { node_uid, table_uid, status, limit: (limit > 0).then_some(limit) };
+            let runs = host.store().runs(&filter).await.or_fail()?;
+            printer.show(&runs, || summary(&runs))?;
+        }
+        RunCommand::Show { run } => {
+            let run = host.store().run(&run).await.or_fail()?;
+            printer.show(&run, || show(&run))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line per run.
+pub(crate) fn summary(runs: &[RunRecord]) {
+    let rows = runs.iter().map(|run| {
+        let total = run.durations.load_us + run.durations.update_us + run.durations.commit_us;
+        vec![
+            run.table.clone(),
+            run.status.to_string(),
+            count(run.rows_inserted),
+            count(run.rows_dropped),
+            count(run.inputs.iter().map(|input| input.rows).sum()),
+            run.window.end.short(),
+            duration(total),
+            run.run_id.clone(),
+        ]
+    });
+    let headings = [
+        Heading::Text("table"),
+        Heading::Text("status"),
+        Heading::Number("inserted"),
+        Heading::Number("dropped"),
+        Heading::Number("read"),
+        Heading::Text("until"),
+        Heading::Number("time"),
+        Heading::Text("run"),
+    ];
+    print::table(&headings, rows.collect(), "no runs yet; start one: datanode node run TABLE");
+    for run in runs {
+        for warning in &run.warnings {
+            print::warning(&format!("{}: {warning}", run.table));
+        }
+    }
+}
+
+fn show(run: &RunRecord) {
+    let start = run.window.start.map_or("the beginning".to_owned(), datanode_core::Timestamp::short);
+    let digest = |digest: &Option<datanode_core::digest::Digest>| digest.map_or("-".to_owned(), |digest| digest.to_string());
+    let mut facts = vec![
+        ("run", run.run_id.clone()),
+        ("status", run.status.to_string()),
+        ("table", format!("{} ({})", run.table, run.table_uid)),
+        ("update hash", run.update_hash.clone()),
+        ("component", format!("{} {} (sha256 {})", run.component, run.component_version, run.component_digest)),
+        ("config", run.config.to_string()),
+        ("window", format!("{start} to {}", run.window.end.short())),
+        ("started", run.started_at.to_string()),
+        (
+            "took",
+            format!(
+                "{} loading, {} updating, {} committing",
+                duration(run.durations.load_us),
+                duration(run.durations.update_us),
+                duration(run.durations.commit_us)
+            ),
+        ),
+        ("had before", format!("{} rows of {} coordinates", count(run.statistics.rows), count(run.statistics.coordinates))),
+        ("emitted", format!("{} rows, {} bytes, sha256 {}", count(run.rows_emitted), count(run.bytes_emitted), digest(&run.output_digest))),
+        ("dropped", format!("{} rows", count(run.rows_dropped))),
+        ("inserted", format!("{} rows", count(run.rows_inserted))),
+        ("guest", format!("{} fuel, {} bytes of memory at most", count(run.fuel), count(run.peak_memory))),
+        ("host", run.host.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")),
+    ];
+    if let Some(error) = &run.error {
+        facts.push(("error", format!("[{}] {}", error.code, error.message)));
+        if let Some(step) = &error.next_step {
+            facts.push(("next", step.clone()));
+        }
+    }
+    print::facts(&facts);
+    if !run.inputs.is_empty() {
+        println!("\nread");
+        let rows = run.inputs.iter().map(|input| {
+            let time = |time: Option<datanode_core::Timestamp>| time.map_or("-".to_owned(), datanode_core::Timestamp::short);
+            vec![
+                format!("  {}", input.key),
+                input.table.clone(),
+                count(input.rows),
+                time(input.min_time),
+                time(input.max_time),
+                input.digest.short(),
+            ]
+        });
+        let headings = [
+            Heading::Text("  key"),
+            Heading::Text("table"),
+            Heading::Number("rows"),
+            Heading::Text("first"),
+            Heading::Text("last"),
+            Heading::Text("sha256"),
+        ];
+        print::table(&headings, rows.collect(), "");
+    }
+    if !run.fetches.is_empty() {
+        println!("\nfetched");
+        let rows = run.fetches.iter().map(|fetch| {
+            vec![
+                format!("  {}", fetch.source),
+                format!("{} {}", fetch.method, fetch.path),
+                fetch.status.to_string(),
+                count(fetch.bytes),
+                fetch.digest.short(),
+            ]
+        });
+        let headings = [
+            Heading::Text("  source"),
+            Heading::Text("request"),
+            Heading::Number("status"),
+            Heading::Number("bytes"),
+            Heading::Text("sha256"),
+        ];
+        print::table(&headings, rows.collect(), "");
+    }
+    if !run.logs.is_empty() {
+        println!("\nlog");
+        for line in &run.logs {
+            let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            println!("  {:<5} {}  {}", line.level, line.message, fields.join(" "));
+        }
+        if run.logs_dropped > 0 {
+            println!("  … and {} lines beyond the bound", count(run.logs_dropped));
+        }
+    }
+    for warning in &run.warnings {
+        print::warning(warning);
+    }
+}

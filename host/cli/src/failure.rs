@@ -1,0 +1,93 @@
+//! Errors as a person or a script reads them.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use datanode_core::{Diagnostic, ErrorClass};
+use serde_json::json;
+
+/// Any error of the libraries, reduced to what is shown.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) class: ErrorClass,
+    pub(crate) message: String,
+    pub(crate) next_step: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: "cli.usage".to_owned(), class: ErrorClass::Usage, message: message.into(), next_step: None }
+    }
+
+    pub(crate) fn of(error: &impl Diagnostic) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            class: error.class(),
+            message: error.to_string(),
+            next_step: error.next_step(),
+        }
+    }
+
+    pub(crate) fn with_next_step(mut self, step: impl Into<String>) -> Self {
+        self.next_step = Some(step.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Turns errors with codes into failures; `?` alone would lose the code.
+pub(crate) trait OrFail<T> {
+    /// The value, or the failure.
+    fn or_fail(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Diagnostic> OrFail<T> for Result<T, E> {
+    fn or_fail(self) -> anyhow::Result<T> {
+        self.map_err(|error| Failure::of(&error).into())
+    }
+}
+
+/// Print an error to standard error and answer the exit code.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let own;
+    let failure = match error.downcast_ref::<Failure>() {
+        Some(failure) => failure,
+        None => {
+            own = Failure {
+                code: "cli.failed".to_owned(),
+                class: ErrorClass::Failed,
+                message: format!("{error:#}"),
+                next_step: None,
+            };
+            &own
+        }
+    };
+    if json {
+        let document = json!({"error": {
+            "code": failure.code, "class": failure.class.as_str(), "message": failure.message, "next_step": failure.next_step,
+        }});
+        eprintln!("{document}");
+    } else {
+        print(&failure.code, &failure.message, failure.next_step.as_deref());
+    }
+    crate::exit_code(failure.class)
+}
+
+/// Print an error for people.
+pub(crate) fn print(code: &str, message: &str, next_step: Option<&str>) {
+    let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+    let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
+    anstream::eprintln!("{red}error[{code}]{red:#}: {message}");
+    if let Some(step) = next_step {
+        anstream::eprintln!("{cyan}next:{cyan:#} {step}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Where the data are: `$DATANODE_HOME`, else `.datanode/` beside the nearest `datanode.toml`, else the platform's
+//! data folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datanode_runtime::Host;
+use datanode_sandbox::Limits;
+use datanode_store::sqlite::SqliteStore;
+use serde::Deserialize;
+
+use crate::failure::{Failure, OrFail};
+use crate::usage;
+
+/// Settings file of a project.
+pub(crate) const SETTINGS: &str = "datanode.toml";
+/// Data directory beside the settings file.
+pub(crate) const DATA: &str = ".datanode";
+/// The embedded database inside the data directory.
+const DATABASE: &str = "datanode.db";
+
+/// `datanode.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    limits: Limits,
+}
+
+/// A data directory and the settings that hold for it.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) data: PathBuf,
+    settings: Option<PathBuf>,
+}
+
+/// An opened home.
+pub(crate) struct Session {
+    pub(crate) host: Host,
+    store: Arc<SqliteStore>,
+}
+
+impl Session {
+    /// Leave the database tidy: without this, a write-ahead log stays beside it until the next start.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        drop(self.host);
+        match Arc::into_inner(self.store) {
+            Some(store) => store.close().await.or_fail(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Find the home: the one given, else by the rule of this module.
+pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
+    let beside = |data: &Path| {
+        let settings = data.parent().map(|parent| parent.join(SETTINGS));
+        settings.filter(|path| path.is_file())
+    };
+    if let Some(data) = given {
+        let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file()).or_else(|| beside(data));
+        return Ok(Home { data: data.to_owned(), settings });
+    }
+    let here = std::env::current_dir()?;
+    if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {
+        return Ok(Home { data: project.join(DATA), settings: Some(project.join(SETTINGS)) });
+    }
+    let folders = directories::ProjectDirs::from("", "", "datanode")
+        .ok_or_else(|| usage("this machine names no data folder: set DATANODE_HOME, or run `datanode init` here"))?;
+    let data = folders.data_dir().to_owned();
+    let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file());
+    Ok(Home { data, settings })
+}
+
+/// Open the store of a home, made if it is missing, and a host over it.
+pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
+    let settings = match &home.settings {
+        None => Settings::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)?;
+            toml::from_str(&text).map_err(|error| {
+                Failure::usage(format!("{}:\n{error}", path.display()))
+                    .with_next_step("mend the file; every setting has a default and may be left out")
+            })?
+        }
+    };
+    std::fs::create_dir_all(&home.data)
+        .map_err(|error| anyhow::anyhow!("the data directory {} cannot be made: {error}", home.data.display()))?;
+    let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
+    let host = Host::new(store.clone(), settings.limits).or_fail()?;
+    Ok(Session { host, store })
+}

@@ -1,0 +1,60 @@
+//! The `datanode` command: arguments in, tables, JSON and progress out. It has no rules of its own.
+
+mod args;
+mod cells;
+mod commands;
+mod failure;
+mod home;
+mod print;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error, json),
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let printer = print::Printer { json: arguments.json };
+    runtime.block_on(async {
+        if let Command::Init { directory } = arguments.command {
+            return commands::init::run(directory.as_deref(), &printer).await;
+        }
+        let home = home::find(arguments.home.as_deref())?;
+        let session = home::open(&home).await?;
+        let outcome = match arguments.command {
+            Command::Init { .. } => Ok(ExitCode::SUCCESS),
+            Command::Component(command) => commands::component::run(command, &session.host, &printer).await,
+            Command::Table(command) => commands::table::run(command, &session.host, &printer).await,
+            Command::Source(command) => commands::source::run(command, &session.host, &printer).await,
+            Command::Node(command) => commands::node::run(command, &session.host, &printer).await,
+            Command::Run(command) => commands::run::run(command, &session.host, &printer).await,
+        };
+        // The outcome of the command comes first: closing only tidies up.
+        let closed = session.close().await;
+        let code = outcome?;
+        closed?;
+        Ok(code)
+    })
+}
+
+/// The exit code of a class of errors, as a process gives it.
+fn exit_code(class: datanode_core::ErrorClass) -> ExitCode {
+    ExitCode::from(class.exit_code())
+}
+
+/// A usage error of the command line itself.
+fn usage(message: impl Into<String>) -> anyhow::Error {
+    Failure::usage(message).into()
+}

@@ -1,0 +1,136 @@
+//! Tables that align, or JSON.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Table};
+use serde::Serialize;
+
+/// Where results go: standard output, for people or for programs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    pub(crate) json: bool,
+}
+
+/// A column of a table: its heading, and whether it holds numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Heading {
+    Text(&'static str),
+    Number(&'static str),
+}
+
+impl Printer {
+    /// A value as JSON, or what `people` prints.
+    pub(crate) fn show<T: Serialize>(self, value: &T, people: impl FnOnce()) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(value)?);
+        } else {
+            people();
+        }
+        Ok(())
+    }
+}
+
+/// Print a table; nothing but a sentence when it has no rows.
+pub(crate) fn table(headings: &[Heading], lines: Vec<Vec<String>>, when_empty: &str) {
+    if lines.is_empty() {
+        println!("{when_empty}");
+        return;
+    }
+    let name = |heading: &Heading| match heading {
+        Heading::Text(name) | Heading::Number(name) => name.to_uppercase(),
+    };
+    let names: Vec<String> = headings.iter().map(name).collect();
+    let numeric: Vec<bool> = headings.iter().map(|heading| matches!(heading, Heading::Number(_))).collect();
+    rows(&names, &numeric, lines);
+}
+
+/// Print rows under names, numbers to the right. Lines are never folded: they are for pipes too.
+pub(crate) fn rows(names: &[String], numeric: &[bool], rows: Vec<Vec<String>>) {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(names.iter().map(|name| Cell::new(visible(name))));
+    for row in rows {
+        table.add_row(row.iter().map(|text| Cell::new(visible(text))));
+    }
+    for (column, is_number) in table.column_iter_mut().zip(numeric) {
+        column.set_padding((0, 2));
+        if *is_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+}
+
+/// Text of strangers without control characters, so that a cell can neither break the table nor command the terminal.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Print aligned `name  value` lines; values of several lines are indented.
+pub(crate) fn facts(facts: &[(&str, String)]) {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let bold = Style::new().bold();
+    for (name, value) in facts {
+        let indent = format!("\n{}", " ".repeat(width + 2));
+        anstream::println!("{bold}{name:<width$}{bold:#}  {}", value.trim_end().replace('\n', &indent));
+    }
+}
+
+/// A line that says that something was done.
+pub(crate) fn done(message: &str) {
+    let green = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
+    anstream::println!("{green}✓{green:#} {message}");
+}
+
+/// A line on standard error that a person should read.
+pub(crate) fn warning(message: &str) {
+    let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
+    anstream::eprintln!("{yellow}warning:{yellow:#} {message}");
+}
+
+/// 1234567 → "1,234,567".
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The first line of a text, cut to a width.
+pub(crate) fn first_line(text: &str, width: usize) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let cut: String = line.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", cut.trim_end())
+}
+
+/// Microseconds as "1.23 s" or "4 ms".
+pub(crate) fn duration(micros: u64) -> String {
+    if micros >= 1_000_000 {
+        format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000)
+    } else {
+        format!("{} ms", micros.div_ceil(1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_texts_fit() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(221_702), "221,702");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(first_line("  one two three\nfour", 8), "one two…");
+        assert_eq!(first_line("short", 8), "short");
+        assert_eq!(duration(1_234_567), "1.23 s");
+    }
+}

@@ -1,0 +1,13 @@
+//! The one place of the host that reads the clock.
+
+use datanode_core::Timestamp;
+
+/// Now, in UTC, cut to microseconds. A clock outside the years 1 to 9999 is taken for its nearest end.
+pub fn now() -> Timestamp {
+    let micros = chrono::Utc::now().timestamp_micros();
+    let limit = if micros < 0 { -62_135_596_800_000_000 } else { 253_402_300_799_999_999 };
+    match Timestamp::from_micros(micros).or_else(|_| Timestamp::from_micros(limit)) {
+        Ok(now) => now,
+        Err(_) => unreachable!("both ends of the range are in the range"),
+    }
+}

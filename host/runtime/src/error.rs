@@ -1,0 +1,160 @@
+//! What can go wrong around a run.
+
+use datanode_core::component::ManifestError;
+use datanode_core::config::ConfigError;
+use datanode_core::contract::ContractError;
+use datanode_core::dependency::DependencyError;
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::frame::FrameError;
+use datanode_core::name::NameError;
+use datanode_sandbox::SandboxError;
+use datanode_store::StoreError;
+use thiserror::Error;
+
+/// Why an operation of the host is refused or failed.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A contract.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// What a component says of itself.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A config.
+    #[error("component `{component}`: {source}")]
+    Config {
+        /// Component.
+        component: String,
+        /// What is wrong.
+        source: ConfigError,
+    },
+    /// Dependencies.
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+    /// An output frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A bad name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The component emits other columns than the table has.
+    #[error("component `{component}` does not fit table `{table}`:\n{}", .problems.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+    OutputMismatch {
+        /// Component.
+        component: String,
+        /// Identifier of the table.
+        table: String,
+        /// What does not fit.
+        problems: Vec<String>,
+    },
+    /// The highest release of the component computes another identity from the node's config.
+    #[error("node {update_hash}: release {version} of component `{component}` gives its config the identity {now}")]
+    IdentityChanged {
+        /// The node.
+        update_hash: String,
+        /// Component.
+        component: String,
+        /// Release that would run.
+        version: String,
+        /// The identity it computes.
+        now: String,
+    },
+    /// A source that the component cannot do without is missing.
+    #[error("component `{component}` needs the source `{source_name}` ({description}), which {problem}")]
+    SourceMissing {
+        /// Component.
+        component: String,
+        /// Source.
+        source_name: String,
+        /// What the component reads from it.
+        description: String,
+        /// What is missing: the source, or the grant.
+        problem: &'static str,
+        /// The command that mends it.
+        command: String,
+    },
+    /// A directory that a source should lead to.
+    #[error("source `{name}`: {path}: {problem}")]
+    SourcePath {
+        /// Source.
+        name: String,
+        /// Path as given.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A dependency failed.
+    #[error("not run, because {} did not succeed", .0.join(", "))]
+    Blocked(Vec<String>),
+    /// A thread of the host panicked.
+    #[error("the host panicked while {0}; this is a bug of datanode")]
+    Panicked(&'static str),
+}
+
+impl Diagnostic for RuntimeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Sandbox(error) => error.code(),
+            Self::Contract(error) => error.code(),
+            Self::Manifest(error) => error.code(),
+            Self::Config { source, .. } => source.code(),
+            Self::Dependency(error) => error.code(),
+            Self::Frame(error) => error.code(),
+            Self::Name(_) => "name.invalid",
+            Self::OutputMismatch { .. } => "node.output_mismatch",
+            Self::IdentityChanged { .. } => "node.identity_changed",
+            Self::SourceMissing { .. } => "source.missing",
+            Self::SourcePath { .. } => "source.path",
+            Self::Blocked(_) => "run.blocked",
+            Self::Panicked(_) => "runtime.panicked",
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::Sandbox(error) => error.class(),
+            Self::Contract(error) => error.class(),
+            Self::Manifest(error) => error.class(),
+            Self::Config { source, .. } => source.class(),
+            Self::Dependency(error) => error.class(),
+            Self::Frame(error) => error.class(),
+            Self::Name(_) | Self::SourcePath { .. } => ErrorClass::Usage,
+            Self::OutputMismatch { .. } | Self::IdentityChanged { .. } | Self::SourceMissing { .. } => {
+                ErrorClass::Refused
+            }
+            Self::Blocked(_) => ErrorClass::Blocked,
+            Self::Panicked(_) => ErrorClass::Infrastructure,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.next_step(),
+            Self::Sandbox(error) => error.next_step(),
+            Self::Contract(error) => error.next_step(),
+            Self::Manifest(error) => error.next_step(),
+            Self::Config { source, .. } => source.next_step(),
+            Self::Dependency(error) => error.next_step(),
+            Self::Frame(error) => error.next_step(),
+            Self::SourceMissing { command, .. } => Some(command.clone()),
+            Self::OutputMismatch { .. } => {
+                Some("write another table, or register one whose contract has the component's columns".to_owned())
+            }
+            Self::IdentityChanged { .. } => Some(
+                "create the node again with `datanode node create`: its rows stay where they are, its identity is new"
+                    .to_owned(),
+            ),
+            Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
+            Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
+            Self::Name(_) | Self::Panicked(_) => None,
+        }
+    }
+}

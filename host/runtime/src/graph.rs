@@ -1,0 +1,231 @@
+//! The graph: a node with everything it depends on, resolved through the components themselves.
+
+use std::collections::HashMap;
+
+use datanode_core::config::{Config, ConfigSchema};
+use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRAPH_DEPTH};
+use datanode_core::digest::Digest;
+use datanode_core::hash;
+use datanode_store::{NewNode, Node, NodeDependency, Registered, StoredComponent, Table};
+use serde::Serialize;
+
+use crate::{Host, RuntimeError, clock};
+
+/// A node as a user asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRequest {
+    /// Component name.
+    pub component: String,
+    /// A release pinned by its bytes.
+    pub pinned_digest: Option<Digest>,
+    /// Config as JSON text.
+    pub config: String,
+    /// Identifier or uid of the output table.
+    pub table: String,
+    /// Hash namespace, empty for none; inherited by all dependencies.
+    pub hash_namespace: String,
+}
+
+/// A node that is in the catalogue, with all that a run of it needs.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedNode {
+    /// The node.
+    pub node: Node,
+    /// Whether it was created now.
+    pub created: bool,
+    /// Its output table.
+    pub table: Table,
+    /// The release that runs.
+    pub release: StoredComponent,
+    /// The config as the guest gets it.
+    pub guest_config: String,
+    /// Its config, resolved.
+    #[serde(skip)]
+    pub config: Config,
+}
+
+/// A node of the tree before anything is written: a tree with an error anywhere leaves no trace.
+struct Draft {
+    new: NewNode,
+    /// For each dependency, the place of the node that writes it.
+    writers: Vec<Option<usize>>,
+    table: Table,
+    release: StoredComponent,
+    guest_config: String,
+    config: Config,
+}
+
+/// Resolves one tree; every node in it once.
+struct Planner<'h> {
+    host: &'h Host,
+    tables: Vec<Table>,
+    drafts: Vec<Draft>,
+    /// (`update_hash`, table uid) → place in `drafts`.
+    places: HashMap<(String, String), usize>,
+    /// The nodes on the way from the root to here, as shown in errors.
+    path: Vec<(String, String)>,
+}
+
+impl Host {
+    /// Resolve a node and everything it depends on, creating what is not in the catalogue yet. The answer is in run
+    /// order: dependencies first, the node itself last.
+    pub async fn plan(&self, request: NodeRequest) -> Result<Vec<PlannedNode>, RuntimeError> {
+        self.plan_expecting(request, None).await
+    }
+
+    /// Resolve a node that is in the catalogue, under the releases that are there now. A release that computes another
+    /// identity from the node's config is refused.
+    pub async fn plan_node(&self, node: &Node) -> Result<Vec<PlannedNode>, RuntimeError> {
+        let request = NodeRequest {
+            component: node.component.clone(),
+            pinned_digest: node.pinned_digest,
+            config: node.config.to_string(),
+            table: node.table_uid.clone(),
+            hash_namespace: node.hash_namespace.clone(),
+        };
+        self.plan_expecting(request, Some(&node.update_hash)).await
+    }
+
+    async fn plan_expecting(
+        &self,
+        request: NodeRequest,
+        expected: Option<&str>,
+    ) -> Result<Vec<PlannedNode>, RuntimeError> {
+        let tables = self.store.tables().await?;
+        let mut planner =
+            Planner { host: self, tables, drafts: Vec::new(), places: HashMap::new(), path: Vec::new() };
+        planner.visit(request, expected).await?;
+
+        let mut planned: Vec<PlannedNode> = Vec::with_capacity(planner.drafts.len());
+        for Draft { mut new, writers, table, release, guest_config, config } in planner.drafts {
+            for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
+                edge.node_uid = writer.map(|place| planned[place].node.uid.clone());
+            }
+            let Registered { value: node, created } = self.store.ensure_node(new).await?;
+            planned.push(PlannedNode { node, created, table, release, guest_config, config });
+        }
+        Ok(planned)
+    }
+}
+
+impl Planner<'_> {
+    fn table(&self, reference: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.uid == reference || table.contract.identifier == reference)
+    }
+
+    /// Resolve one node after its dependencies; answers its place in `drafts`.
+    async fn visit(&mut self, request: NodeRequest, expected: Option<&str>) -> Result<usize, RuntimeError> {
+        let release = self.host.release(&request.component, request.pinned_digest.as_ref()).await?;
+        let component = release.manifest.name.clone();
+        let in_config = |source| RuntimeError::Config { component: component.clone(), source };
+        let schema = ConfigSchema::parse(&release.manifest.config_schema).map_err(in_config)?;
+        let config = schema
+            .resolve(&request.config, |table| self.table(table).map(|table| table.uid.clone()))
+            .map_err(in_config)?;
+        let table = match self.table(&request.table) {
+            Some(table) => table.clone(),
+            // Asked for again so that the error names what is missing and how to see what there is.
+            None => self.host.store.table(&request.table).await?,
+        };
+        let update_hash = hash::update_hash(&component, &config, &request.hash_namespace);
+        if let Some(expected) = expected
+            && expected != update_hash
+        {
+            return Err(RuntimeError::IdentityChanged {
+                update_hash: expected.to_owned(),
+                component,
+                version: release.manifest.version.to_string(),
+                now: update_hash,
+            });
+        }
+        let problems = release.manifest.output_mismatches(&table.contract);
+        if !problems.is_empty() {
+            return Err(RuntimeError::OutputMismatch { component, table: table.contract.identifier, problems });
+        }
+
+        let key = (update_hash.clone(), table.uid.clone());
+        if let Some(place) = self.places.get(&key) {
+            return Ok(*place);
+        }
+        self.refuse_cycle(&key)?;
+        self.path.push(key.clone());
+        let guest_config = hash::canonical_json(&schema.guest_document(&config));
+        let (dependencies, writers) = self.dependencies(&request, &release, &config, &guest_config).await?;
+        self.path.pop();
+
+        let new = NewNode {
+            update_hash,
+            component,
+            pinned_digest: request.pinned_digest,
+            config: config.value.clone(),
+            hashed_document: hash::canonical_document(&release.manifest.name, &config, &request.hash_namespace),
+            hash_namespace: request.hash_namespace,
+            table_uid: table.uid.clone(),
+            dependencies,
+            created_at: clock::now(),
+        };
+        self.drafts.push(Draft { new, writers, table, release, guest_config, config });
+        self.places.insert(key, self.drafts.len() - 1);
+        Ok(self.drafts.len() - 1)
+    }
+
+    /// The edges of a node, and for each the place of the node that writes its table.
+    async fn dependencies(
+        &mut self,
+        request: &NodeRequest,
+        release: &StoredComponent,
+        config: &Config,
+        guest_config: &str,
+    ) -> Result<(Vec<NodeDependency>, Vec<Option<usize>>), RuntimeError> {
+        let component = self.host.prepare(release).await?;
+        let (sandbox, text) = (self.host.sandbox.clone(), guest_config.to_owned());
+        let declared = tokio::task::spawn_blocking(move || sandbox.dependencies(&component, &text))
+            .await
+            .map_err(|_| RuntimeError::Panicked("asking a component for its dependencies"))??;
+        let name = &release.manifest.name;
+        dependency::check(name, config, &declared)?;
+        let (mut edges, mut writers) = (Vec::new(), Vec::new());
+        for declared in declared {
+            let (table_uid, writer) = match &declared.target {
+                DependencyTarget::Table(table) => {
+                    let known = self.table(table).map(|table| table.uid.clone());
+                    // Asked for again so that the error names what is missing and how to see what there is.
+                    let uid = match known {
+                        Some(uid) => uid,
+                        None => self.host.store.table(table).await?.uid,
+                    };
+                    (uid, None)
+                }
+                DependencyTarget::Node { component, config: inner, table } => {
+                    let inner = NodeRequest {
+                        component: component.clone(),
+                        pinned_digest: None,
+                        config: inner.clone(),
+                        table: table.clone(),
+                        hash_namespace: request.hash_namespace.clone(),
+                    };
+                    let place = Box::pin(self.visit(inner, None)).await?;
+                    let draft = &self.drafts[place];
+                    dependency::check_inherited_tables(name, &declared.key, config, &draft.config)?;
+                    (draft.table.uid.clone(), Some(place))
+                }
+            };
+            edges.push(NodeDependency { key: declared.key, table_uid, node_uid: None, declared: declared.target });
+            writers.push(writer);
+        }
+        Ok((edges, writers))
+    }
+
+    fn refuse_cycle(&self, key: &(String, String)) -> Result<(), DependencyError> {
+        let names = |path: &[(String, String)]| path.iter().map(|(hash, _)| hash.clone()).collect::<Vec<_>>();
+        if let Some(start) = self.path.iter().position(|earlier| earlier == key) {
+            let mut cycle = names(&self.path[start..]);
+            cycle.push(key.0.clone());
+            return Err(DependencyError::Cycle(cycle));
+        }
+        if self.path.len() >= MAX_GRAPH_DEPTH {
+            return Err(DependencyError::TooDeep(names(&self.path[..3])));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! The host: a store, a sandbox, and the operations on them that need both.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datanode_core::contract::Contract;
+use datanode_core::digest::Digest;
+use datanode_sandbox::{Component, Limits, Sandbox};
+use datanode_store::{NewComponent, Registered, Source, SourceKind, Store, StoredComponent, Table};
+use serde::Serialize;
+
+use crate::{RuntimeError, clock};
+
+/// A host process over one store.
+#[derive(Clone)]
+pub struct Host {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sandbox: Sandbox,
+    /// Components compiled by this process.
+    prepared: Arc<Mutex<HashMap<Digest, Component>>>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Answer to an upload.
+#[derive(Debug, Clone, Serialize)]
+pub struct Uploaded {
+    /// The component as the catalogue has it.
+    pub component: StoredComponent,
+    /// False when the same bytes were there already.
+    pub created: bool,
+}
+
+impl Host {
+    /// A host over a store. Guests run under these limits.
+    pub fn new(store: Arc<dyn Store>, limits: Limits) -> Result<Self, RuntimeError> {
+        Ok(Self { store, sandbox: Sandbox::new(limits)?, prepared: Arc::default() })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Admit a component: judge its imports from the bytes, compile it, ask it twice what it is, and only then keep
+    /// it. `label` names it in errors until its name is known (its file name, say).
+    pub async fn upload(&self, label: &str, bytes: Vec<u8>) -> Result<Uploaded, RuntimeError> {
+        let digest = Digest::of(&bytes);
+        let (sandbox, label) = (self.sandbox.clone(), label.to_owned());
+        let (bytes, component, manifest) = tokio::task::spawn_blocking(move || {
+            let component = sandbox.prepare(&label, &bytes)?;
+            let manifest = sandbox.manifest(&component)?;
+            Ok::<_, RuntimeError>((bytes, component, manifest))
+        })
+        .await
+        .map_err(|_| RuntimeError::Panicked("checking a component"))??;
+        let imports = component.imports().to_vec();
+        let new = NewComponent { manifest, imports, digest, bytes, uploaded_at: clock::now() };
+        let Registered { value, created } = self.store.add_component(new).await?;
+        Ok(Uploaded { component: value, created })
+    }
+
+    /// Register a table from its contract.
+    pub async fn register_table(&self, contract: &Contract) -> Result<Registered<Table>, RuntimeError> {
+        Ok(self.store.register_table(contract, clock::now()).await?)
+    }
+
+    /// Add a source that leads to a directory.
+    pub async fn add_file_source(&self, name: &str, path: &Path) -> Result<Registered<Source>, RuntimeError> {
+        datanode_core::name::check_name("source name", name)?;
+        let problem = |problem: String| RuntimeError::SourcePath {
+            name: name.to_owned(),
+            path: path.display().to_string(),
+            problem,
+        };
+        let path = path.canonicalize().map_err(|error| problem(error.to_string()))?;
+        if !path.is_dir() {
+            return Err(problem("not a directory".to_owned()));
+        }
+        Ok(self.store.add_source(name, SourceKind::File { path }, clock::now()).await?)
+    }
+
+    /// Let a component read a source. The component need not be uploaded yet: grants are by name.
+    pub async fn grant_source(&self, source: &str, component: &str) -> Result<(), RuntimeError> {
+        datanode_core::name::check_name("component name", component)?;
+        Ok(self.store.grant_source(source, component, clock::now()).await?)
+    }
+
+    /// The release of a component that runs: the pinned bytes, or the highest enabled version.
+    pub(crate) async fn release(
+        &self,
+        name: &str,
+        pinned: Option<&Digest>,
+    ) -> Result<StoredComponent, RuntimeError> {
+        Ok(match pinned {
+            Some(digest) => self.store.component_by_digest(digest).await?,
+            None => self.store.component(name, None).await?,
+        })
+    }
+
+    /// The compiled form of a component, compiled once per process.
+    pub(crate) async fn prepare(&self, release: &StoredComponent) -> Result<Component, RuntimeError> {
+        let cached = || self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = cached().get(&release.digest) {
+            return Ok(component.clone());
+        }
+        let bytes = self.store.component_bytes(&release.digest).await?;
+        let (sandbox, name) = (self.sandbox.clone(), release.manifest.name.clone());
+        let component = tokio::task::spawn_blocking(move || sandbox.prepare(&name, &bytes))
+            .await
+            .map_err(|_| RuntimeError::Panicked("compiling a component"))??;
+        cached().insert(release.digest, component.clone());
+        Ok(component)
+    }
+}

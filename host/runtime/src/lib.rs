@@ -1,0 +1,30 @@
+//! A run from start to commit.
+//!
+//! **One idea:** a run is a pipeline with one door at each end. Everything the guest observes comes in through
+//! [`run::RunCalls`], which reads one snapshot and records what it hands out; everything that it leaves behind goes out
+//! through one commit of the store.
+//!
+//! **May depend on:** `datanode-core`, `datanode-sandbox`, `datanode-store`, tokio, and the clock (in one function).
+//! **Never on:** a particular database, a terminal, HTTP.
+//!
+//! Invariants:
+//!
+//! * *Dependencies first*, each node at most once per run tree; a node whose dependency failed is `blocked`.
+//! * *The snapshot is taken after the dependencies have committed.*
+//! * *No write transaction is open while a guest runs.*
+//! * *The guest's only notion of now is the window's end*, which is decided here and recorded.
+
+mod clock;
+mod error;
+mod events;
+mod graph;
+mod host;
+pub mod run;
+mod source;
+
+pub use clock::now;
+pub use error::RuntimeError;
+pub use events::{Observer, RunEvent, Silent};
+pub use graph::{NodeRequest, PlannedNode};
+pub use host::{Host, Uploaded};
+pub use run::{RunOptions, RunTree};

@@ -1,0 +1,153 @@
+//! Answers to the host calls of `update`: the one door through which a guest observes anything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use datanode_core::digest::{Digest, Digester};
+use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
+use datanode_core::run::{FetchRecord, InputRecord, LogLine};
+use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply};
+use serde_json::Value;
+
+use super::inputs::Inputs;
+use super::logs::Logs;
+use crate::events::{Observer, RunEvent};
+use crate::source::Sources;
+
+/// Output batches as they arrive: checked, hashed, kept until the commit.
+#[derive(Debug)]
+pub(crate) struct Output {
+    decoder: FrameDecoder,
+    validator: OutputValidator,
+    digest: Digester,
+    bytes: u64,
+    rows: u64,
+    batches: Vec<RecordBatch>,
+}
+
+impl Output {
+    pub(crate) fn new(table: &str, validator: OutputValidator) -> Self {
+        Self {
+            decoder: FrameDecoder::new(table),
+            validator,
+            digest: Digester::default(),
+            bytes: 0,
+            rows: 0,
+            batches: Vec::new(),
+        }
+    }
+
+    fn emit(&mut self, message: &[u8]) -> Result<(), HostCallError> {
+        self.digest.update(message);
+        self.bytes += message.len() as u64;
+        match self.decoder.decode(message)? {
+            Decoded::Schema(schema) => self.validator.schema(&schema)?,
+            Decoded::Batch(batch) => {
+                self.rows += batch.num_rows() as u64;
+                self.batches.extend(self.validator.batch(&batch)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that a run saw and made, once the guest has returned.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    pub(crate) summary: OutputSummary,
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) bytes_emitted: u64,
+    pub(crate) output_digest: Option<Digest>,
+    pub(crate) inputs: Vec<InputRecord>,
+    pub(crate) fetches: Vec<FetchRecord>,
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) logs_dropped: u64,
+}
+
+/// The host side of one run. A handle: the sandbox holds one, the run another.
+#[derive(Clone)]
+pub(crate) struct RunCalls(Arc<Mutex<Shared>>);
+
+struct Shared {
+    run_id: String,
+    inputs: Inputs,
+    output: Output,
+    sources: Sources,
+    options: BTreeMap<String, Value>,
+    logs: Logs,
+    observer: Arc<dyn Observer>,
+}
+
+impl RunCalls {
+    pub(crate) fn new(
+        run_id: &str,
+        inputs: Inputs,
+        output: Output,
+        sources: Sources,
+        options: BTreeMap<String, Value>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let logs = Logs::default();
+        let run_id = run_id.to_owned();
+        Self(Arc::new(Mutex::new(Shared { run_id, inputs, output, sources, options, logs, observer })))
+    }
+
+    /// Close the door and take what was collected. None while another handle is alive.
+    pub(crate) fn finish(self) -> Option<Collected> {
+        let shared = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Shared { inputs, output, sources, logs, .. } = shared;
+        Some(Collected {
+            inputs: inputs.records(),
+            fetches: sources.records(),
+            logs: logs.lines,
+            logs_dropped: logs.dropped,
+            output_digest: (output.bytes > 0).then(|| output.digest.finish()),
+            bytes_emitted: output.bytes,
+            summary: output.validator.finish(),
+            batches: output.batches,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HostCalls for RunCalls {
+    fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
+        let mut shared = self.lock();
+        let shared = &mut *shared;
+        Ok(match call {
+            HostCall::Open { key, query } => shared.inputs.open(key, query)?,
+            HostCall::Schema { reader } => shared.inputs.schema(reader),
+            HostCall::Next { reader } => {
+                let reply = shared.inputs.next(reader)?;
+                let (run_id, rows) = (shared.run_id.clone(), shared.inputs.rows());
+                shared.observer.event(&RunEvent::RowsRead { run_id, rows });
+                reply
+            }
+            HostCall::CloseReader { reader } => {
+                shared.inputs.close(reader);
+                HostReply::Done
+            }
+            HostCall::Emit { message } => {
+                shared.output.emit(message)?;
+                let (run_id, rows) = (shared.run_id.clone(), shared.output.rows);
+                shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
+                HostReply::Done
+            }
+            HostCall::Log { level, message, fields } => {
+                shared.logs.write(level, message, fields);
+                HostReply::Done
+            }
+            HostCall::Fetch(request) => shared.sources.fetch(request),
+            HostCall::ReadBody { body, max } => shared.sources.read(body, max)?,
+            HostCall::CloseBody { body } => {
+                shared.sources.close(body);
+                HostReply::Done
+            }
+            HostCall::Option { name } => HostReply::Option(shared.options.get(name).map(Value::to_string)),
+        })
+    }
+}

@@ -1,0 +1,289 @@
+//! One run: window, call, validation, commit, record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use datanode_core::Timestamp;
+use datanode_core::dependency::SELF_KEY;
+use datanode_core::frame::OutputValidator;
+use datanode_core::progress::Progress;
+use datanode_core::run::{Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
+use datanode_core::window::{self, Window, WindowRequest};
+use datanode_sandbox::{CallReport, UpdateContext, engine};
+use datanode_store::{CommitRun, Snapshot, Table};
+use uuid::Uuid;
+
+use super::calls::{Collected, Output};
+use super::inputs::Inputs;
+use super::{RunCalls, RunOptions};
+use crate::events::RunEvent;
+use crate::source::Sources;
+use crate::{Host, PlannedNode, RuntimeError, clock};
+
+/// What a run works on, read after its dependencies have committed.
+struct Prepared {
+    snapshot: Box<dyn Snapshot>,
+    table: Table,
+    progress: Arc<Progress>,
+    window: Window,
+}
+
+/// What is left to do after the guest has returned.
+struct Computed {
+    table: Table,
+    collected: Collected,
+}
+
+impl Host {
+    /// Run one node and record the outcome. An error here means that not even the record could be stored.
+    pub(super) async fn execute(
+        &self,
+        planned: &PlannedNode,
+        now: Timestamp,
+        options: &RunOptions,
+        failed_dependencies: Vec<String>,
+    ) -> Result<RunRecord, RuntimeError> {
+        let prepared = self.prepare_run(planned, now, options).await?;
+        let mut record = new_record(planned, &prepared, options, now);
+        let observer = Arc::clone(&options.observer);
+        observer.event(&RunEvent::Started {
+            run_id: record.run_id.clone(),
+            update_hash: record.update_hash.clone(),
+            table: record.table.clone(),
+            window: record.window,
+        });
+
+        let outcome = if failed_dependencies.is_empty() {
+            if prepared.window.is_empty() && !options.force {
+                record.status = RunStatus::Skipped;
+                Ok(None)
+            } else {
+                self.compute(planned, prepared, options, &mut record).await.map(Some)
+            }
+        } else {
+            record.status = RunStatus::Blocked;
+            Err(RuntimeError::Blocked(failed_dependencies))
+        };
+
+        let stored = match outcome {
+            Ok(Some(computed)) => self.commit(computed, record.clone(), options).await,
+            Ok(None) => self.record(record.clone()).await,
+            Err(error) => Err(error),
+        };
+        let record = match stored {
+            Ok(record) => record,
+            Err(error) => {
+                if record.status != RunStatus::Blocked {
+                    record.status = RunStatus::Failed;
+                }
+                record.rows_inserted = 0;
+                record.error = Some(RunError::from_diagnostic(&error));
+                self.record(record).await?
+            }
+        };
+        observer.event(&RunEvent::Finished(Box::new(record.clone())));
+        Ok(record)
+    }
+
+    async fn prepare_run(
+        &self,
+        planned: &PlannedNode,
+        now: Timestamp,
+        options: &RunOptions,
+    ) -> Result<Prepared, RuntimeError> {
+        let mut snapshot = self.store.snapshot().await?;
+        let table = snapshot.table(&planned.table.uid).await?;
+        let progress = Arc::new(snapshot.progress(&table).await?);
+        let window = window::decide(&WindowRequest {
+            now,
+            until: options.until,
+            cadence: table.contract.cadence,
+            offset_start: planned.config.offset_start.or(planned.release.manifest.default_offset_start),
+            max_time: progress.max_time(),
+            dimensions: table.contract.dimensions().len(),
+        });
+        Ok(Prepared { snapshot, table, progress, window })
+    }
+
+    /// Call `update` and collect what it saw and made.
+    async fn compute(
+        &self,
+        planned: &PlannedNode,
+        mut prepared: Prepared,
+        options: &RunOptions,
+        record: &mut RunRecord,
+    ) -> Result<Computed, RuntimeError> {
+        let run_id = record.run_id.clone();
+        let component = planned.release.manifest.name.clone();
+        let known_sources = self.store.sources().await?;
+        self.require_sources(planned, &known_sources)?;
+
+        let observer = Arc::clone(&options.observer);
+        observer.event(&RunEvent::Loading { run_id: run_id.clone(), component: component.clone() });
+        let loading = Instant::now();
+        let compiled = self.prepare(&planned.release).await?;
+        record.durations.load_us = micros_since(loading);
+
+        let mut tables = HashMap::from([(SELF_KEY.to_owned(), prepared.table.clone())]);
+        for edge in &planned.node.dependencies {
+            tables.insert(edge.key.clone(), prepared.snapshot.table(&edge.table_uid).await?);
+        }
+        let contract = Arc::new(prepared.table.contract.clone());
+        let validator = OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.progress))
+            .map_err(|error| datanode_store::StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
+        let calls = RunCalls::new(
+            &run_id,
+            Inputs::new(prepared.snapshot, tables),
+            Output::new(&contract.identifier, validator),
+            Sources::new(&component, &planned.release.manifest.sources, known_sources),
+            options.options.clone(),
+            Arc::clone(&observer),
+        );
+        let context = UpdateContext {
+            index: contract.index.clone(),
+            progress: Arc::clone(&prepared.progress),
+            window: prepared.window,
+            is_backfill: false,
+        };
+
+        observer.event(&RunEvent::Updating { run_id });
+        let updating = Instant::now();
+        let (sandbox, config, door) = (self.sandbox.clone(), planned.guest_config.clone(), calls.clone());
+        let report = tokio::task::spawn_blocking(move || sandbox.update(&compiled, &config, &context, Box::new(door)))
+            .await
+            .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
+        record.durations.update_us = micros_since(updating);
+        let collected = calls.finish().ok_or(RuntimeError::Panicked("a run was being collected"))?;
+        note(record, &report, &collected);
+        report.result?;
+        Ok(Computed { table: prepared.table, collected })
+    }
+
+    fn require_sources(
+        &self,
+        planned: &PlannedNode,
+        known: &[datanode_store::Source],
+    ) -> Result<(), RuntimeError> {
+        let component = &planned.release.manifest.name;
+        for declared in planned.release.manifest.sources.iter().filter(|source| source.required) {
+            let (problem, command) = match known.iter().find(|source| source.name == declared.name) {
+                None => ("does not exist", format!("datanode source add {} --path DIRECTORY --grant {component}", declared.name)),
+                Some(source) if !source.granted_to.contains(component) => {
+                    ("is not granted to it", format!("datanode source grant {} {component}", declared.name))
+                }
+                Some(_) => continue,
+            };
+            return Err(RuntimeError::SourceMissing {
+                component: component.clone(),
+                source_name: declared.name.clone(),
+                description: declared.description.clone(),
+                problem,
+                command,
+            });
+        }
+        Ok(())
+    }
+
+    /// Store rows, progress and record together.
+    async fn commit(
+        &self,
+        computed: Computed,
+        mut record: RunRecord,
+        options: &RunOptions,
+    ) -> Result<RunRecord, RuntimeError> {
+        let Computed { table, collected } = computed;
+        let rows = collected.summary.added.rows();
+        record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
+        record.finished_at = clock::now();
+        let (observer, run_id) = (Arc::clone(&options.observer), record.run_id.clone());
+        observer.event(&RunEvent::Committing { run_id: run_id.clone(), rows });
+        let commit = CommitRun {
+            table,
+            record,
+            rows: Box::new(collected.batches.into_iter()),
+            added: collected.summary.added,
+            on_rows: Box::new(move |rows| observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows })),
+        };
+        Ok(self.store.commit_run(commit).await?.record)
+    }
+
+    /// Store the record of a run that stores no rows.
+    async fn record(&self, mut record: RunRecord) -> Result<RunRecord, RuntimeError> {
+        record.finished_at = clock::now();
+        self.store.record_run(&record).await?;
+        Ok(record)
+    }
+}
+
+fn new_record(planned: &PlannedNode, prepared: &Prepared, options: &RunOptions, now: Timestamp) -> RunRecord {
+    let release = &planned.release;
+    RunRecord {
+        run_id: Uuid::now_v7().to_string(),
+        node_uid: planned.node.uid.clone(),
+        update_hash: planned.node.update_hash.clone(),
+        table_uid: prepared.table.uid.clone(),
+        table: prepared.table.contract.identifier.clone(),
+        kind: "update".to_owned(),
+        status: RunStatus::Failed,
+        started_at: clock::now().max(now),
+        finished_at: now,
+        window: prepared.window,
+        component: release.manifest.name.clone(),
+        component_version: release.manifest.version.clone(),
+        component_digest: release.digest,
+        config: planned.node.config.clone(),
+        hash_namespace: planned.node.hash_namespace.clone(),
+        options: options.options.clone(),
+        statistics: StatisticsSummary {
+            coordinates: prepared.progress.len() as u64,
+            rows: prepared.progress.rows(),
+            min_time: prepared.progress.min_time(),
+            max_time: prepared.progress.max_time(),
+        },
+        inputs: Vec::new(),
+        fetches: Vec::new(),
+        rows_emitted: 0,
+        rows_dropped: 0,
+        rows_inserted: 0,
+        bytes_emitted: 0,
+        output_digest: None,
+        fuel: 0,
+        peak_memory: 0,
+        durations: Durations::default(),
+        host: BTreeMap::from([
+            ("datanode".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("engine".to_owned(), engine::ENGINE_VERSION.to_owned()),
+            ("contract".to_owned(), "datanode:node@0.1.0".to_owned()),
+        ]),
+        error: None,
+        warnings: Vec::new(),
+        logs: Vec::new(),
+        logs_dropped: 0,
+    }
+}
+
+/// Write into the record what the guest did, whether it succeeded or not.
+fn note(record: &mut RunRecord, report: &CallReport, collected: &Collected) {
+    record.fuel = report.fuel;
+    record.peak_memory = report.peak_memory;
+    record.inputs.clone_from(&collected.inputs);
+    record.fetches.clone_from(&collected.fetches);
+    record.logs.clone_from(&collected.logs);
+    record.logs_dropped = collected.logs_dropped;
+    record.rows_emitted = collected.summary.emitted;
+    record.rows_dropped = collected.summary.dropped;
+    record.bytes_emitted = collected.bytes_emitted;
+    record.output_digest = collected.output_digest;
+    if record.rows_dropped * 2 > record.rows_emitted {
+        record.warnings.push(format!(
+            "{} of {} emitted rows were dropped because the table has them already: read and emit only what is new \
+             (see `statistics` in the context)",
+            record.rows_dropped, record.rows_emitted
+        ));
+    }
+}
+
+fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+}

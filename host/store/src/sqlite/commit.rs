@@ -1,0 +1,41 @@
+//! What one run leaves behind, written in one transaction.
+
+use datanode_core::run::RunRecord;
+use rusqlite::Connection;
+
+use super::{append, progress, runs, tables};
+use crate::{CommitOutcome, CommitRun, StoreError};
+
+/// Write rows, progress, record and lineage. The caller commits, or rolls back on an error.
+pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
+    let CommitRun { table: seen, record, rows, added, on_rows } = commit;
+    // Asked first: a client that lost the answer of its commit asks again, and by then the table has moved.
+    if let Some(record) = runs::by_id(connection, &record.run_id)? {
+        return Ok(CommitOutcome { record, repeated: true });
+    }
+    let table = tables::by_uid(connection, &seen.uid)?;
+    if table.epoch != seen.epoch {
+        return Err(StoreError::TableMoved {
+            table: table.contract.identifier,
+            current: table.epoch,
+            read: seen.epoch,
+        });
+    }
+    let written = append::append(connection, &table.contract, rows, on_rows.as_ref())?;
+    if written != added.rows() {
+        // Progress that differs from the rows would drop or repeat rows in every later run.
+        return Err(StoreError::Damaged(format!(
+            "run {} brought {written} rows for table `{}` and progress that counts {}; nothing was stored",
+            record.run_id,
+            table.contract.identifier,
+            added.rows()
+        )));
+    }
+    if written > 0 {
+        progress::extend(connection, &table.uid, &table.contract, &added)?;
+        tables::raise_epoch(connection, &table.uid)?;
+    }
+    let record = RunRecord { rows_inserted: written, ..record };
+    runs::insert(connection, &record)?;
+    Ok(CommitOutcome { record, repeated: false })
+}

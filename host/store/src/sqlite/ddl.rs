@@ -1,0 +1,137 @@
+//! Contracts as tables of SQLite.
+
+use datanode_core::contract::{Column, Contract};
+use datanode_core::data_type::DataType;
+
+use crate::StoreError;
+
+/// The most digits of a decimal: every number of 18 digits fits SQLite's 64-bit integer.
+const MAX_DECIMAL_DIGITS: u8 = 18;
+
+/// Beginnings of names that belong to SQLite itself.
+const RESERVED_PREFIXES: [&str; 2] = ["sqlite_", "pragma_"];
+/// Functions that reads use in the place of a table. A table of that name would hide the function from every query.
+const RESERVED_NAMES: [&str; 2] = ["json_each", "json_tree"];
+
+/// A name of a contract in SQL. Contracts allow only `[a-z][a-z0-9_]*`, so a quote inside cannot happen; it is doubled
+/// all the same, for this is the one way by which a name enters SQL.
+pub(super) fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The statement that creates a table. `WITHOUT ROWID` keeps the rows in the order of the index, in which they are
+/// appended and read.
+pub(super) fn create_table(contract: &Contract) -> Result<String, StoreError> {
+    let name = contract.physical_name();
+    if let Some(reserved) = RESERVED_PREFIXES
+        .into_iter()
+        .find(|prefix| name.starts_with(prefix))
+        .or_else(|| RESERVED_NAMES.into_iter().find(|reserved| *reserved == name))
+    {
+        return Err(StoreError::PhysicalNameReserved {
+            table: contract.identifier.clone(),
+            physical_name: name.to_owned(),
+            reserved,
+        });
+    }
+    let columns =
+        contract.columns.iter().map(|column| define(contract, column)).collect::<Result<Vec<_>, _>>()?;
+    let key = contract.index.iter().map(|name| quote(name)).collect::<Vec<_>>();
+    Ok(format!(
+        "CREATE TABLE {} ({}, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
+        quote(name),
+        columns.join(", "),
+        key.join(", ")
+    ))
+}
+
+fn define(contract: &Contract, column: &Column) -> Result<String, StoreError> {
+    let name = quote(&column.name);
+    let not_null = if column.nullable { "" } else { " NOT NULL" };
+    let check = match column.data_type {
+        DataType::Bool => format!(" CHECK ({name} IN (0, 1))"),
+        _ => String::new(),
+    };
+    Ok(format!("{name} {}{not_null}{check}", sql_type(contract, column)?))
+}
+
+fn sql_type(contract: &Contract, column: &Column) -> Result<&'static str, StoreError> {
+    Ok(match column.data_type {
+        DataType::Float64 | DataType::Float32 => "REAL",
+        DataType::Decimal { precision, .. } if precision > MAX_DECIMAL_DIGITS => {
+            return Err(StoreError::UnsupportedType {
+                table: contract.identifier.clone(),
+                column: column.name.clone(),
+                problem: format!(
+                    "SQLite keeps decimals of at most {MAX_DECIMAL_DIGITS} digits, {} has {precision}",
+                    column.data_type
+                ),
+            });
+        }
+        DataType::Int64
+        | DataType::Int32
+        | DataType::Int16
+        | DataType::Bool
+        | DataType::Date
+        | DataType::TimestampTz
+        | DataType::Decimal { .. } => "INTEGER",
+        DataType::String | DataType::Json => "TEXT",
+        DataType::Uuid | DataType::Bytes => "BLOB",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contract(name: &str, columns: &str) -> Contract {
+        Contract::from_toml(&format!("identifier = \"t\"\nphysical_name = \"{name}\"\n{columns}")).unwrap()
+    }
+
+    #[test]
+    fn every_type_has_a_column() {
+        let contract = contract(
+            "order",
+            r#"
+            index = ["time_index", "group"]
+            columns = [
+                { name = "time_index", type = "timestamp_tz" }, { name = "group", type = "string" },
+                { name = "a", type = "float64", nullable = true }, { name = "b", type = "float32" },
+                { name = "c", type = "int64" }, { name = "d", type = "int32" }, { name = "e", type = "int16" },
+                { name = "select", type = "bool", nullable = true }, { name = "g", type = "date" },
+                { name = "h", type = "uuid" }, { name = "i", type = "json" }, { name = "j", type = "decimal(18,4)" },
+                { name = "k", type = "bytes" },
+            ]"#,
+        );
+        let sql = create_table(&contract).unwrap();
+        assert_eq!(
+            sql,
+            "CREATE TABLE \"order\" (\"time_index\" INTEGER NOT NULL, \"group\" TEXT NOT NULL, \"a\" REAL, \
+             \"b\" REAL NOT NULL, \"c\" INTEGER NOT NULL, \"d\" INTEGER NOT NULL, \"e\" INTEGER NOT NULL, \
+             \"select\" INTEGER CHECK (\"select\" IN (0, 1)), \"g\" INTEGER NOT NULL, \"h\" BLOB NOT NULL, \
+             \"i\" TEXT NOT NULL, \"j\" INTEGER NOT NULL, \"k\" BLOB NOT NULL, PRIMARY KEY (\"time_index\", \
+             \"group\")) STRICT, WITHOUT ROWID"
+        );
+        rusqlite::Connection::open_in_memory().unwrap().execute_batch(&sql).unwrap();
+    }
+
+    #[test]
+    fn what_sqlite_cannot_keep_is_refused() {
+        let time = "index = [\"time_index\"]\ncolumns = [{ name = \"time_index\", type = \"timestamp_tz\" }";
+        let wide = contract("t", &format!("{time}, {{ name = \"x\", type = \"decimal(19,2)\" }}]"));
+        assert_eq!(
+            create_table(&wide).unwrap_err().to_string(),
+            "table `t`, column `x`: SQLite keeps decimals of at most 18 digits, decimal(19,2) has 19"
+        );
+        for name in ["sqlite_stat1", "pragma_table_info", "json_each"] {
+            let error = create_table(&contract(name, &format!("{time}]"))).unwrap_err();
+            assert!(matches!(error, StoreError::PhysicalNameReserved { .. }), "{error}");
+        }
+        assert!(create_table(&contract("json_events", &format!("{time}]"))).is_ok());
+    }
+
+    #[test]
+    fn a_quote_in_a_name_stays_a_name() {
+        assert_eq!(quote("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
+    }
+}

@@ -1,0 +1,67 @@
+//! SQLite: one file that holds the catalogue and the rows of all tables.
+//!
+//! **One idea:** what SQLite does well is done by SQLite. One file under a write-ahead log gives a transaction over
+//! rows, progress and run record, and readers that never wait; `WITHOUT ROWID` tables keep rows in the order in which
+//! they are written and read.
+//!
+//! * [`connection`]: who may write, where the work is done; [`handle`] is the one unsafe place.
+//! * [`components`], [`tables`], [`sources`], [`nodes`], [`runs`], [`progress`]: the catalogue, one family each.
+//! * [`ddl`]: contracts as tables; [`append`] and [`bind`]: Arrow to rows; [`select`], [`value_list`] and [`read`]:
+//!   queries to SQL and rows to Arrow.
+//! * [`commit`] and [`snapshot`]: what a run writes and what it reads.
+//!
+//! Every function of a family works on one connection, inside a transaction that its caller began.
+
+mod append;
+mod bind;
+mod commit;
+mod components;
+mod connection;
+mod ddl;
+mod handle;
+mod migrate;
+mod nodes;
+mod progress;
+mod read;
+mod reference;
+mod runs;
+mod select;
+mod snapshot;
+mod sources;
+mod store;
+mod stored;
+mod tables;
+mod value_list;
+
+use std::path::Path;
+
+use self::connection::Pools;
+use crate::StoreError;
+
+/// The store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    pools: Pools,
+}
+
+impl SqliteStore {
+    /// Open a database file, creating it when it is missing (its directory must be there), and bring its catalogue
+    /// to this host's version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let opening = |source| StoreError::Open { path: path.to_owned(), source };
+        // Absolute, so that neither a later change of directory nor a name that looks like a URI leads elsewhere.
+        let absolute = std::path::absolute(path).map_err(|error| opening(error.into()))?;
+        let pools = Pools::open(&absolute).await.map_err(opening)?;
+        migrate::migrate(&pools.writer).await?;
+        Ok(Self { pools })
+    }
+
+    /// Move what is in the write-ahead log into the file and close all connections. Waits for snapshots and commits
+    /// under way. A store that is merely dropped loses nothing: the next one to open the file reads the log.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.pools
+            .close()
+            .await
+            .map_err(|source| StoreError::Database { doing: "closing the database", source })
+    }
+}

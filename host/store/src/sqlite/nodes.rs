@@ -1,0 +1,236 @@
+//! Nodes and the edges between them.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use uuid::Uuid;
+
+use super::reference::{MAX_CANDIDATES, ambiguous, starting_with};
+use super::stored::{damaged, failed, from_json, timestamp, to_json};
+use super::{components, tables};
+use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
+
+const DOING: &str = "storing a node";
+
+const SELECT: &str = "SELECT n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
+     n.hash_namespace, n.table_uid, t.identifier, n.created_at FROM _nodes n JOIN _tables t ON t.uid = n.table_uid";
+
+/// A row of [`SELECT`] as SQLite has it.
+struct Raw {
+    uid: String,
+    update_hash: String,
+    component: String,
+    pinned_digest: Option<String>,
+    config: String,
+    hashed_document: String,
+    hash_namespace: String,
+    table_uid: String,
+    table: String,
+    created_at: i64,
+}
+
+impl Raw {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uid: row.get(0)?,
+            update_hash: row.get(1)?,
+            component: row.get(2)?,
+            pinned_digest: row.get(3)?,
+            config: row.get(4)?,
+            hashed_document: row.get(5)?,
+            hash_namespace: row.get(6)?,
+            table_uid: row.get(7)?,
+            table: row.get(8)?,
+            created_at: row.get(9)?,
+        })
+    }
+
+    fn node(self, dependencies: Vec<NodeDependency>) -> Result<Node, StoreError> {
+        let place = format!("node {}", self.uid);
+        let pinned = self.pinned_digest.map(|digest| digest.parse().map_err(damaged::<String>(&place)));
+        Ok(Node {
+            update_hash: self.update_hash,
+            component: self.component,
+            pinned_digest: pinned.transpose()?,
+            config: from_json(&place, &self.config)?,
+            hashed_document: self.hashed_document,
+            hash_namespace: self.hash_namespace,
+            table_uid: self.table_uid,
+            table: self.table,
+            dependencies,
+            created_at: timestamp(&place, self.created_at)?,
+            uid: self.uid,
+        })
+    }
+}
+
+fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Node>, StoreError> {
+    let failed = failed("reading nodes");
+    let mut statement = connection
+        .prepare(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
+        .map_err(&failed)?;
+    let raw = statement.query_map(values, Raw::read).map_err(&failed)?;
+    let raw = raw.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
+    let mut dependencies = match raw.as_slice() {
+        [] => return Ok(Vec::new()),
+        [one] => edges(connection, "WHERE node_uid = ?1", [&one.uid])?,
+        _ => edges(connection, "", ())?,
+    };
+    raw.into_iter()
+        .map(|raw| {
+            let dependencies = dependencies.remove(&raw.uid).unwrap_or_default();
+            raw.node(dependencies)
+        })
+        .collect()
+}
+
+/// Dependencies by the uid of the node that has them, each list in its order.
+fn edges(
+    connection: &Connection,
+    condition: &str,
+    values: impl Params,
+) -> Result<HashMap<String, Vec<NodeDependency>>, StoreError> {
+    let failed = failed("reading the dependencies of nodes");
+    let mut statement = connection
+        .prepare(&format!(
+            "SELECT node_uid, key, table_uid, provider_uid, declared FROM _node_dependencies {condition} \
+             ORDER BY node_uid, position"
+        ))
+        .map_err(&failed)?;
+    let rows = statement
+        .query_map(values, |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get::<_, String>(4)?))
+        })
+        .map_err(&failed)?;
+    let mut edges: HashMap<String, Vec<NodeDependency>> = HashMap::new();
+    for row in rows {
+        let (holder, key, table_uid, node_uid, declared) = row.map_err(&failed)?;
+        let declared = from_json(&format!("node {holder}, dependency `{key}`"), &declared)?;
+        edges.entry(holder).or_default().push(NodeDependency { key, table_uid, node_uid, declared });
+    }
+    Ok(edges)
+}
+
+/// All nodes, by output table and `update_hash`.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Node>, StoreError> {
+    select(connection, "", ())
+}
+
+fn not_found(reference: &str) -> StoreError {
+    StoreError::NotFound { kind: "node", reference: reference.to_owned() }
+}
+
+/// Refuse a node that is not there.
+pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), StoreError> {
+    let found = connection
+        .query_row("SELECT 1 FROM _nodes WHERE uid = ?1", [uid], |_| Ok(()))
+        .optional()
+        .map_err(failed("looking a node up"))?;
+    found.ok_or_else(|| not_found(uid))
+}
+
+/// By uid, `update_hash`, identifier of an output table, or prefix of an `update_hash`. What is written in full comes
+/// first: a table is often called like the component, and so like the beginning of the hash, of another node.
+pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<Node, StoreError> {
+    for condition in ["WHERE n.uid = ?1", "WHERE n.update_hash = ?1", "WHERE t.identifier = ?1"] {
+        let found = select(connection, condition, [reference])?;
+        if !found.is_empty() {
+            return only(connection, reference, found);
+        }
+    }
+    let hashes = starting_with(connection, "update_hash", "_nodes", reference)?;
+    let mut found = Vec::new();
+    for hash in &hashes {
+        found.extend(select(connection, "WHERE n.update_hash = ?1", [hash])?);
+    }
+    only(connection, reference, found)
+}
+
+fn only(connection: &Connection, reference: &str, mut found: Vec<Node>) -> Result<Node, StoreError> {
+    if found.len() > 1 {
+        let candidates = found.iter().take(MAX_CANDIDATES + 1).map(|node| unambiguous(connection, node));
+        return Err(ambiguous("node", reference, candidates.collect::<Result<_, _>>()?));
+    }
+    found.pop().ok_or_else(|| not_found(reference))
+}
+
+/// The hash, which people know, unless nodes of several tables share it.
+fn unambiguous(connection: &Connection, node: &Node) -> Result<String, StoreError> {
+    let sharing: i64 = connection
+        .query_row("SELECT count(*) FROM _nodes WHERE update_hash = ?1", [&node.update_hash], |row| {
+            row.get(0)
+        })
+        .map_err(failed("looking a node up"))?;
+    Ok(if sharing == 1 { node.update_hash.clone() } else { node.uid.clone() })
+}
+
+/// Find the node of the same (`update_hash`, output table) or create it.
+pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registered<Node>, StoreError> {
+    let same = "WHERE n.update_hash = ?1 AND n.table_uid = ?2";
+    if let Some(known) = select(connection, same, [&node.update_hash, &node.table_uid])?.pop() {
+        return Ok(Registered { value: known, created: false });
+    }
+    // Foreign keys would refuse these too, but not say which.
+    let table = tables::by_uid(connection, &node.table_uid)?;
+    if let Some(digest) = &node.pinned_digest {
+        components::by_digest(connection, digest)?;
+    }
+    for dependency in &node.dependencies {
+        tables::by_uid(connection, &dependency.table_uid)?;
+        if let Some(provider) = &dependency.node_uid {
+            must_exist(connection, provider)?;
+        }
+    }
+    let value = Node {
+        uid: Uuid::new_v4().to_string(),
+        update_hash: node.update_hash,
+        component: node.component,
+        pinned_digest: node.pinned_digest,
+        config: node.config,
+        hashed_document: node.hashed_document,
+        hash_namespace: node.hash_namespace,
+        table_uid: node.table_uid,
+        table: table.contract.identifier,
+        dependencies: node.dependencies,
+        created_at: node.created_at,
+    };
+    insert(connection, &value)?;
+    Ok(Registered { value, created: true })
+}
+
+fn insert(connection: &Connection, node: &Node) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "INSERT INTO _nodes (uid, update_hash, component, pinned_digest, config, hashed_document, \
+             hash_namespace, table_uid, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                node.uid,
+                node.update_hash,
+                node.component,
+                node.pinned_digest.as_ref().map(ToString::to_string),
+                to_json(DOING, &node.config)?,
+                node.hashed_document,
+                node.hash_namespace,
+                node.table_uid,
+                node.created_at.micros(),
+            ],
+        )
+        .map_err(failed(DOING))?;
+    for (position, dependency) in (0_i64..).zip(&node.dependencies) {
+        connection
+            .execute(
+                "INSERT INTO _node_dependencies (node_uid, position, key, table_uid, provider_uid, declared) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    node.uid,
+                    position,
+                    dependency.key,
+                    dependency.table_uid,
+                    dependency.node_uid,
+                    to_json(DOING, &dependency.declared)?,
+                ],
+            )
+            .map_err(failed(DOING))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Progress per coordinate, kept by commits.
+
+use datanode_core::contract::Contract;
+use datanode_core::coordinate::Coordinate;
+use datanode_core::progress::{CoordinateProgress, Progress};
+use rusqlite::{Connection, params};
+
+use super::stored::{count, damaged, failed, timestamp, to_integer};
+use crate::{StoreError, Table};
+
+/// What a table holds.
+pub(super) fn read(connection: &Connection, table: &Table) -> Result<Progress, StoreError> {
+    let place = format!("progress of table {}", table.uid);
+    let types = table.contract.dimension_types();
+    let failed = failed("reading progress");
+    let mut statement = connection
+        .prepare("SELECT coordinate, min_time, max_time, row_count FROM _progress WHERE table_uid = ?1")
+        .map_err(&failed)?;
+    let rows = statement
+        .query_map([&table.uid], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .map_err(&failed)?;
+    rows.map(|row| {
+        let (coordinate, min, max, rows) = row.map_err(&failed)?;
+        let coordinate = Coordinate::from_json(&coordinate, &types).map_err(damaged(&place))?;
+        let progress = CoordinateProgress {
+            min: timestamp(&place, min)?,
+            max: timestamp(&place, max)?,
+            rows: count(&place, rows)?,
+        };
+        Ok((coordinate, progress))
+    })
+    .collect()
+}
+
+/// Account for rows that were added.
+pub(super) fn extend(
+    connection: &Connection,
+    table_uid: &str,
+    contract: &Contract,
+    added: &Progress,
+) -> Result<(), StoreError> {
+    let types = contract.dimension_types();
+    let failed = failed("storing progress");
+    let mut statement = connection
+        .prepare(
+            "INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (table_uid, coordinate) DO UPDATE SET min_time = min(min_time, excluded.min_time), \
+             max_time = max(max_time, excluded.max_time), row_count = row_count + excluded.row_count",
+        )
+        .map_err(&failed)?;
+    for (coordinate, progress) in added.iter() {
+        let text = coordinate.to_json();
+        // A text that does not read back would make this table's progress, and so the table, unusable for ever.
+        if Coordinate::from_json(&text, &types).as_ref() != Ok(coordinate) {
+            return Err(StoreError::Damaged(format!(
+                "table `{}`: the progress of coordinate {coordinate} cannot be kept",
+                contract.identifier
+            )));
+        }
+        let rows = to_integer("rows of a coordinate", progress.rows)?;
+        statement
+            .execute(params![table_uid, text, progress.min.micros(), progress.max.micros(), rows])
+            .map_err(&failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Run records and their lineage.
+
+use datanode_core::run::RunRecord;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::reference::{ambiguous, starting_with};
+use super::stored::{failed, from_json, to_integer, to_json};
+use super::{nodes, tables};
+use crate::{RunFilter, StoreError};
+
+fn record(text: &str) -> Result<RunRecord, StoreError> {
+    from_json("a run record", text)
+}
+
+/// By run id, written in full.
+pub(super) fn by_id(connection: &Connection, run_id: &str) -> Result<Option<RunRecord>, StoreError> {
+    connection
+        .query_row("SELECT record FROM _runs WHERE run_id = ?1", [run_id], |row| row.get::<_, String>(0))
+        .optional()
+        .map_err(failed("reading a run"))?
+        .map(|text| record(&text))
+        .transpose()
+}
+
+/// By run id or prefix of one.
+pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<RunRecord, StoreError> {
+    if let Some(record) = by_id(connection, reference)? {
+        return Ok(record);
+    }
+    let mut found = starting_with(connection, "run_id", "_runs", reference)?;
+    if found.len() > 1 {
+        return Err(ambiguous("run", reference, found));
+    }
+    let run = match found.pop() {
+        Some(run_id) => by_id(connection, &run_id)?,
+        None => None,
+    };
+    run.ok_or_else(|| StoreError::NotFound { kind: "run", reference: reference.to_owned() })
+}
+
+/// Runs, newest first.
+pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+    // Only conditions that were asked for: `(? IS NULL OR column = ?)` would keep SQLite from using an index.
+    let mut conditions = Vec::new();
+    let mut values = Vec::new();
+    for (condition, value) in [
+        ("node_uid = ?", filter.node_uid.clone()),
+        ("table_uid = ?", filter.table_uid.clone()),
+        ("status = ?", filter.status.map(|status| status.as_str().to_owned())),
+    ] {
+        if let Some(value) = value {
+            conditions.push(condition);
+            values.push(Value::Text(value));
+        }
+    }
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    // To SQLite a negative limit is none.
+    values.push(Value::Integer(filter.limit.map_or(-1, i64::from)));
+    let failed = failed("reading runs");
+    let mut statement = connection
+        .prepare(&format!(
+            "SELECT record FROM _runs {condition} ORDER BY started_at DESC, run_id DESC LIMIT ?"
+        ))
+        .map_err(&failed)?;
+    let rows =
+        statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).map_err(&failed)?;
+    rows.map(|row| record(&row.map_err(&failed)?)).collect()
+}
+
+/// Store a record and its lineage; the run id is new.
+pub(super) fn insert(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
+    const DOING: &str = "storing a run";
+    // Foreign keys would refuse these too, but not say which.
+    nodes::must_exist(connection, &run.node_uid)?;
+    tables::by_uid(connection, &run.table_uid)?;
+    connection
+        .execute(
+            "INSERT INTO _runs (run_id, node_uid, table_uid, status, started_at, rows_inserted, record) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                run.run_id,
+                run.node_uid,
+                run.table_uid,
+                run.status.as_str(),
+                run.started_at.micros(),
+                to_integer("rows of a run", run.rows_inserted)?,
+                to_json(DOING, run)?,
+            ],
+        )
+        .map_err(failed(DOING))?;
+    for (position, input) in (0_i64..).zip(&run.inputs) {
+        tables::by_uid(connection, &input.table_uid)?;
+        connection
+            .execute(
+                "INSERT INTO _run_inputs (run_id, position, key, table_uid, row_count, digest) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    run.run_id,
+                    position,
+                    input.key,
+                    input.table_uid,
+                    to_integer("rows of an input", input.rows)?,
+                    input.digest.to_string(),
+                ],
+            )
+            .map_err(failed(DOING))?;
+    }
+    Ok(())
+}
+
+/// Store a record unless its run id is there: the first outcome of a run stands.
+pub(super) fn insert_once(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
+    if by_id(connection, &run.run_id)?.is_some() { Ok(()) } else { insert(connection, run) }
+}

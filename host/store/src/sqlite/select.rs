@@ -1,0 +1,358 @@
+//! Queries as SQL. Names come from the contract and are quoted, values are bound: none ever becomes SQL text.
+//!
+//! Names that the statement itself introduces begin with an underscore, which no name of a contract does, and every
+//! column is written with its table: SQLite would take a quoted name that it does not know for a text.
+
+use std::collections::BTreeMap;
+
+use datanode_core::contract::{Column, Contract, TIME_INDEX};
+use datanode_core::coordinate::CoordinateValue;
+use datanode_core::query::{RangeMap, ReadQuery};
+use rusqlite::types::Value;
+
+use super::ddl::quote;
+use super::value_list::{ValueList, decode, parameter};
+use crate::IndexKey;
+
+/// A statement and its parameters.
+#[derive(Debug)]
+pub(super) struct Select<'c> {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Value>,
+    /// What the columns of the answer are.
+    pub(super) columns: Vec<&'c Column>,
+}
+
+/// The next rows of a read. Sorted by the index, which is the order in which the table is stored.
+pub(super) fn select<'c>(
+    contract: &'c Contract,
+    query: &ReadQuery,
+    after: Option<&IndexKey>,
+    max_rows: usize,
+) -> Select<'c> {
+    let columns = query.output_columns(contract);
+    let mut statement = Statement { contract, conditions: Vec::new(), parameters: Vec::new() };
+    let (with, join) = query.range_map.as_ref().map_or_else(Default::default, |map| statement.range_map(map));
+    statement.times(query, after);
+    for (dimension, values) in &query.dimension_filters {
+        statement.dimension_filter(dimension, values);
+    }
+    if !query.index_coordinates.is_empty() {
+        statement.index_coordinates(&query.index_coordinates);
+    }
+    let Statement { conditions, mut parameters, .. } = statement;
+    parameters.push(Value::Integer(i64::try_from(max_rows).unwrap_or(i64::MAX)));
+    let sql = format!(
+        "{with}SELECT {} FROM {} AS _t{join} WHERE {} ORDER BY {} LIMIT ?{}",
+        list(columns.iter().map(|column| column.name.as_str())),
+        quote(contract.physical_name()),
+        conditions.join(" AND "),
+        list(contract.index.iter().map(String::as_str)),
+        parameters.len(),
+    );
+    Select { sql, parameters, columns }
+}
+
+/// A column of the table.
+fn of_table(name: &str) -> String {
+    format!("_t.{}", quote(name))
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(of_table).collect::<Vec<_>>().join(", ")
+}
+
+struct Statement<'c> {
+    contract: &'c Contract,
+    /// Joined by AND; each stands by itself.
+    conditions: Vec<String>,
+    parameters: Vec<Value>,
+}
+
+impl Statement<'_> {
+    /// A parameter, as it is written in the statement.
+    fn bind(&mut self, value: Value) -> String {
+        self.parameters.push(value);
+        format!("?{}", self.parameters.len())
+    }
+
+    /// Bounds on the time, by which the primary key narrows the scan.
+    fn times(&mut self, query: &ReadQuery, after: Option<&IndexKey>) {
+        let time = of_table(TIME_INDEX);
+        let (start, end) = bounds(query);
+        match after {
+            // SQLite uses one lower bound of an index. Of the two, the later one implies the other.
+            Some(key) if key.time.micros() > start => self.after(key),
+            _ => {
+                let start = self.bind(Value::Integer(start));
+                self.conditions.push(format!("{time} >= {start}"));
+            }
+        }
+        let end = self.bind(Value::Integer(end));
+        self.conditions.push(format!("{time} <= {end}"));
+    }
+
+    fn after(&mut self, key: &IndexKey) {
+        let time = of_table(TIME_INDEX);
+        let mut values = vec![self.bind(Value::Integer(key.time.micros()))];
+        values.extend(key.coordinate.0.iter().map(|value| self.bind(parameter(value))));
+        let condition = if values.len() == 1 {
+            format!("{time} > {}", values[0])
+        } else {
+            format!("({}) > ({})", list(self.contract.index.iter().map(String::as_str)), values.join(", "))
+        };
+        self.conditions.push(condition);
+    }
+
+    fn dimension_filter(&mut self, dimension: &str, values: &[CoordinateValue]) {
+        let mut allowed = ValueList::default();
+        for value in values {
+            allowed.value(value);
+        }
+        let allowed = self.bind(allowed.into_parameter());
+        let element = self.decoded("_each.value", dimension);
+        self.conditions.push(format!(
+            "{} IN (SELECT {element} FROM json_each({allowed}) AS _each)",
+            of_table(dimension)
+        ));
+    }
+
+    /// Partial coordinates, any of which may match: one list for those that name the same dimensions.
+    fn index_coordinates(&mut self, coordinates: &[Vec<(String, CoordinateValue)>]) {
+        let mut lists: BTreeMap<Vec<&str>, ValueList> = BTreeMap::new();
+        for coordinate in coordinates {
+            let Some(values) = by_dimension(coordinate) else { continue };
+            if values.is_empty() {
+                // A coordinate that names no dimension matches every row.
+                return;
+            }
+            let list = lists.entry(values.keys().copied().collect()).or_default();
+            list.nested(|inner| values.values().for_each(|value| inner.value(value)));
+        }
+        let alternatives = lists.into_iter().map(|(dimensions, list)| {
+            let values = self.bind(list.into_parameter());
+            let elements = dimensions.iter().enumerate();
+            let elements =
+                elements.map(|(at, name)| self.decoded(&format!("_each.value ->> '$[{at}]'"), name));
+            format!(
+                "({}) IN (SELECT {} FROM json_each({values}) AS _each)",
+                dimensions.iter().map(|name| of_table(name)).collect::<Vec<_>>().join(", "),
+                elements.collect::<Vec<_>>().join(", ")
+            )
+        });
+        let alternatives = alternatives.collect::<Vec<_>>();
+        self.conditions.push(any(&alternatives));
+    }
+
+    /// The ranges per coordinate as a table of the statement, joined by coordinate.
+    fn range_map(&mut self, map: &RangeMap) -> (String, String) {
+        let dimensions = self.contract.dimensions();
+        if dimensions.is_empty() || (map.entries.is_empty() && map.include_unlisted) {
+            // One series: `bounds` holds its range. Or nothing is narrowed.
+            return Default::default();
+        }
+        let mut ranges = ValueList::default();
+        for entry in &map.entries {
+            let (start, end) = entry.range.inclusive_micros();
+            ranges.nested(|inner| {
+                entry.coordinate.0.iter().for_each(|value| inner.value(value));
+                inner.integer(start);
+                inner.integer(end);
+            });
+        }
+        let ranges = self.bind(ranges.into_parameter());
+        let mut elements = Vec::new();
+        let mut matches = Vec::new();
+        for (at, name) in dimensions.iter().enumerate() {
+            elements.push(format!("{} AS _d{at}", self.decoded(&format!("_each.value ->> '$[{at}]'"), name)));
+            matches.push((of_table(name), format!("_ranges._d{at}")));
+        }
+        for (at, name) in [(dimensions.len(), "_start"), (dimensions.len() + 1, "_end")] {
+            elements.push(format!("CAST(_each.value ->> '$[{at}]' AS INTEGER) AS {name}"));
+        }
+        // Materialised, so that it is taken apart once and SQLite puts an index on it.
+        let with = format!(
+            "WITH _ranges AS MATERIALIZED (SELECT {} FROM json_each({ranges}) AS _each) ",
+            elements.join(", ")
+        );
+        // Both joins keep the table on the left, and with it the order of the index.
+        let join = if map.include_unlisted { "LEFT JOIN" } else { "CROSS JOIN" };
+        let (ours, theirs): (Vec<_>, Vec<_>) = matches.into_iter().unzip();
+        let join = format!(" {join} _ranges ON ({}) = ({})", ours.join(", "), theirs.join(", "));
+        let time = of_table(TIME_INDEX);
+        self.conditions.push(if map.include_unlisted {
+            format!("(_ranges._start IS NULL OR {time} BETWEEN _ranges._start AND _ranges._end)")
+        } else {
+            format!("{time} BETWEEN _ranges._start AND _ranges._end")
+        });
+        (with, join)
+    }
+
+    fn decoded(&self, element: &str, dimension: &str) -> String {
+        // The query was checked against this contract: the dimension is there.
+        self.contract
+            .column(dimension)
+            .map_or_else(|| "NULL".to_owned(), |column| decode(element, column.data_type))
+    }
+}
+
+/// The earliest and latest time that the whole query can ask for, both inclusive.
+fn bounds(query: &ReadQuery) -> (i64, i64) {
+    let (start, end) = query.range.inclusive_micros();
+    match &query.range_map {
+        Some(map) if !map.include_unlisted => {
+            let ranges = map.entries.iter().map(|entry| entry.range.inclusive_micros());
+            // Of no entries: the empty range, for then no row is asked for.
+            let (first, last) = ranges
+                .fold((i64::MAX, i64::MIN), |(first, last), (start, end)| (first.min(start), last.max(end)));
+            (start.max(first), end.min(last))
+        }
+        // Without dimensions there is one coordinate, the empty one; an entry for it lists everything.
+        Some(map) => map
+            .entries
+            .iter()
+            .filter(|entry| entry.coordinate.0.is_empty())
+            .map(|entry| entry.range.inclusive_micros())
+            .fold((start, end), |(start, end), (first, last)| (start.max(first), end.min(last))),
+        None => (start, end),
+    }
+}
+
+/// A partial coordinate by dimension; None when it wants two values of one dimension, which no row has.
+fn by_dimension(coordinate: &[(String, CoordinateValue)]) -> Option<BTreeMap<&str, &CoordinateValue>> {
+    let mut values = BTreeMap::new();
+    for (dimension, value) in coordinate {
+        if *values.entry(dimension.as_str()).or_insert(value) != value {
+            return None;
+        }
+    }
+    Some(values)
+}
+
+/// Alternatives as a balanced tree: SQLite limits how deep an expression may be, and a chain is as deep as long.
+fn any(alternatives: &[String]) -> String {
+    match alternatives {
+        [] => "FALSE".to_owned(),
+        [one] => one.clone(),
+        _ => {
+            let (left, right) = alternatives.split_at(alternatives.len() / 2);
+            format!("({} OR {})", any(left), any(right))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::ddl::create_table;
+    use datanode_core::Timestamp;
+    use datanode_core::coordinate::Coordinate;
+    use datanode_core::query::{Bound, CoordinateRange, TimeRange};
+    use rusqlite::{Connection, params_from_iter};
+
+    fn contract() -> Contract {
+        Contract::from_toml(
+            "identifier = \"t\"\nindex = [\"time_index\", \"name\", \"id\"]\ncolumns = [\
+             { name = \"time_index\", type = \"timestamp_tz\" }, { name = \"name\", type = \"string\" }, \
+             { name = \"id\", type = \"uuid\" }, { name = \"value\", type = \"int64\" }]",
+        )
+        .unwrap()
+    }
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros).unwrap()
+    }
+
+    fn coordinate(name: &str) -> Coordinate {
+        Coordinate(vec![CoordinateValue::Text(name.to_owned()), CoordinateValue::Uuid(uuid::Uuid::nil())])
+    }
+
+    fn range(start: i64) -> TimeRange {
+        TimeRange { start: Some(Bound { time: at(start), inclusive: true }), end: None }
+    }
+
+    fn with_map(include_unlisted: bool) -> ReadQuery {
+        let entries = vec![
+            CoordinateRange { coordinate: coordinate("a"), range: range(5) },
+            CoordinateRange { coordinate: coordinate("b"), range: range(7) },
+        ];
+        ReadQuery { range_map: Some(RangeMap { entries, include_unlisted }), ..ReadQuery::default() }
+    }
+
+    /// How SQLite would go about it.
+    fn plan(query: &ReadQuery, after: Option<&IndexKey>) -> Vec<String> {
+        let contract = contract();
+        query.check(&contract).unwrap();
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&create_table(&contract).unwrap()).unwrap();
+        let select = select(&contract, query, after, 10);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", select.sql)).unwrap();
+        let steps = statement.query_map(params_from_iter(select.parameters), |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    }
+
+    const FIRST_PAGE: &str = "SEARCH _t USING PRIMARY KEY (time_index>? AND time_index<?)";
+    const NEXT_PAGE: &str = "SEARCH _t USING PRIMARY KEY ((time_index,name,id)>(?,?,?) AND time_index<?)";
+    const LOOK_UP: &str = "SEARCH _ranges USING AUTOMATIC COVERING INDEX (_d0=? AND _d1=?)";
+
+    #[test]
+    fn the_primary_key_narrows_the_scan_and_sorts() {
+        let after = IndexKey { time: at(9), coordinate: coordinate("a") };
+        let plain = ReadQuery { range: range(3), ..ReadQuery::default() };
+        assert_eq!(plan(&plain, None), [FIRST_PAGE]);
+        assert_eq!(plan(&plain, Some(&after)), [NEXT_PAGE]);
+        for query in [with_map(false), with_map(true)] {
+            for (after, search) in [(None, FIRST_PAGE), (Some(&after), NEXT_PAGE)] {
+                let plan = plan(&query, after);
+                let whole = plan.join("\n");
+                assert!(plan.iter().any(|step| step == search), "{whole}");
+                assert!(plan.iter().any(|step| step.starts_with(LOOK_UP)), "{whole}");
+                assert!(!whole.contains("ORDER BY"), "{whole}");
+            }
+        }
+        let filtered = ReadQuery {
+            dimension_filters: vec![("name".to_owned(), vec![CoordinateValue::Text("a".to_owned())])],
+            index_coordinates: vec![vec![("id".to_owned(), CoordinateValue::Uuid(uuid::Uuid::nil()))]],
+            ..plain
+        };
+        let plan = plan(&filtered, Some(&after));
+        assert_eq!(plan[0], NEXT_PAGE);
+        assert!(!plan.join("\n").contains("ORDER BY"), "{plan:?}");
+    }
+
+    #[test]
+    fn a_map_alone_bounds_the_time() {
+        let five_on = (5, i64::MAX);
+        assert_eq!(bounds(&with_map(false)), five_on);
+        assert_eq!(bounds(&ReadQuery { range: range(6), ..with_map(false) }), (6, i64::MAX));
+        assert_eq!(bounds(&with_map(true)), (i64::MIN, i64::MAX));
+        let nothing = RangeMap::default();
+        let (start, end) = bounds(&ReadQuery { range_map: Some(nothing), ..ReadQuery::default() });
+        assert!(start > end);
+    }
+
+    #[test]
+    fn no_value_becomes_sql() {
+        let hostile = "'); DROP TABLE t; --";
+        let value = CoordinateValue::Text(hostile.to_owned());
+        let query = ReadQuery {
+            dimension_filters: vec![("name".to_owned(), vec![value.clone()])],
+            index_coordinates: vec![vec![("name".to_owned(), value)]],
+            range_map: Some(RangeMap {
+                entries: vec![CoordinateRange { coordinate: coordinate(hostile), range: range(5) }],
+                include_unlisted: true,
+            }),
+            ..ReadQuery::default()
+        };
+        let contract = contract();
+        let after = IndexKey { time: at(9), coordinate: coordinate(hostile) };
+        let harmless = {
+            let mut query = query.clone();
+            query.dimension_filters[0].1[0] = CoordinateValue::Text("a".to_owned());
+            query.index_coordinates[0][0].1 = CoordinateValue::Text("a".to_owned());
+            let after = IndexKey { time: at(10), coordinate: coordinate("a") };
+            select(&contract, &query, Some(&after), 11).sql
+        };
+        assert_eq!(select(&contract, &query, Some(&after), 10).sql, harmless);
+    }
+}

@@ -1,0 +1,115 @@
+//! Sources and who may read them.
+
+use std::collections::BTreeMap;
+
+use datanode_core::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::stored::{failed, from_json, timestamp, to_json};
+use crate::{Registered, Source, SourceKind, StoreError};
+
+fn not_found(name: &str) -> StoreError {
+    StoreError::NotFound { kind: "source", reference: name.to_owned() }
+}
+
+/// All sources, by name.
+pub(super) fn all(connection: &Connection) -> Result<Vec<Source>, StoreError> {
+    let failed = failed("reading sources");
+    let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut statement = connection
+        .prepare("SELECT source, component FROM _source_grants ORDER BY source, component")
+        .map_err(&failed)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+    for row in rows {
+        let (source, component) = row.map_err(&failed)?;
+        grants.entry(source).or_default().push(component);
+    }
+    let mut statement = connection
+        .prepare("SELECT name, definition, created_at FROM _sources ORDER BY name")
+        .map_err(&failed)?;
+    let rows = statement
+        .query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
+        .map_err(&failed)?;
+    rows.map(|row| {
+        let (name, definition, created_at) = row.map_err(&failed)?;
+        let place = format!("source {name}");
+        Ok(Source {
+            kind: from_json(&place, &definition)?,
+            granted_to: grants.remove(&name).unwrap_or_default(),
+            created_at: timestamp(&place, created_at)?,
+            name,
+        })
+    })
+    .collect()
+}
+
+/// A source by name. (There are a handful of them: no query of its own.)
+pub(super) fn by_name(connection: &Connection, name: &str) -> Result<Source, StoreError> {
+    all(connection)?.into_iter().find(|source| source.name == name).ok_or_else(|| not_found(name))
+}
+
+/// Add a source.
+pub(super) fn add(
+    connection: &Connection,
+    name: &str,
+    kind: SourceKind,
+    now: Timestamp,
+) -> Result<Registered<Source>, StoreError> {
+    const DOING: &str = "storing a source";
+    match by_name(connection, name) {
+        Ok(known) if known.kind == kind => return Ok(Registered { value: known, created: false }),
+        Ok(known) => {
+            return Err(StoreError::SourceTaken { name: name.to_owned(), existing: describe(&known.kind) });
+        }
+        Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    connection
+        .execute(
+            "INSERT INTO _sources (name, definition, created_at) VALUES (?1, ?2, ?3)",
+            params![name, to_json(DOING, &kind)?, now.micros()],
+        )
+        .map_err(failed(DOING))?;
+    Ok(Registered {
+        value: Source { name: name.to_owned(), kind, granted_to: Vec::new(), created_at: now },
+        created: true,
+    })
+}
+
+fn describe(kind: &SourceKind) -> String {
+    match kind {
+        SourceKind::File { path } => format!("the directory {}", path.display()),
+    }
+}
+
+/// Let a component read a source; again changes nothing.
+pub(super) fn grant(
+    connection: &Connection,
+    source: &str,
+    component: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    by_name(connection, source)?;
+    connection
+        .execute(
+            "INSERT INTO _source_grants (source, component, granted_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![source, component, now.micros()],
+        )
+        .map(|_| ())
+        .map_err(failed("granting a source"))
+}
+
+/// Take a grant back. One that is not there is an error: a misspelt name must not look like a closed door.
+pub(super) fn revoke(connection: &Connection, source: &str, component: &str) -> Result<(), StoreError> {
+    by_name(connection, source)?;
+    let removed = connection
+        .execute(
+            "DELETE FROM _source_grants WHERE source = ?1 AND component = ?2",
+            params![source, component],
+        )
+        .map_err(failed("revoking a source"))?;
+    if removed == 0 {
+        return Err(StoreError::NotFound { kind: "grant", reference: format!("{source} to {component}") });
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The trait: each method in one transaction, on a thread that may block.
+
+use async_trait::async_trait;
+use datanode_core::Timestamp;
+use datanode_core::contract::Contract;
+use datanode_core::digest::Digest;
+use datanode_core::run::RunRecord;
+use rusqlite::Connection;
+use semver::Version;
+
+use super::snapshot::SqliteSnapshot;
+use super::{SqliteStore, commit, components, connection, nodes, runs, sources, tables};
+use crate::{
+    CommitOutcome, CommitRun, NewComponent, NewNode, Node, Registered, RunFilter, Snapshot, Source,
+    SourceKind, Store, StoreError, StoredComponent, Table,
+};
+
+impl SqliteStore {
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::read(&self.pools.readers, doing, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::write(&self.pools.writer, doing, work).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn add_component(
+        &self,
+        component: NewComponent,
+    ) -> Result<Registered<StoredComponent>, StoreError> {
+        self.write("storing a component", move |connection| components::add(connection, &component)).await
+    }
+
+    async fn components(&self) -> Result<Vec<StoredComponent>, StoreError> {
+        self.read("reading components", components::all).await
+    }
+
+    async fn component(&self, name: &str, version: Option<&Version>) -> Result<StoredComponent, StoreError> {
+        let (name, version) = (name.to_owned(), version.cloned());
+        self.read("reading a component", move |connection| {
+            components::by_name(connection, &name, version.as_ref())
+        })
+        .await
+    }
+
+    async fn component_by_digest(&self, digest: &Digest) -> Result<StoredComponent, StoreError> {
+        let digest = *digest;
+        self.read("reading a component", move |connection| components::by_digest(connection, &digest)).await
+    }
+
+    async fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let digest = *digest;
+        self.read("reading a component", move |connection| components::bytes(connection, &digest)).await
+    }
+
+    async fn register_table(
+        &self,
+        contract: &Contract,
+        now: Timestamp,
+    ) -> Result<Registered<Table>, StoreError> {
+        let contract = contract.clone();
+        self.write("registering a table", move |connection| tables::register(connection, &contract, now))
+            .await
+    }
+
+    async fn tables(&self) -> Result<Vec<Table>, StoreError> {
+        self.read("reading tables", tables::all).await
+    }
+
+    async fn table(&self, reference: &str) -> Result<Table, StoreError> {
+        let reference = reference.to_owned();
+        self.read("reading a table", move |connection| tables::by_reference(connection, &reference)).await
+    }
+
+    async fn add_source(
+        &self,
+        name: &str,
+        kind: SourceKind,
+        now: Timestamp,
+    ) -> Result<Registered<Source>, StoreError> {
+        let name = name.to_owned();
+        self.write("storing a source", move |connection| sources::add(connection, &name, kind, now)).await
+    }
+
+    async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
+        let (source, component) = (source.to_owned(), component.to_owned());
+        self.write("granting a source", move |connection| {
+            sources::grant(connection, &source, &component, now)
+        })
+        .await
+    }
+
+    async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError> {
+        let (source, component) = (source.to_owned(), component.to_owned());
+        self.write("revoking a source", move |connection| sources::revoke(connection, &source, &component))
+            .await
+    }
+
+    async fn sources(&self) -> Result<Vec<Source>, StoreError> {
+        self.read("reading sources", sources::all).await
+    }
+
+    async fn source(&self, name: &str) -> Result<Source, StoreError> {
+        let name = name.to_owned();
+        self.read("reading a source", move |connection| sources::by_name(connection, &name)).await
+    }
+
+    async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
+        self.write("storing a node", move |connection| nodes::ensure(connection, node)).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        self.read("reading nodes", nodes::all).await
+    }
+
+    async fn node(&self, reference: &str) -> Result<Node, StoreError> {
+        let reference = reference.to_owned();
+        self.read("reading a node", move |connection| nodes::by_reference(connection, &reference)).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots).await?))
+    }
+
+    async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
+        self.write("committing a run", move |connection| commit::commit(connection, commit)).await
+    }
+
+    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
+        let record = record.clone();
+        self.write("storing a run", move |connection| runs::insert_once(connection, &record)).await
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+        let filter = filter.clone();
+        self.read("reading runs", move |connection| runs::list(connection, &filter)).await
+    }
+
+    async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
+        let reference = reference.to_owned();
+        self.read("reading a run", move |connection| runs::by_reference(connection, &reference)).await
+    }
+}

@@ -1,0 +1,456 @@
+//! Components, tables, sources, nodes and runs: what is kept, what is refused, and what references lead to.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod common;
+
+use common::{Place, at, contract, new_node, run, table};
+use datanode_core::component::{Manifest, SourceDeclaration};
+use datanode_core::contract::Contract;
+use datanode_core::data_type::DataType;
+use datanode_core::dependency::DependencyTarget;
+use datanode_core::digest::Digest;
+use datanode_core::run::{RunRecord, RunStatus};
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{
+    NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError,
+};
+
+fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
+    NewComponent {
+        manifest: Manifest {
+            name: name.to_owned(),
+            version: version.parse().unwrap(),
+            description: "What the data mean.".to_owned(),
+            config_schema: serde_json::json!({ "type": "object", "properties": { "x": { "default": 0.1 } } }),
+            default_offset_start: Some(at(5)),
+            sources: vec![SourceDeclaration {
+                name: "s".into(),
+                description: "files".into(),
+                required: true,
+            }],
+            index: vec!["time_index".into()],
+            columns: Vec::new(),
+        },
+        imports: vec!["datanode:node/frames@0.1.0".to_owned()],
+        digest: Digest::of(bytes),
+        bytes: bytes.to_vec(),
+        uploaded_at: at(7),
+    }
+}
+
+#[tokio::test]
+async fn components_are_kept_with_their_bytes() {
+    let place = Place::new().await;
+    let given = component("fx", "1.0.0", b"\0asm one");
+    let first = place.store.add_component(given.clone()).await.unwrap();
+    assert!(first.created);
+    assert_eq!((first.value.size, first.value.enabled, first.value.uploaded_at), (8, true, at(7)));
+    assert_eq!(first.value.manifest, given.manifest);
+    assert_eq!(first.value.imports, given.imports);
+    let again =
+        place.store.add_component(NewComponent { uploaded_at: at(8), ..given.clone() }).await.unwrap();
+    assert_eq!((again.created, &again.value), (false, &first.value));
+
+    let error = place.store.add_component(component("fx", "1.0.0", b"two")).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("component.version_taken", ErrorClass::Refused));
+    assert!(error.to_string().contains(&given.digest.to_string()), "{error}");
+    // Bytes that are not what the caller says of them.
+    let lie = NewComponent { digest: Digest::of(b"else"), ..component("fx", "1.0.1", b"two") };
+    assert!(matches!(place.store.add_component(lie).await, Err(StoreError::Damaged(_))));
+    // The same bytes under another name cannot be.
+    let renamed = component("gx", "1.0.0", b"\0asm one");
+    assert!(matches!(place.store.add_component(renamed).await, Err(StoreError::Damaged(_))));
+
+    assert_eq!(place.store.component_by_digest(&given.digest).await.unwrap(), first.value);
+    assert_eq!(place.store.component_bytes(&given.digest).await.unwrap(), given.bytes);
+    let missing = Digest::of(b"nowhere");
+    for error in [
+        place.store.component_by_digest(&missing).await.unwrap_err(),
+        place.store.component_bytes(&missing).await.unwrap_err(),
+        place.store.component("nowhere", None).await.unwrap_err(),
+        place.store.component("fx", Some(&"9.0.0".parse().unwrap())).await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), "store.component_not_found");
+    }
+}
+
+#[tokio::test]
+async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
+    let place = Place::new().await;
+    for version in ["1.9.0", "1.10.0", "2.0.0-rc.1", "0.1.0"] {
+        place.store.add_component(component("fx", version, version.as_bytes())).await.unwrap();
+    }
+    place.store.add_component(component("ab", "3.0.0", b"ab")).await.unwrap();
+    let listed = place.store.components().await.unwrap();
+    let listed: Vec<_> =
+        listed.iter().map(|c| format!("{} {}", c.manifest.name, c.manifest.version)).collect();
+    assert_eq!(listed, ["ab 3.0.0", "fx 0.1.0", "fx 1.9.0", "fx 1.10.0", "fx 2.0.0-rc.1"]);
+    let chosen = async || place.store.component("fx", None).await.map(|c| c.manifest.version.to_string());
+    assert_eq!(chosen().await.unwrap(), "2.0.0-rc.1");
+    let disable = |version: &str| {
+        place.raw().execute("UPDATE _components SET enabled = 0 WHERE version = ?1", [version]).unwrap()
+    };
+    assert_eq!(disable("2.0.0-rc.1"), 1);
+    assert_eq!(chosen().await.unwrap(), "1.10.0");
+    // Asked for by version, a disabled release is shown, as disabled.
+    let named = place.store.component("fx", Some(&"2.0.0-rc.1".parse().unwrap())).await.unwrap();
+    assert!(!named.enabled);
+    for version in ["1.9.0", "1.10.0", "0.1.0"] {
+        assert_eq!(disable(version), 1);
+    }
+    assert_eq!(chosen().await.unwrap_err().to_string(), "there is no component `fx`");
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_noticed() {
+    let place = Place::new().await;
+    let given = component("fx", "1.0.0", b"good");
+    place.store.add_component(given.clone()).await.unwrap();
+    place.raw().execute("UPDATE _component_bytes SET bytes = CAST('evil' AS BLOB)", ()).unwrap();
+    let error = place.store.component_bytes(&given.digest).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    place.raw().execute("UPDATE _components SET manifest = '{'", ()).unwrap();
+    let error = place.store.components().await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Damaged(text) if text.contains(&given.digest.to_string())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn tables_are_registered_once() {
+    let place = Place::new().await;
+    let given = contract("prices", &[("order", DataType::String)]);
+    let first = place.store.register_table(&given, at(3)).await.unwrap();
+    assert!(first.created);
+    assert_eq!((&first.value.contract, first.value.epoch, first.value.created_at), (&given, 0, at(3)));
+    let again = place.store.register_table(&given, at(4)).await.unwrap();
+    assert_eq!((again.created, &again.value), (false, &first.value));
+    let written_out = Contract { physical_name: Some("prices".to_owned()), ..given.clone() };
+    assert!(!place.store.register_table(&written_out, at(4)).await.unwrap().created);
+
+    let mut other = contract("prices", &[("order", DataType::Int64)]);
+    other.description = "Other prices.".to_owned();
+    let error = place.store.register_table(&other, at(5)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the identifier `prices` is held by table {} with another contract:\n  description: none in the \
+             catalogue, \"Other prices.\" here\n  column `order`: string in the catalogue, int64 here",
+            first.value.uid
+        )
+    );
+    let same_place = Contract { identifier: "prices_2".to_owned(), ..written_out };
+    let error = place.store.register_table(&same_place, at(5)).await.unwrap_err();
+    assert_eq!(error.to_string(), "the physical name `prices` is used by table `prices`");
+
+    let second = table(&place.store, &contract("a_table", &[])).await;
+    let listed = place.store.tables().await.unwrap();
+    assert_eq!(listed, [second.clone(), first.value.clone()]);
+    assert_eq!(place.store.table("prices").await.unwrap(), first.value);
+    assert_eq!(place.store.table(&second.uid).await.unwrap(), second);
+    assert_eq!(place.store.table("nowhere").await.unwrap_err().code(), "store.table_not_found");
+}
+
+#[tokio::test]
+async fn a_table_that_sqlite_cannot_keep_leaves_nothing() {
+    let place = Place::new().await;
+    let mut wide = contract("wide", &[]);
+    wide.columns[1].data_type = "decimal(19,0)".parse().unwrap();
+    let error = place.store.register_table(&wide, at(0)).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("contract.unsupported_type", ErrorClass::Refused));
+    let reserved = Contract { physical_name: Some("sqlite_sequence".to_owned()), ..contract("r", &[]) };
+    let error = place.store.register_table(&reserved, at(0)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "table `r`: the physical name `sqlite_sequence` cannot be used, SQLite keeps `sqlite_` for itself"
+    );
+    assert_eq!((error.code(), error.class()), ("contract.physical_name_reserved", ErrorClass::Refused));
+    assert_eq!(place.store.tables().await.unwrap(), []);
+    assert_eq!(
+        place.number(
+            "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '\\_%' ESCAPE '\\' AND type = 'table'"
+        ),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_table_of_a_thousand_columns_holds_rows() {
+    let place = Place::new().await;
+    let mut wide = contract("wide", &[]);
+    let template = wide.columns[1].clone();
+    wide.columns.extend((2..1_000).map(|at| {
+        let mut column = template.clone();
+        column.name = format!("c{at}");
+        column
+    }));
+    let table = table(&place.store, &wide).await;
+    let arrays: Vec<arrow_array::ArrayRef> = std::iter::once(std::sync::Arc::new(
+        arrow_array::TimestampMicrosecondArray::from_iter_values(0..70).with_timezone("UTC"),
+    ) as _)
+    .chain((1..1_000).map(|at| std::sync::Arc::new(arrow_array::Int64Array::from(vec![at; 70])) as _))
+    .collect();
+    let batch = arrow_array::RecordBatch::try_new(wide.arrow_schema(), arrays).unwrap();
+    let node = common::node(&place.store, &table).await;
+    let keys: Vec<_> = (0..70).map(|time| (time, datanode_core::coordinate::Coordinate::default())).collect();
+    let commit = common::commit(&table, run(&node, "wide"), vec![batch.clone()], common::progress(&keys));
+    place.store.commit_run(commit).await.unwrap();
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let pages = common::pages(&mut snapshot, &table, &datanode_core::query::ReadQuery::default(), 100).await;
+    assert_eq!(pages, [batch]);
+}
+
+#[tokio::test]
+async fn sources_and_grants() {
+    let place = Place::new().await;
+    let kind = |path: &str| SourceKind::File { path: path.into() };
+    let first = place.store.add_source("ecb", kind("/data/ecb"), at(1)).await.unwrap();
+    assert!(first.created);
+    let again = place.store.add_source("ecb", kind("/data/ecb"), at(2)).await.unwrap();
+    assert_eq!((again.created, again.value.created_at), (false, at(1)));
+    let error = place.store.add_source("ecb", kind("/data/other"), at(2)).await.unwrap_err();
+    assert_eq!(error.to_string(), "source `ecb` exists and leads to the directory /data/ecb");
+
+    place.store.add_source("boe", kind("/data/boe"), at(1)).await.unwrap();
+    for component in ["fx", "bonds", "fx"] {
+        place.store.grant_source("ecb", component, at(3)).await.unwrap();
+    }
+    assert_eq!(place.store.source("ecb").await.unwrap().granted_to, ["bonds", "fx"]);
+    place.store.revoke_source("ecb", "bonds").await.unwrap();
+    let listed = place.store.sources().await.unwrap();
+    let listed: Vec<_> =
+        listed.iter().map(|source| (source.name.as_str(), source.granted_to.clone())).collect();
+    assert_eq!(listed, [("boe", vec![]), ("ecb", vec!["fx".to_owned()])]);
+
+    let refused = [
+        (place.store.revoke_source("ecb", "bonds").await.unwrap_err(), "there is no grant `ecb to bonds`"),
+        (place.store.revoke_source("nowhere", "fx").await.unwrap_err(), "there is no source `nowhere`"),
+        (place.store.grant_source("nowhere", "fx", at(3)).await.unwrap_err(), "there is no source `nowhere`"),
+        (place.store.source("nowhere").await.unwrap_err(), "there is no source `nowhere`"),
+    ];
+    for (error, text) in refused {
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_found_or_created() {
+    let place = Place::new().await;
+    let prices = table(&place.store, &contract("prices", &[])).await;
+    let returns = table(&place.store, &contract("returns", &[])).await;
+    let pinned = place.store.add_component(component("fx", "1.0.0", b"x")).await.unwrap().value.digest;
+    let source = place.store.ensure_node(new_node(&prices, "fx_01")).await.unwrap();
+    assert!(source.created);
+    let given = NewNode {
+        pinned_digest: Some(pinned),
+        config: serde_json::json!({ "window": 0.1, "table": "prices" }),
+        hashed_document: "{\"component\":\"fx\"}".to_owned(),
+        hash_namespace: "trial".to_owned(),
+        dependencies: vec![
+            NodeDependency {
+                key: "prices".to_owned(),
+                table_uid: prices.uid.clone(),
+                node_uid: Some(source.value.uid.clone()),
+                declared: DependencyTarget::Node {
+                    component: "fx".to_owned(),
+                    config: "{}".to_owned(),
+                    table: "prices".to_owned(),
+                },
+            },
+            NodeDependency {
+                key: "calendar".to_owned(),
+                table_uid: prices.uid.clone(),
+                node_uid: None,
+                declared: DependencyTarget::Table("prices".to_owned()),
+            },
+        ],
+        ..new_node(&returns, "fx_02")
+    };
+    let made = place.store.ensure_node(given.clone()).await.unwrap();
+    assert!(made.created);
+    let expected = Node {
+        uid: made.value.uid.clone(),
+        update_hash: given.update_hash.clone(),
+        component: given.component.clone(),
+        pinned_digest: given.pinned_digest,
+        config: given.config.clone(),
+        hashed_document: given.hashed_document.clone(),
+        hash_namespace: given.hash_namespace.clone(),
+        table_uid: returns.uid.clone(),
+        table: "returns".to_owned(),
+        dependencies: given.dependencies.clone(),
+        created_at: given.created_at,
+    };
+    assert_eq!(made.value, expected);
+    assert_eq!(place.store.node("returns").await.unwrap(), expected);
+    let again = place.store.ensure_node(NewNode { created_at: at(9), ..given.clone() }).await.unwrap();
+    assert_eq!((again.created, again.value), (false, expected.clone()));
+    assert_eq!(place.store.nodes().await.unwrap(), [source.value, expected]);
+
+    let dependency = &given.dependencies[0];
+    let nowhere = || "nowhere".to_owned();
+    let broken = [
+        (NewNode { table_uid: nowhere(), ..given.clone() }, "there is no table `nowhere`"),
+        (
+            NewNode {
+                dependencies: vec![NodeDependency { table_uid: nowhere(), ..dependency.clone() }],
+                update_hash: "fx_03".to_owned(),
+                ..given.clone()
+            },
+            "there is no table `nowhere`",
+        ),
+        (
+            NewNode {
+                dependencies: vec![NodeDependency { node_uid: Some(nowhere()), ..dependency.clone() }],
+                update_hash: "fx_03".to_owned(),
+                ..given.clone()
+            },
+            "there is no node `nowhere`",
+        ),
+        (
+            NewNode { pinned_digest: Some(Digest::of(b"")), update_hash: "fx_03".to_owned(), ..given },
+            "there is no component `e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`",
+        ),
+    ];
+    for (node, text) in broken {
+        assert_eq!(place.store.ensure_node(node).await.unwrap_err().to_string(), text);
+    }
+    assert_eq!(place.store.nodes().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn references_lead_to_one_node_or_say_what_else_they_mean() {
+    let place = Place::new().await;
+    let mut tables = Vec::new();
+    for identifier in ["fx_rates", "returns", "shared", "lonely"] {
+        tables.push(table(&place.store, &contract(identifier, &[])).await);
+    }
+    let node = async |table: usize, hash: &str| {
+        place.store.ensure_node(new_node(&tables[table], hash)).await.unwrap().value
+    };
+    let rates = node(0, "fx_rates_aaaa1").await;
+    let returns = node(1, "fx_rates_aaab2").await;
+    let one = node(2, "other_01").await;
+    let two = node(2, "other_02").await;
+    let twin = node(1, "other_02").await;
+    let found = async |reference: &str| place.store.node(reference).await;
+
+    assert_eq!(found(&one.uid).await.unwrap(), one);
+    assert_eq!(found("other_01").await.unwrap(), one);
+    assert_eq!(found("fx_rates_aaab").await.unwrap(), returns);
+    // The name of a table, in full, although two hashes begin with it.
+    assert_eq!(found("fx_rates").await.unwrap(), rates);
+
+    let candidates = async |reference: &str| match found(reference).await {
+        Err(StoreError::Ambiguous { kind: "node", candidates, .. }) => candidates,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(candidates("fx_rates_").await, [rates.update_hash, returns.update_hash.clone()]);
+    // A hash that two nodes share names neither.
+    assert_eq!(candidates("shared").await, ["other_01".to_owned(), two.uid.clone()]);
+    assert_eq!(candidates("other_02").await, [twin.uid.clone(), two.uid.clone()]);
+    assert_eq!(candidates("other_0").await, ["other_01".to_owned(), twin.uid, two.uid]);
+    for reference in ["nowhere", "lonely", "fx_", "fx%", "fx_r*", "", "fx_rates_aaab2x"] {
+        let error = found(reference).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("there is no node `{reference}`"));
+    }
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_and_found_by_prefix() {
+    let place = Place::new().await;
+    let prices = table(&place.store, &contract("prices", &[])).await;
+    let returns = table(&place.store, &contract("returns", &[])).await;
+    let a = place.store.ensure_node(new_node(&prices, "c_01")).await.unwrap().value;
+    let b = place.store.ensure_node(new_node(&returns, "c_02")).await.unwrap().value;
+    let at_time = |node: &Node, run_id: &str, time: i64, status: RunStatus| RunRecord {
+        started_at: at(time),
+        status,
+        ..run(node, run_id)
+    };
+    let records = [
+        at_time(&a, "0190aaaa-1", 1, RunStatus::Failed),
+        at_time(&b, "0190aaaa-2", 2, RunStatus::Skipped),
+        at_time(&a, "0190bbbb-1", 3, RunStatus::Blocked),
+        at_time(&a, "0190cccc-1", 3, RunStatus::Failed),
+    ];
+    for record in &records {
+        place.store.record_run(record).await.unwrap();
+    }
+    // The first outcome of a run stands.
+    place.store.record_run(&RunRecord { status: RunStatus::Skipped, ..records[0].clone() }).await.unwrap();
+
+    let listed = async |filter: RunFilter| {
+        place.store.runs(&filter).await.unwrap().into_iter().map(|run| run.run_id).collect::<Vec<_>>()
+    };
+    let all = RunFilter::default;
+    assert_eq!(listed(all()).await, ["0190cccc-1", "0190bbbb-1", "0190aaaa-2", "0190aaaa-1"]);
+    assert_eq!(listed(RunFilter { limit: Some(2), ..all() }).await, ["0190cccc-1", "0190bbbb-1"]);
+    assert_eq!(listed(RunFilter { node_uid: Some(b.uid.clone()), ..all() }).await, ["0190aaaa-2"]);
+    let failed = RunFilter { table_uid: Some(prices.uid.clone()), status: Some(RunStatus::Failed), ..all() };
+    assert_eq!(listed(failed).await, ["0190cccc-1", "0190aaaa-1"]);
+    assert_eq!(listed(RunFilter { status: Some(RunStatus::Ok), ..all() }).await, Vec::<String>::new());
+
+    assert_eq!(place.store.run("0190aaaa-1").await.unwrap(), records[0]);
+    assert_eq!(place.store.run("0190b").await.unwrap(), records[2]);
+    let error = place.store.run("0190aaaa").await.unwrap_err();
+    assert_eq!(error.to_string(), "`0190aaaa` means several runs: 0190aaaa-1, 0190aaaa-2");
+    for reference in ["019", "0190d", "0190_", ""] {
+        assert_eq!(place.store.run(reference).await.unwrap_err().code(), "store.run_not_found");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("prices", &[])).await;
+    let path = place.path();
+    // A second opening while the first is open, then one after both are closed.
+    let second = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(second.tables().await.unwrap(), std::slice::from_ref(&table));
+    second.close().await.unwrap();
+    let Place { store, .. } = &place;
+    assert_eq!(store.tables().await.unwrap(), [table]);
+    let mode: String = place.raw().query_row("PRAGMA journal_mode", (), |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    // Characters that mean something in a URI.
+    let path = directory.path().join("my data?mode=memory#1%20.sqlite");
+    let store = SqliteStore::open(&path).await.unwrap();
+    table(&store, &contract("prices", &[])).await;
+    store.close().await.unwrap();
+    let files: Vec<_> =
+        std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["my data?mode=memory#1%20.sqlite"]);
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.tables().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_and_one_of_a_newer_host_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = async |name: &str| SqliteStore::open(&directory.path().join(name)).await.unwrap_err();
+    let error = open("missing/data.sqlite").await;
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(error.to_string().contains("missing/data.sqlite"), "{error}");
+    assert!(error.next_step().is_some());
+
+    std::fs::write(directory.path().join("text"), "not a database, but long enough to look at".repeat(100))
+        .unwrap();
+    let error = open("text").await;
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+
+    let place = Place::new().await;
+    place
+        .raw()
+        .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, 1, x'00', 0)", ())
+        .unwrap();
+    let error = SqliteStore::open(&place.path()).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("store.migration", ErrorClass::Infrastructure));
+}

@@ -1,0 +1,323 @@
+//! A commit leaves everything or nothing.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod common;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use common::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::data_type::DataType;
+use datanode_core::digest::Digest;
+use datanode_core::query::ReadQuery;
+use datanode_core::run::{InputRecord, RunRecord};
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{CommitRun, Node, Rows, Store, StoreError, Table};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use uuid::Uuid;
+
+fn key(time: i64, name: &str) -> (i64, Coordinate) {
+    (time, Coordinate(vec![text(name)]))
+}
+
+fn model(keys: impl IntoIterator<Item = (i64, &'static str)>) -> Model {
+    keys.into_iter().map(|(time, name)| (key(time, name), Some(time))).collect()
+}
+
+async fn prices(place: &Place) -> (Table, Node) {
+    let table = table(&place.store, &contract("prices", &[("name", DataType::String)])).await;
+    let node = node(&place.store, &table).await;
+    (table, node)
+}
+
+/// Nothing of a run is there: rows, progress, record, lineage, epoch.
+async fn assert_untouched(place: &Place, table: &Table) {
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM _runs"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM _run_inputs"), 0);
+    assert_eq!(place.store.table(&table.uid).await.unwrap().epoch, table.epoch);
+    // And the next writer finds the lock free.
+    place.raw().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap();
+}
+
+fn three_batches(table: &Table, third: &[(i64, Coordinate)]) -> Vec<RecordBatch> {
+    let first: Model = (0..100).map(|time| (key(time, "a"), Some(1))).collect();
+    let second: Model = (0..100).map(|time| (key(time, "b"), Some(2))).collect();
+    let third: Vec<_> = third.iter().map(|key| (key, &Some(3))).collect();
+    vec![
+        batch(&table.contract, &first),
+        batch(&table.contract, &second),
+        batch(&table.contract, third.into_iter()),
+    ]
+}
+
+#[tokio::test]
+async fn everything_of_a_run_is_there() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let third = [key(500, "a"), key(501, "b")];
+    let batches = three_batches(&table, &third);
+    let keys: Vec<_> = (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain(third).collect();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&heard);
+    let mut record = run(&node, "0190-run");
+    record.inputs = vec![InputRecord {
+        key: "self".to_owned(),
+        table_uid: table.uid.clone(),
+        table: "prices".to_owned(),
+        rows: 7,
+        bytes: 70,
+        digest: Digest::of(b"frame"),
+        min_time: None,
+        max_time: Some(at(3)),
+    }];
+    let outcome = place
+        .store
+        .commit_run(CommitRun {
+            on_rows: Box::new(move |rows| listener.lock().unwrap().push(rows)),
+            ..commit(&table, record.clone(), batches, progress(&keys))
+        })
+        .await
+        .unwrap();
+
+    let expected = RunRecord { rows_inserted: 202, ..record };
+    assert_eq!((outcome.record, outcome.repeated), (expected.clone(), false));
+    assert_eq!(place.store.run("0190-run").await.unwrap(), expected);
+    assert_eq!(*heard.lock().unwrap(), [100, 200, 202]);
+    assert_eq!(place.store.table("prices").await.unwrap().epoch, 1);
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    assert_eq!(snapshot.progress(&table).await.unwrap(), progress(&keys));
+    assert_eq!(read(&mut snapshot, &table, &ReadQuery::default(), 50).await.len(), 202);
+    assert_eq!(
+        place.number("SELECT row_count FROM _run_inputs WHERE run_id = '0190-run' AND key = 'self'"),
+        7
+    );
+}
+
+#[tokio::test]
+async fn a_duplicate_in_the_third_batch_leaves_nothing_and_is_named() {
+    // At the beginning, inside and at the end of a statement of several rows, and among the single rows of the rest.
+    for place_in_batch in [0, 7, 15, 16, 47, 48, 59] {
+        let place = Place::new().await;
+        let (table, node) = prices(&place).await;
+        let mut third: Vec<_> = (200..260).map(|time| key(time, "it's")).collect();
+        third[place_in_batch] = key(42, "a");
+        let batches = three_batches(&table, &third);
+        let error = place
+            .store
+            .commit_run(commit(&table, run(&node, "r"), batches, progress(&third)))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "table `prices`: index (1970-01-01T00:00:00.000042Z, a) was emitted in two batches of this run"
+        );
+        assert_eq!((error.code(), error.class()), ("frame.duplicate_key", ErrorClass::Failed));
+        assert_untouched(&place, &table).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let mut batches = three_batches(&table, &[key(300, "a")]).into_iter();
+    let rows: Rows = Box::new(std::iter::from_fn(move || {
+        assert!(batches.len() > 1, "the disk is gone");
+        batches.next()
+    }));
+    let commit = CommitRun { rows, ..commit(&table, run(&node, "r"), Vec::new(), progress(&[])) };
+    let store = AssertUnwindSafe(&place.store);
+    let panic = futures_catch(async move { store.commit_run(commit).await }).await;
+    assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"the disk is gone"));
+    assert_untouched(&place, &table).await;
+    // The store lives on.
+    fill(&place.store, &table, "again", &model([(1, "a")])).await;
+}
+
+/// What a future that panics panicked with.
+async fn futures_catch<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(move |context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_commit_that_is_given_up_leaves_nothing() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let (reached, wait_for_rows) = tokio::sync::oneshot::channel();
+    let (go_on, wait_for_leave) = std::sync::mpsc::channel::<()>();
+    let mut reached = Some(reached);
+    let rows = three_batches(&table, &[key(300, "a")]).into_iter().inspect(move |_| {
+        if let Some(reached) = reached.take() {
+            reached.send(()).unwrap();
+            wait_for_leave.recv().unwrap();
+        }
+    });
+    let keys: Vec<_> =
+        (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
+    let commit =
+        CommitRun { rows: Box::new(rows), ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys)) };
+    tokio::select! {
+        outcome = place.store.commit_run(commit) => panic!("{outcome:?}"),
+        _ = wait_for_rows => {}
+    }
+    go_on.send(()).unwrap();
+    // This write waits for the end of the abandoned one.
+    place.store.record_run(&run(&node, "later")).await.unwrap();
+    assert_eq!(place.store.runs(&datanode_store::RunFilter::default()).await.unwrap().len(), 1);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
+    assert_eq!(place.store.table("prices").await.unwrap().epoch, 0);
+}
+
+#[tokio::test]
+async fn progress_that_counts_other_rows_is_refused() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let batches = three_batches(&table, &[key(300, "a")]);
+    let error = place
+        .store
+        .commit_run(commit(&table, run(&node, "r"), batches, progress(&[key(1, "a")])))
+        .await
+        .unwrap_err();
+    assert!(matches!(&error, StoreError::Damaged(text) if text.contains("201 rows")), "{error}");
+    assert_untouched(&place, &table).await;
+}
+
+#[tokio::test]
+async fn a_batch_of_another_shape_is_refused() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let other = contract("prices", &[("name", DataType::Int64)]);
+    let rows: Model = [((1, Coordinate(vec![CoordinateValue::Int(1)])), None)].into_iter().collect();
+    let commit = commit(&table, run(&node, "r"), vec![batch(&other, &rows)], progress(rows.keys()));
+    let error = place.store.commit_run(commit).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    assert_untouched(&place, &table).await;
+}
+
+#[tokio::test]
+async fn progress_that_would_not_read_back_is_refused() {
+    // Such a day is outside the calendar: as text it could not be read again, and the table would be lost.
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("prices", &[("day", DataType::Date)])).await;
+    let node = node(&place.store, &table).await;
+    let rows: Model = [((1, Coordinate(vec![CoordinateValue::Date(i32::MAX)])), None)].into_iter().collect();
+    let commit = commit(&table, run(&node, "r"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
+    let error = place.store.commit_run(commit).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    assert_untouched(&place, &table).await;
+}
+
+#[tokio::test]
+async fn the_same_run_again_answers_with_the_first_outcome() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let rows = model([(1, "a"), (2, "a")]);
+    let again =
+        || commit(&table, run(&node, "r"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
+    let first = place.store.commit_run(again()).await.unwrap();
+    // By now the table has moved; the answer is the first one all the same, and the rows are not even asked for.
+    let unread: Rows = Box::new(std::iter::from_fn(|| panic!("rows of a repeated run were read")));
+    let second = place.store.commit_run(CommitRun { rows: unread, ..again() }).await.unwrap();
+    assert_eq!((first.repeated, second.repeated), (false, true));
+    assert_eq!(second.record, first.record);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 2);
+    assert_eq!(place.store.table("prices").await.unwrap().epoch, 1);
+}
+
+#[tokio::test]
+async fn a_commit_that_read_an_older_table_is_refused() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    fill(&place.store, &table, "first", &model([(1, "a")])).await;
+    let rows = model([(2, "a")]);
+    let late = commit(&table, run(&node, "late"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
+    let error = place.store.commit_run(late).await.unwrap_err();
+    assert!(matches!(error, StoreError::TableMoved { current: 1, read: 0, .. }), "{error}");
+    assert_eq!(error.class(), ErrorClass::Infrastructure);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
+    assert_eq!(place.number("SELECT count(*) FROM _runs"), 1);
+}
+
+#[tokio::test]
+async fn a_run_without_rows_leaves_its_record_alone() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let outcome =
+        place.store.commit_run(commit(&table, run(&node, "r"), Vec::new(), progress(&[]))).await.unwrap();
+    assert_eq!(outcome.record.rows_inserted, 0);
+    assert_eq!(place.store.run("r").await.unwrap(), outcome.record);
+    assert_eq!(place.store.table("prices").await.unwrap().epoch, 0);
+    assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
+}
+
+#[tokio::test]
+async fn what_a_run_belongs_to_must_be_there() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let stray = RunRecord { node_uid: "nobody".to_owned(), ..run(&node, "r") };
+    for error in [
+        place.store.commit_run(commit(&table, stray.clone(), Vec::new(), progress(&[]))).await.unwrap_err(),
+        place.store.record_run(&stray).await.unwrap_err(),
+    ] {
+        assert_eq!(error.to_string(), "there is no node `nobody`");
+    }
+    assert_untouched(&place, &table).await;
+}
+
+#[test]
+fn progress_after_several_commits_is_what_a_scan_would_find() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let place = runtime.block_on(Place::new());
+    let commits = prop::collection::vec(prop::collection::btree_set((0..40_i64, 0..3_i64), 0..30), 1..6);
+    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(24) })
+        .run(&commits, |commits| {
+            let name = format!("p{}", Uuid::new_v4().simple());
+            runtime.block_on(async {
+                let mut table = table(&place.store, &contract(&name, &[("id", DataType::Int32)])).await;
+                for (at, keys) in commits.iter().enumerate() {
+                    // Each commit brings times of its own, so that no tuple comes twice.
+                    let step = i64::try_from(commits.len() - at).unwrap() * 100;
+                    let model = keys
+                        .iter()
+                        .map(|(time, id)| ((time + step, Coordinate(vec![CoordinateValue::Int(*id)])), None))
+                        .collect();
+                    table = fill(&place.store, &table, &format!("{name}-{at}"), &model).await;
+                }
+                let kept = place.store.snapshot().await.unwrap().progress(&table).await.unwrap();
+                let kept: Vec<_> = kept
+                    .iter()
+                    .map(|(coordinate, progress)| {
+                        let rows = i64::try_from(progress.rows).unwrap();
+                        (coordinate.to_string(), progress.min.micros(), progress.max.micros(), rows)
+                    })
+                    .collect();
+                let raw = place.raw();
+                let mut scan = raw
+                    .prepare(&format!(
+                        "SELECT '(' || id || ')', min(time_index), max(time_index), count(*) FROM {name} GROUP BY id ORDER BY id"
+                    ))
+                    .unwrap();
+                let scanned = scan
+                    .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                    .unwrap()
+                    .collect::<Result<Vec<(String, i64, i64, i64)>, _>>()
+                    .unwrap();
+                prop_assert_eq!(kept, scanned);
+                Ok(())
+            })
+        })
+        .unwrap();
+}

@@ -1,0 +1,267 @@
+//! Tables, rows and runs for tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a panic here is the report
+#![allow(dead_code, unreachable_pub)] // each test file uses its part
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use datanode_core::Timestamp;
+use datanode_core::contract::Contract;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::data_type::DataType;
+use datanode_core::digest::Digest;
+use datanode_core::progress::{CoordinateProgress, Progress};
+use datanode_core::query::ReadQuery;
+use datanode_core::run::{Durations, RunRecord, RunStatus, StatisticsSummary};
+use datanode_core::window::Window;
+use datanode_store::{CommitRun, NewNode, Node, Snapshot, SqliteStore, Store, Table};
+use tempfile::TempDir;
+
+/// A store in a directory that goes away with it.
+pub struct Place {
+    pub store: SqliteStore,
+    directory: TempDir,
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("data.sqlite")).await.unwrap();
+        Self { store, directory }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("data.sqlite")
+    }
+
+    /// Another connection, for looking at the file and for breaking it.
+    pub fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    /// The one integer that a query answers.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.raw().query_row(sql, (), |row| row.get(0)).unwrap()
+    }
+}
+
+pub fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros).unwrap()
+}
+
+pub fn text(value: &str) -> CoordinateValue {
+    CoordinateValue::Text(value.to_owned())
+}
+
+/// `time_index`, the given dimensions and a nullable `value`.
+pub fn contract(identifier: &str, dimensions: &[(&str, DataType)]) -> Contract {
+    let mut index = vec!["\"time_index\"".to_owned()];
+    let mut columns = "[[columns]]\nname = \"time_index\"\ntype = \"timestamp_tz\"\n".to_owned();
+    for (name, data_type) in dimensions {
+        index.push(format!("\"{name}\""));
+        writeln!(columns, "[[columns]]\nname = \"{name}\"\ntype = \"{data_type}\"").unwrap();
+    }
+    columns += "[[columns]]\nname = \"value\"\ntype = \"int64\"\nnullable = true\n";
+    Contract::from_toml(&format!("identifier = \"{identifier}\"\nindex = [{}]\n{columns}", index.join(", ")))
+        .unwrap()
+}
+
+/// Rows of such a table, as a database would hold them.
+pub type Model = BTreeMap<(i64, Coordinate), Option<i64>>;
+
+fn array(data_type: DataType, values: &[&CoordinateValue]) -> ArrayRef {
+    use CoordinateValue as V;
+    macro_rules! collect {
+        ($array:ty, $pattern:pat => $value:expr) => {
+            Arc::new(
+                values
+                    .iter()
+                    .map(|value| match value {
+                        $pattern => Some($value),
+                        _ => panic!("{value:?}"),
+                    })
+                    .collect::<$array>(),
+            )
+        };
+    }
+    match data_type {
+        DataType::String => collect!(StringArray, V::Text(text) => text.as_str()),
+        DataType::Int64 => collect!(Int64Array, V::Int(value) => *value),
+        DataType::Int32 => collect!(Int32Array, V::Int(value) => i32::try_from(*value).unwrap()),
+        DataType::Int16 => collect!(Int16Array, V::Int(value) => i16::try_from(*value).unwrap()),
+        DataType::Bool => collect!(BooleanArray, V::Bool(value) => *value),
+        DataType::Date => collect!(Date32Array, V::Date(value) => *value),
+        DataType::TimestampTz => {
+            let micros = values.iter().map(|value| match value {
+                V::Timestamp(time) => time.micros(),
+                _ => panic!(),
+            });
+            Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
+        }
+        DataType::Uuid => {
+            let bytes = values.iter().map(|value| match value {
+                V::Uuid(uuid) => *uuid.as_bytes(),
+                _ => panic!(),
+            });
+            Arc::new(FixedSizeBinaryArray::try_from_iter(bytes).unwrap())
+        }
+        other => panic!("{other} is no dimension"),
+    }
+}
+
+pub fn batch<'r>(
+    contract: &Contract,
+    rows: impl IntoIterator<Item = (&'r (i64, Coordinate), &'r Option<i64>)>,
+) -> RecordBatch {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let times = rows.iter().map(|((time, _), _)| *time);
+    let mut arrays: Vec<ArrayRef> =
+        vec![Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))];
+    for (at, data_type) in contract.dimension_types().into_iter().enumerate() {
+        arrays.push(array(
+            data_type,
+            &rows.iter().map(|((_, coordinate), _)| &coordinate.0[at]).collect::<Vec<_>>(),
+        ));
+    }
+    arrays.push(Arc::new(rows.iter().map(|(_, value)| **value).collect::<Int64Array>()));
+    RecordBatch::try_new(contract.arrow_schema(), arrays).unwrap()
+}
+
+/// The rows of a batch, in its order.
+pub fn rows(contract: &Contract, batch: &RecordBatch) -> Vec<((i64, Coordinate), Option<i64>)> {
+    let times = batch.column_by_name("time_index").unwrap().as_primitive::<TimestampMicrosecondType>();
+    let values = batch.column_by_name("value").unwrap().as_primitive::<Int64Type>();
+    (0..batch.num_rows())
+        .map(|row| {
+            let coordinate =
+                contract.dimensions().iter().zip(contract.dimension_types()).map(|(name, data_type)| {
+                    CoordinateValue::from_array(batch.column_by_name(name).unwrap(), data_type, row).unwrap()
+                });
+            let value = values.iter().nth(row).unwrap();
+            ((times.value(row), Coordinate(coordinate.collect())), value)
+        })
+        .collect()
+}
+
+pub fn progress<'r>(rows: impl IntoIterator<Item = &'r (i64, Coordinate)>) -> Progress {
+    rows.into_iter()
+        .map(|(time, coordinate)| {
+            (coordinate.clone(), CoordinateProgress { min: at(*time), max: at(*time), rows: 1 })
+        })
+        .collect()
+}
+
+pub async fn table(store: &SqliteStore, contract: &Contract) -> Table {
+    store.register_table(contract, at(0)).await.unwrap().value
+}
+
+pub fn new_node(table: &Table, update_hash: &str) -> NewNode {
+    NewNode {
+        update_hash: update_hash.to_owned(),
+        component: "c".to_owned(),
+        pinned_digest: None,
+        config: serde_json::json!({ "a": 1 }),
+        hashed_document: "{}".to_owned(),
+        hash_namespace: String::new(),
+        table_uid: table.uid.clone(),
+        dependencies: Vec::new(),
+        created_at: at(1),
+    }
+}
+
+pub async fn node(store: &SqliteStore, table: &Table) -> Node {
+    store.ensure_node(new_node(table, "c_0123456789abcdef")).await.unwrap().value
+}
+
+pub fn run(node: &Node, run_id: &str) -> RunRecord {
+    RunRecord {
+        run_id: run_id.to_owned(),
+        node_uid: node.uid.clone(),
+        update_hash: node.update_hash.clone(),
+        table_uid: node.table_uid.clone(),
+        table: node.table.clone(),
+        kind: "update".to_owned(),
+        status: RunStatus::Ok,
+        started_at: at(10),
+        finished_at: at(20),
+        window: Window { start: None, end: at(100) },
+        component: node.component.clone(),
+        component_version: "1.0.0".parse().unwrap(),
+        component_digest: Digest::of(b"c"),
+        config: node.config.clone(),
+        hash_namespace: String::new(),
+        options: BTreeMap::new(),
+        statistics: StatisticsSummary::default(),
+        inputs: Vec::new(),
+        fetches: Vec::new(),
+        rows_emitted: 0,
+        rows_dropped: 0,
+        rows_inserted: 0,
+        bytes_emitted: 0,
+        output_digest: None,
+        fuel: 0,
+        peak_memory: 0,
+        durations: Durations::default(),
+        host: BTreeMap::new(),
+        error: None,
+        warnings: Vec::new(),
+        logs: Vec::new(),
+        logs_dropped: 0,
+    }
+}
+
+pub fn commit(table: &Table, record: RunRecord, batches: Vec<RecordBatch>, added: Progress) -> CommitRun {
+    CommitRun {
+        table: table.clone(),
+        record,
+        rows: Box::new(batches.into_iter()),
+        added,
+        on_rows: Box::new(|_| {}),
+    }
+}
+
+/// Commit rows as one run; the table as it is afterwards.
+pub async fn fill(store: &SqliteStore, table: &Table, run_id: &str, model: &Model) -> Table {
+    let node = node(store, table).await;
+    let batches = if model.is_empty() { Vec::new() } else { vec![batch(&table.contract, model)] };
+    let commit = commit(table, run(&node, run_id), batches, progress(model.keys()));
+    assert_eq!(store.commit_run(commit).await.unwrap().record.rows_inserted, model.len() as u64);
+    store.table(&table.uid).await.unwrap()
+}
+
+/// All batches of a read, page by page.
+pub async fn pages(
+    snapshot: &mut Box<dyn Snapshot>,
+    table: &Table,
+    query: &ReadQuery,
+    max_rows: usize,
+) -> Vec<RecordBatch> {
+    query.check(&table.contract).unwrap();
+    let (mut found, mut after) = (Vec::new(), None);
+    while let Some(page) = snapshot.read_page(table, query, after.as_ref(), max_rows).await.unwrap() {
+        assert!((1..=max_rows).contains(&page.batch.num_rows()));
+        after = Some(page.last);
+        found.push(page.batch);
+    }
+    found
+}
+
+/// All rows of a read.
+pub async fn read(
+    snapshot: &mut Box<dyn Snapshot>,
+    table: &Table,
+    query: &ReadQuery,
+    max_rows: usize,
+) -> Vec<((i64, Coordinate), Option<i64>)> {
+    let pages = pages(snapshot, table, query, max_rows).await;
+    pages.iter().flat_map(|batch| rows(&table.contract, batch)).collect()
+}

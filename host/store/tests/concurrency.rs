@@ -1,0 +1,164 @@
+//! Several stores on one file stand for several processes: nothing but the file connects them.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Model, Place, batch, commit, contract, fill, node, progress, read, run, table};
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::data_type::DataType;
+use datanode_core::query::ReadQuery;
+use datanode_store::{SqliteStore, Store, StoreError};
+
+fn rows(time: i64) -> Model {
+    (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_does_not_see_later_commits() {
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let table = fill(&place.store, &table, "run-1", &rows(1)).await;
+    let mut before = place.store.snapshot().await.unwrap();
+    let later = fill(&place.store, &table, "run-2", &rows(2)).await;
+    let mut after = place.store.snapshot().await.unwrap();
+
+    assert_eq!(before.table(&table.uid).await.unwrap(), table);
+    assert_eq!(before.progress(&table).await.unwrap().rows(), 200);
+    assert_eq!(read(&mut before, &table, &ReadQuery::default(), 64).await.len(), 200);
+    assert_eq!(after.table(&table.uid).await.unwrap(), later);
+    assert_eq!(after.progress(&table).await.unwrap().rows(), 400);
+    assert_eq!(read(&mut after, &table, &ReadQuery::default(), 64).await.len(), 400);
+    let missing = before.table("nothing").await.unwrap_err();
+    assert_eq!(missing.to_string(), "there is no table `nothing`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_commit_at_once_take_turns() {
+    const COMMITS: i64 = 40;
+    let place = Place::new().await;
+    let identifier = "t";
+    let first = table(&place.store, &contract(identifier, &[("id", DataType::Int64)])).await;
+    node(&place.store, &first).await;
+    let writers = (0..2).map(|writer| {
+        let path = place.path();
+        tokio::spawn(async move {
+            let store = SqliteStore::open(&path).await.unwrap();
+            let (mut stored, mut moved) = (0, 0);
+            for at in 0..COMMITS {
+                loop {
+                    let seen = store.table(identifier).await.unwrap();
+                    let node = node(&store, &seen).await;
+                    let rows = rows(writer * COMMITS + at);
+                    let record = run(&node, &format!("{writer}-{at}"));
+                    let commit =
+                        commit(&seen, record, vec![batch(&seen.contract, &rows)], progress(rows.keys()));
+                    match store.commit_run(commit).await {
+                        Ok(outcome) => {
+                            assert!(!outcome.repeated);
+                            stored += 1;
+                            break;
+                        }
+                        Err(StoreError::TableMoved { .. }) => moved += 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+            store.close().await.unwrap();
+            (stored, moved)
+        })
+    });
+    let mut moved = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        let (stored, refused) = writer.await.unwrap();
+        assert_eq!(stored, COMMITS);
+        moved += refused;
+    }
+    assert!(moved > 0, "the two never met, so this test has shown nothing");
+    let table = place.store.table(identifier).await.unwrap();
+    assert_eq!(table.epoch, 2 * COMMITS);
+    let kept = place.store.snapshot().await.unwrap().progress(&table).await.unwrap();
+    assert_eq!(kept.rows(), 200 * 2 * COMMITS.unsigned_abs());
+    assert_eq!(place.number("SELECT count(*) FROM t"), 200 * 2 * COMMITS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tasks_of_one_process_write_and_read_at_once() {
+    let place = Arc::new(Place::new().await);
+    let tasks = (0..16).map(|task| {
+        let place = Arc::clone(&place);
+        tokio::spawn(async move {
+            let table = table(&place.store, &contract(&format!("t{task}"), &[("id", DataType::Int64)])).await;
+            let mut held = place.store.snapshot().await.unwrap();
+            let later = fill(&place.store, &table, &format!("run-{task}"), &rows(task)).await;
+            // All tasks hold a snapshot now, and the catalogue still answers.
+            assert_eq!(
+                place.store.nodes().await.unwrap().iter().filter(|node| node.table_uid == table.uid).count(),
+                1
+            );
+            assert_eq!(held.progress(&table).await.unwrap().rows(), 0);
+            let mut snapshot = place.store.snapshot().await.unwrap();
+            assert_eq!(read(&mut snapshot, &later, &ReadQuery::default(), 33).await.len(), 200);
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_may_open_a_new_file_at_once() {
+    for _ in 0..5 {
+        let directory = tempfile::tempdir().unwrap();
+        let openers = (0..6).map(|_| {
+            let path = directory.path().join("new.sqlite");
+            tokio::spawn(async move { SqliteStore::open(&path).await.map(|_| ()) })
+        });
+        for opener in openers.collect::<Vec<_>>() {
+            opener.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_is_given_up_spoils_nothing() {
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let table = fill(&place.store, &table, "run-1", &rows(1)).await;
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let everything = ReadQuery::default();
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            page = snapshot.read_page(&table, &everything, None, 200) => { page.unwrap(); }
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(snapshot.progress(&table).await.unwrap().rows(), 200);
+    }
+}
+
+#[test]
+fn a_snapshot_may_outlive_its_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (place, snapshot) = runtime.block_on(async {
+        let place = Place::new().await;
+        let snapshot = place.store.snapshot().await.unwrap();
+        (place, snapshot)
+    });
+    drop(snapshot);
+    let snapshot = runtime.block_on(place.store.snapshot()).unwrap();
+    drop(runtime);
+    drop(snapshot);
+    drop(place);
+}
+
+#[tokio::test]
+async fn dropped_snapshots_give_their_connections_back() {
+    let place = Place::new().await;
+    // More than the pool has.
+    for _ in 0..200 {
+        place.store.snapshot().await.unwrap();
+    }
+}

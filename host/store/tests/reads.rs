@@ -1,0 +1,309 @@
+//! Reads against a model: the same rows as a loop over a sorted map would find, whatever the query and page size.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatch;
+use common::{Model, Place, at, contract, fill, pages, read, rows, table, text};
+use datanode_core::contract::Contract;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::data_type::DataType;
+use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
+use datanode_store::{Store, Table};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use uuid::Uuid;
+
+const HOSTILE: [&str; 6] = ["", "'); DROP TABLE t; --", "\"; --", "a\0b", "%_*?", "é\u{10FFFF}"];
+
+/// Few values of each type, so that random rows and random queries meet.
+fn value(data_type: DataType) -> BoxedStrategy<CoordinateValue> {
+    match data_type {
+        DataType::String => (0..HOSTILE.len()).prop_map(|at| text(HOSTILE[at])).boxed(),
+        DataType::Int64 => {
+            prop::sample::select(vec![i64::MIN, -1, 0, 1, i64::MAX]).prop_map(CoordinateValue::Int).boxed()
+        }
+        DataType::Int16 => (-1..2_i64).prop_map(CoordinateValue::Int).boxed(),
+        DataType::Bool => any::<bool>().prop_map(CoordinateValue::Bool).boxed(),
+        DataType::Date => (-1..3).prop_map(CoordinateValue::Date).boxed(),
+        DataType::TimestampTz => (0..3_i64).prop_map(|micros| CoordinateValue::Timestamp(at(micros))).boxed(),
+        DataType::Uuid => {
+            (0..3_u128).prop_map(|bits| CoordinateValue::Uuid(Uuid::from_u128(bits << 120 | bits))).boxed()
+        }
+        other => panic!("{other} is no dimension"),
+    }
+}
+
+fn range() -> impl Strategy<Value = TimeRange> {
+    let bound = || {
+        prop::option::of(
+            (-1..12_i64, any::<bool>()).prop_map(|(time, inclusive)| Bound { time: at(time), inclusive }),
+        )
+    };
+    (bound(), bound()).prop_map(|(start, end)| TimeRange { start, end })
+}
+
+fn coordinate(types: &[DataType]) -> BoxedStrategy<Coordinate> {
+    types.iter().map(|data_type| value(*data_type)).collect::<Vec<_>>().prop_map(Coordinate).boxed()
+}
+
+fn range_map(types: &[DataType]) -> impl Strategy<Value = RangeMap> + use<> {
+    let entries = prop::collection::btree_map(coordinate(types), range(), 0..6);
+    (entries, any::<bool>()).prop_map(|(entries, include_unlisted)| RangeMap {
+        entries: entries
+            .into_iter()
+            .map(|(coordinate, range)| CoordinateRange { coordinate, range })
+            .collect(),
+        include_unlisted,
+    })
+}
+
+fn query(contract: &Contract) -> BoxedStrategy<ReadQuery> {
+    let types = contract.dimension_types();
+    let named: Vec<_> = contract.dimensions().iter().cloned().zip(types.iter().copied()).collect();
+    let (filters, partial) = if named.is_empty() {
+        (Just(Vec::new()).boxed(), Just(Vec::new()).boxed())
+    } else {
+        let pick = prop::sample::select(named);
+        let filter = pick.clone().prop_flat_map(|(name, data_type)| {
+            prop::collection::vec(value(data_type), 0..3).prop_map(move |values| (name.clone(), values))
+        });
+        let term = pick
+            .prop_flat_map(|(name, data_type)| value(data_type).prop_map(move |value| (name.clone(), value)));
+        (
+            prop::collection::vec(filter, 0..2).boxed(),
+            prop::collection::vec(prop::collection::vec(term, 0..4), 0..4).boxed(),
+        )
+    };
+    (range(), filters, partial, prop::option::of(range_map(&types)))
+        .prop_map(|(range, dimension_filters, index_coordinates, range_map)| ReadQuery {
+            range,
+            columns: None,
+            dimension_filters,
+            index_coordinates,
+            range_map,
+            limit: None,
+        })
+        .boxed()
+}
+
+fn inside(range: &TimeRange, time: i64) -> bool {
+    let starts = range.start.is_none_or(|bound| {
+        if bound.inclusive { time >= bound.time.micros() } else { time > bound.time.micros() }
+    });
+    starts
+        && range.end.is_none_or(|bound| {
+            if bound.inclusive { time <= bound.time.micros() } else { time < bound.time.micros() }
+        })
+}
+
+/// The rule, as plainly as it can be said.
+fn matches(contract: &Contract, query: &ReadQuery, (time, coordinate): &(i64, Coordinate)) -> bool {
+    let is = |dimension: &String, value: &CoordinateValue| {
+        let at = contract.dimensions().iter().position(|name| name == dimension).unwrap();
+        coordinate.0[at] == *value
+    };
+    inside(&query.range, *time)
+        && query
+            .dimension_filters
+            .iter()
+            .all(|(dimension, values)| values.iter().any(|value| is(dimension, value)))
+        && (query.index_coordinates.is_empty()
+            || query
+                .index_coordinates
+                .iter()
+                .any(|partial| partial.iter().all(|(dimension, value)| is(dimension, value))))
+        && query.range_map.as_ref().is_none_or(|map| {
+            match map.entries.iter().find(|entry| entry.coordinate == *coordinate) {
+                Some(entry) => inside(&entry.range, *time),
+                None => map.include_unlisted,
+            }
+        })
+}
+
+fn model(types: &[DataType]) -> impl Strategy<Value = Model> + use<> {
+    prop::collection::btree_map((0..10_i64, coordinate(types)), prop::option::of(any::<i64>()), 0..60)
+}
+
+/// Random tables of these dimensions, each read by several random queries.
+fn check_against_model(dimensions: &[(&str, DataType)]) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let place = runtime.block_on(Place::new());
+    let shape = contract("shape", dimensions);
+    let cases = (model(&shape.dimension_types()), prop::collection::vec((query(&shape), 1..20_usize), 12));
+    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(48) })
+        .run(&cases, |(model, queries)| {
+            let contract = contract(&format!("t{}", Uuid::new_v4().simple()), dimensions);
+            runtime.block_on(check_case(&place, &contract, &model, &queries))
+        })
+        .unwrap();
+}
+
+async fn check_case(
+    place: &Place,
+    contract: &Contract,
+    model: &Model,
+    queries: &[(ReadQuery, usize)],
+) -> Result<(), TestCaseError> {
+    let table = table(&place.store, contract).await;
+    let table = fill(&place.store, &table, &Uuid::new_v4().to_string(), model).await;
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    for (query, page) in queries {
+        let expected: Vec<_> = model
+            .iter()
+            .filter(|(key, _)| matches(contract, query, key))
+            .map(|(key, value)| (key.clone(), *value))
+            .collect();
+        let found = read(&mut snapshot, &table, query, *page).await;
+        prop_assert_eq!(&found, &expected, "{:?} in pages of {}", query, page);
+    }
+    Ok(())
+}
+
+#[test]
+fn no_dimension() {
+    check_against_model(&[]);
+}
+
+#[test]
+fn one_text() {
+    // A keyword as a name.
+    check_against_model(&[("order", DataType::String)]);
+}
+
+#[test]
+fn integers_and_texts() {
+    check_against_model(&[
+        ("group", DataType::Int64),
+        ("value_", DataType::String),
+        ("key", DataType::Int16),
+    ]);
+}
+
+#[test]
+fn every_other_type() {
+    check_against_model(&[
+        ("select", DataType::Bool),
+        ("from", DataType::Date),
+        ("where", DataType::TimestampTz),
+        ("id", DataType::Uuid),
+    ]);
+}
+
+/// `days` × `names` rows in one table.
+async fn grid(place: &Place, days: i64, names: usize) -> (Table, Model) {
+    let contract = contract("grid", &[("name", DataType::String)]);
+    let model: Model = (0..days)
+        .flat_map(|day| (0..names).map(move |name| (day, name)))
+        .map(|(day, name)| ((day * 10, Coordinate(vec![text(&format!("n{name:05}"))])), Some(day)))
+        .collect();
+    let table = table(&place.store, &contract).await;
+    (fill(&place.store, &table, "run-grid", &model).await, model)
+}
+
+#[tokio::test]
+async fn any_page_size_gives_the_same_rows() {
+    let place = Place::new().await;
+    let (table, model) = grid(&place, 20, 17).await;
+    let expected: Vec<_> = model.into_iter().collect();
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    for page in [1, 2, 3, 16, 17, 18, 100, 339, 340, 341, usize::MAX] {
+        assert_eq!(
+            read(&mut snapshot, &table, &ReadQuery::default(), page).await,
+            expected,
+            "pages of {page}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_begin_after_a_key_that_is_no_row() {
+    let place = Place::new().await;
+    let (table, _) = grid(&place, 3, 2).await;
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let start = Some(Bound { time: at(10), inclusive: true });
+    let query = ReadQuery { range: TimeRange { start, end: None }, ..ReadQuery::default() };
+    for (time, name, expected) in
+        [(-5, "n00000", 4), (10, "n00000", 3), (10, "n000005", 3), (15, "", 2), (20, "zz", 0)]
+    {
+        let after = datanode_store::IndexKey { time: at(time), coordinate: Coordinate(vec![text(name)]) };
+        let page = snapshot.read_page(&table, &query, Some(&after), 100).await.unwrap();
+        assert_eq!(page.map_or(0, |page| page.batch.num_rows()), expected, "after {time} {name}");
+    }
+}
+
+#[tokio::test]
+async fn only_asked_columns_come_and_the_index_always() {
+    let place = Place::new().await;
+    let (table, _) = grid(&place, 2, 2).await;
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let query = ReadQuery { columns: Some(Vec::new()), ..ReadQuery::default() };
+    let batches = pages(&mut snapshot, &table, &query, 3).await;
+    let names: Vec<_> = batches[0].schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["time_index", "name"]);
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
+}
+
+#[tokio::test]
+async fn a_page_of_long_texts_ends_early() {
+    let place = Place::new().await;
+    let contract = contract("long", &[("name", DataType::String)]);
+    let table = table(&place.store, &contract).await;
+    let long = "x".repeat(30 << 20);
+    let model: Model = (0..4)
+        .map(|at| ((at, Coordinate(vec![CoordinateValue::Text(format!("{long}{at}"))])), None))
+        .collect();
+    let table = fill(&place.store, &table, "run-long", &model).await;
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let batches = pages(&mut snapshot, &table, &ReadQuery::default(), 1_000).await;
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
+    let found: Vec<_> = batches.iter().flat_map(|batch| rows(&table.contract, batch)).collect();
+    assert_eq!(found, model.into_iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched() {
+    let place = Place::new().await;
+    let (table, model) = grid(&place, 4, 10_000).await;
+    let names: BTreeSet<_> = model.keys().map(|(_, coordinate)| coordinate.clone()).collect();
+    let range = TimeRange { start: Some(Bound { time: at(20), inclusive: false }), end: None };
+    let entries =
+        names.into_iter().map(|coordinate| CoordinateRange { coordinate, range }).collect::<Vec<_>>();
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    for include_unlisted in [false, true] {
+        let map = RangeMap { entries: entries.clone(), include_unlisted };
+        let query = ReadQuery { range_map: Some(map), ..ReadQuery::default() };
+        let begun = Instant::now();
+        assert_eq!(read(&mut snapshot, &table, &query, 1 << 20).await.len(), 10_000);
+        // Compared one by one, 10,000 entries and as many rows take minutes.
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+    let coordinates = entries.into_iter().map(|entry| entry.coordinate.0);
+    let partial = coordinates.map(|mut values| vec![("name".to_owned(), values.remove(0))]).collect();
+    let query = ReadQuery { index_coordinates: partial, ..ReadQuery::default() };
+    assert_eq!(read(&mut snapshot, &table, &query, 1 << 20).await.len(), 40_000);
+}
+
+#[tokio::test]
+async fn partial_coordinates_of_many_shapes_fit_one_statement() {
+    let names: Vec<String> = (0..12).map(|at| format!("d{at}")).collect();
+    let dimensions: Vec<_> = names.iter().map(|name| (name.as_str(), DataType::Bool)).collect();
+    let place = Place::new().await;
+    let contract = contract("shapes", &dimensions);
+    let all = |value| Coordinate(vec![CoordinateValue::Bool(value); 12]);
+    let model: Model = [((1, all(false)), None), ((2, all(true)), None)].into_iter().collect();
+    let table = table(&place.store, &contract).await;
+    let table = fill(&place.store, &table, "run-shapes", &model).await;
+    // Every subset of the dimensions but the empty one: 4,095 lists, where an expression may be 1,000 deep.
+    let shapes = (1..1 << 12).map(|mask: u32| {
+        let chosen = names.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1);
+        chosen.map(|(_, name)| (name.clone(), CoordinateValue::Bool(true))).collect()
+    });
+    let query = ReadQuery { index_coordinates: shapes.collect(), ..ReadQuery::default() };
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    assert_eq!(read(&mut snapshot, &table, &query, 10).await, [((2, all(true)), None)]);
+}

@@ -1,0 +1,46 @@
+//! Tasks of this repository.
+//!
+//! ```text
+//! cargo xtask demo     the main job: real data through sandboxed nodes into tables
+//! cargo xtask test     everything that CI runs
+//! cargo xtask guests   build the guest components into target/components
+//! ```
+
+mod demo;
+mod guests;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Tasks of this repository:
+
+  cargo xtask demo     build the example, run it on real data in two legs, show what came of it
+  cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs
+  cargo xtask guests   build the guest components into target/components
+";
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let outcome = match task.as_str() {
+        "demo" => demo::run_demo(),
+        "test" => test::run_tests(),
+        "guests" => guests::build().map(|components| {
+            for component in components {
+                println!("{}", component.display());
+            }
+        }),
+        _ => {
+            print!("{HELP}");
+            return if task.is_empty() || task == "help" || task == "--help" { ExitCode::SUCCESS } else { ExitCode::from(2) };
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

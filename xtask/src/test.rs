@@ -1,0 +1,82 @@
+//! Everything that CI runs.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::guests;
+use crate::shell::{cargo, root, run, shown, succeeds, target};
+
+const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
+
+/// Run all steps; the first failure ends it.
+fn run_all() -> Result<()> {
+    step("format", || {
+        run(cargo().args(["fmt", "--all", "--check"]))?;
+        run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))
+    })?;
+    step("lints of the host", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"])))?;
+    step("lints of the guests", || {
+        run(guest_cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--manifest-path", GUESTS]))
+    })?;
+    step("licences, sources and bans", licences)?;
+    step("bindings are those of the contract", || {
+        run(guest_cargo().args(["run", "--quiet", "--locked", "--manifest-path", GUESTS, "-p", "datanode-bindgen", "--", "--check"]))
+    })?;
+    step("native tests of the guests", || {
+        run(guest_cargo().args(["test", "--workspace", "--locked", "--manifest-path", GUESTS]))
+    })?;
+    step("guest components", || guests::build().map(|_| ()))?;
+    step("the datanode command", || run(cargo().args(["build", "--locked", "-p", "datanode-cli"])))?;
+    step("tests of the host", || run(cargo().args(["test", "--workspace", "--locked"])))?;
+    step("documentation", || {
+        run(cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
+    })
+}
+
+/// Entry of `cargo xtask test`.
+pub(crate) fn run_tests() -> Result<()> {
+    let begin = Instant::now();
+    run_all()?;
+    println!("\nall green in {} s", begin.elapsed().as_secs());
+    Ok(())
+}
+
+/// The host's cargo on the guest workspace, natively: everything of it stays under one target directory.
+fn guest_cargo() -> Command {
+    let mut command = cargo();
+    command.env("CARGO_TARGET_DIR", target().join("guests-native"));
+    command
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n── {name}");
+    let begin = Instant::now();
+    work()?;
+    println!("   {name}: {} s", begin.elapsed().as_secs());
+    Ok(())
+}
+
+/// `cargo deny`, installed when it is missing. The advisories need the network's advisory database; where that cannot
+/// be reached they are left out, and said to be.
+fn licences() -> Result<()> {
+    if !succeeds(cargo().args(["deny", "--version"])) {
+        println!("   cargo-deny is not installed; installing it (a few minutes, once)");
+        run(cargo().args(["install", "cargo-deny", "--locked", "--version", "0.20.2"]))?;
+    }
+    let reachable = succeeds(cargo().args(["deny", "fetch", "db"]));
+    for manifest in ["Cargo.toml", GUESTS] {
+        let mut deny = cargo();
+        deny.args(["deny", "--manifest-path"]).arg(root().join(manifest)).args(["check", "--hide-inclusion-graph"]);
+        deny.arg("--config").arg(root().join("deny.toml"));
+        if reachable {
+            deny.arg("all");
+        } else {
+            println!("   the advisory database cannot be reached: `{}` leaves advisories out", shown(&deny));
+            deny.args(["bans", "licenses", "sources"]);
+        }
+        run(&mut deny)?;
+    }
+    Ok(())
+}
