@@ -83,14 +83,18 @@ fn compiler() -> Result<Command> {
         let home = std::env::var("CARGO_HOME")
             .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))
             .unwrap_or_default();
-        let remap = format!("--remap-path-prefix={}=/project --remap-path-prefix={home}=/cargo", root().display());
+        // The same as the Debian way sets, so that both give components without paths of this machine.
+        let remap =
+            format!("--remap-path-prefix={}=/datanode --remap-path-prefix={home}=/cargo", root().display());
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap);
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", root().join("guest-sdk/rust/toolchain/stable-metadata.sh"));
         return Ok(cargo);
     }
     eprintln!("rustup cannot add {TARGET} here; preparing Debian's compiler instead (a few minutes, once)");
     let script = root().join("guest-sdk/rust/toolchain/debian-sysroot.sh");
-    let settings = read(Command::new("bash").arg(&script))
-        .with_context(|| format!("no compiler for {TARGET}: install rustup and run `rustup target add {TARGET}`"))?;
+    let settings = read(Command::new("bash").arg(&script)).with_context(|| {
+        format!("no compiler for {TARGET}: install rustup and run `rustup target add {TARGET}`")
+    })?;
     let settings: Vec<(&str, &str)> = settings.lines().filter_map(|line| line.split_once('=')).collect();
     let Some((_, program)) = settings.iter().find(|(name, _)| *name == "CARGO") else {
         bail!("{} printed no CARGO", script.display());

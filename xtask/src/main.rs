@@ -33,7 +33,11 @@ fn main() -> ExitCode {
         }),
         _ => {
             print!("{HELP}");
-            return if task.is_empty() || task == "help" || task == "--help" { ExitCode::SUCCESS } else { ExitCode::from(2) };
+            return if task.is_empty() || task == "help" || task == "--help" {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(2)
+            };
         }
     };
     match outcome {

@@ -18,18 +18,41 @@ fn run_all() -> Result<()> {
     })?;
     step("lints of the host", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"])))?;
     step("lints of the guests", || {
-        run(guest_cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--manifest-path", GUESTS]))
+        run(guest_cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--manifest-path",
+            GUESTS,
+        ]))
     })?;
     step("licences, sources and bans", licences)?;
     step("bindings are those of the contract", || {
-        run(guest_cargo().args(["run", "--quiet", "--locked", "--manifest-path", GUESTS, "-p", "datanode-bindgen", "--", "--check"]))
+        run(guest_cargo().args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            GUESTS,
+            "-p",
+            "datanode-bindgen",
+            "--",
+            "--check",
+        ]))
     })?;
     step("native tests of the guests", || {
         run(guest_cargo().args(["test", "--workspace", "--locked", "--manifest-path", GUESTS]))
     })?;
     step("guest components", || guests::build().map(|_| ()))?;
     step("the datanode command", || run(cargo().args(["build", "--locked", "-p", "datanode-cli"])))?;
-    step("tests of the host", || run(cargo().args(["test", "--workspace", "--locked"])))?;
+    step("tests of the host", || {
+        let mut tests = cargo();
+        tests.args(["test", "--workspace", "--locked"]);
+        tests.env("DATANODE_BIN", target().join("debug/datanode"));
+        tests.env("DATANODE_COMPONENTS", target().join("components"));
+        run(&mut tests)
+    })?;
     step("documentation", || {
         run(cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
     })
@@ -68,7 +91,9 @@ fn licences() -> Result<()> {
     let reachable = succeeds(cargo().args(["deny", "fetch", "db"]));
     for manifest in ["Cargo.toml", GUESTS] {
         let mut deny = cargo();
-        deny.args(["deny", "--manifest-path"]).arg(root().join(manifest)).args(["check", "--hide-inclusion-graph"]);
+        deny.args(["deny", "--manifest-path"])
+            .arg(root().join(manifest))
+            .args(["check", "--hide-inclusion-graph"]);
         deny.arg("--config").arg(root().join("deny.toml"));
         if reachable {
             deny.arg("all");

@@ -9,7 +9,8 @@
 # once into ${XDG_CACHE_HOME:-~/.cache}/datanode/guest-sysroot/<key of the compiler>, and from then on answers
 # at once. Missing packages are installed when the caller is root and apt is there; otherwise they are named.
 #
-# Standard output holds nothing but lines of the form KEY='value'. Everything else goes to standard error.
+# Standard output holds nothing but lines of the form KEY=value, in single quotes where the value has spaces.
+# Everything else goes to standard error.
 set -euo pipefail
 
 readonly TARGET=wasm32-unknown-unknown
@@ -108,10 +109,10 @@ esac
 # `const-random`, below Arrow's hash maps, would otherwise draw at each build.
 rustflags="--sysroot=$sysroot --remap-path-prefix=$project=/datanode --remap-path-prefix=$cargo_home=/cargo"
 cat <<END
-CARGO='$DEB_CARGO'
-RUSTC='$DEB_RUSTC'
-CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER='$(wasm_ld)'
+CARGO=$DEB_CARGO
+RUSTC=$DEB_RUSTC
+CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(wasm_ld)
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='$rustflags'
-RUSTC_WORKSPACE_WRAPPER='$project/guest-sdk/rust/toolchain/stable-metadata.sh'
-CONST_RANDOM_SEED='fixed'
+RUSTC_WORKSPACE_WRAPPER=$project/guest-sdk/rust/toolchain/stable-metadata.sh
+CONST_RANDOM_SEED=fixed
 END

@@ -64,9 +64,11 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ComponentCommand {
     /// Check components and add them to the catalogue
-    #[command(after_help = "A component that imports a clock, randomness, the environment, files or the network is\n\
+    #[command(
+        after_help = "A component that imports a clock, randomness, the environment, files or the network is\n\
         refused, with the way to build it without.\n\n\
-        Example:\n  datanode component upload target/components/*.wasm")]
+        Example:\n  datanode component upload target/components/*.wasm"
+    )]
     Upload {
         /// Component files
         #[arg(required = true, value_name = "FILE")]
@@ -75,7 +77,9 @@ pub(crate) enum ComponentCommand {
     /// List all components
     List,
     /// Show one component: config fields, sources, output, imports
-    #[command(after_help = "Examples:\n  datanode component show fx_log_returns\n  datanode component show fx_log_returns@0.1.0")]
+    #[command(
+        after_help = "Examples:\n  datanode component show fx_log_returns\n  datanode component show fx_log_returns@0.1.0"
+    )]
     Show {
         /// NAME or NAME@VERSION
         component: String,
@@ -101,8 +105,10 @@ pub(crate) enum TableCommand {
         table: String,
     },
     /// Read rows
-    #[command(after_help = "Examples:\n  datanode table read fx_ecb_daily_rates --where currency=USD --start 2026-10-01\n  \
-        datanode table read fx_ecb_daily_rates --columns rate --limit 0 --format csv > rates.csv")]
+    #[command(
+        after_help = "Examples:\n  datanode table read fx_ecb_daily_rates --where currency=USD --start 2026-10-01\n  \
+        datanode table read fx_ecb_daily_rates --columns rate --limit 0 --format csv > rates.csv"
+    )]
     Read(ReadArguments),
 }
 
@@ -145,7 +151,9 @@ pub(crate) enum RowFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourceCommand {
     /// Add a directory that granted components may read
-    #[command(after_help = "Example:\n  datanode source add ecb --path examples/fx/data --grant ecb_daily_fx_rates")]
+    #[command(
+        after_help = "Example:\n  datanode source add ecb --path examples/fx/data --grant ecb_daily_fx_rates"
+    )]
     Add {
         /// Name that components declare
         name: String,
@@ -177,10 +185,12 @@ pub(crate) enum SourceCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
     /// Create a node, and every node that it depends on
-    #[command(after_help = "Creating the same node again changes nothing: its identity is the hash of component, config and\n\
+    #[command(
+        after_help = "Creating the same node again changes nothing: its identity is the hash of component, config and\n\
         hash namespace.\n\n\
         Examples:\n  datanode node create fx_log_returns --table fx_log_returns\n  \
-        datanode node create fx_log_returns --table fx_log_returns --config '{\"max_gap_days\": 5}'")]
+        datanode node create fx_log_returns --table fx_log_returns --config '{\"max_gap_days\": 5}'"
+    )]
     Create {
         /// Component name
         component: String,

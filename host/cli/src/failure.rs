@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Style};
 use datanode_core::{Diagnostic, ErrorClass};
 use serde_json::json;
 
+use crate::print::visible_lines;
+
 /// Any error of the libraries, reduced to what is shown.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -18,7 +20,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: "cli.usage".to_owned(), class: ErrorClass::Usage, message: message.into(), next_step: None }
+        Self {
+            code: "cli.usage".to_owned(),
+            class: ErrorClass::Usage,
+            message: message.into(),
+            next_step: None,
+        }
     }
 
     pub(crate) fn of(error: &impl Diagnostic) -> Self {
@@ -58,18 +65,17 @@ impl<T, E: Diagnostic> OrFail<T> for Result<T, E> {
 
 /// Print an error to standard error and answer the exit code.
 pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
-    let own;
-    let failure = match error.downcast_ref::<Failure>() {
-        Some(failure) => failure,
-        None => {
-            own = Failure {
-                code: "cli.failed".to_owned(),
-                class: ErrorClass::Failed,
-                message: format!("{error:#}"),
-                next_step: None,
-            };
-            &own
-        }
+    let other;
+    let failure = if let Some(failure) = error.downcast_ref::<Failure>() {
+        failure
+    } else {
+        other = Failure {
+            code: "cli.failed".to_owned(),
+            class: ErrorClass::Failed,
+            message: format!("{error:#}"),
+            next_step: None,
+        };
+        &other
     };
     if json {
         let document = json!({"error": {
@@ -86,8 +92,8 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
 pub(crate) fn print(code: &str, message: &str, next_step: Option<&str>) {
     let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
     let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
-    anstream::eprintln!("{red}error[{code}]{red:#}: {message}");
+    anstream::eprintln!("{red}error[{code}]{red:#}: {}", visible_lines(message));
     if let Some(step) = next_step {
-        anstream::eprintln!("{cyan}next:{cyan:#} {step}");
+        anstream::eprintln!("{cyan}next:{cyan:#} {}", visible_lines(step));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datanode_runtime::Host;
-use datanode_sandbox::Limits;
+use datanode_sandbox::{CodeCache, Limits, Sandbox};
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ pub(crate) const SETTINGS: &str = "datanode.toml";
 pub(crate) const DATA: &str = ".datanode";
 /// The embedded database inside the data directory.
 const DATABASE: &str = "datanode.db";
+/// Compiled components inside the data directory.
+const CACHE: &str = "compiled";
 
 /// `datanode.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -64,8 +66,9 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {
         return Ok(Home { data: project.join(DATA), settings: Some(project.join(SETTINGS)) });
     }
-    let folders = directories::ProjectDirs::from("", "", "datanode")
-        .ok_or_else(|| usage("this machine names no data folder: set DATANODE_HOME, or run `datanode init` here"))?;
+    let folders = directories::ProjectDirs::from("", "", "datanode").ok_or_else(|| {
+        usage("this machine names no data folder: set DATANODE_HOME, or run `datanode init` here")
+    })?;
     let data = folders.data_dir().to_owned();
     let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file());
     Ok(Home { data, settings })
@@ -83,9 +86,14 @@ pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
             })?
         }
     };
-    std::fs::create_dir_all(&home.data)
-        .map_err(|error| anyhow::anyhow!("the data directory {} cannot be made: {error}", home.data.display()))?;
+    std::fs::create_dir_all(&home.data).map_err(|error| {
+        anyhow::anyhow!("the data directory {} cannot be made: {error}", home.data.display())
+    })?;
     let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
-    let host = Host::new(store.clone(), settings.limits).or_fail()?;
+    let cache = CodeCache::open(&home.data.join(CACHE)).map_err(|error| {
+        anyhow::anyhow!("the cache of compiled code in {} cannot be opened: {error}", home.data.display())
+    })?;
+    let sandbox = Sandbox::new(settings.limits).or_fail()?.with_cache(cache);
+    let host = Host::new(store.clone(), sandbox);
     Ok(Session { host, store })
 }

@@ -29,17 +29,17 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let printer = print::Printer { json: arguments.json };
     runtime.block_on(async {
         if let Command::Init { directory } = arguments.command {
-            return commands::init::run(directory.as_deref(), &printer).await;
+            return commands::init::run(directory.as_deref(), printer).await;
         }
         let home = home::find(arguments.home.as_deref())?;
         let session = home::open(&home).await?;
         let outcome = match arguments.command {
             Command::Init { .. } => Ok(ExitCode::SUCCESS),
-            Command::Component(command) => commands::component::run(command, &session.host, &printer).await,
-            Command::Table(command) => commands::table::run(command, &session.host, &printer).await,
-            Command::Source(command) => commands::source::run(command, &session.host, &printer).await,
-            Command::Node(command) => commands::node::run(command, &session.host, &printer).await,
-            Command::Run(command) => commands::run::run(command, &session.host, &printer).await,
+            Command::Component(command) => commands::component::run(command, &session.host, printer).await,
+            Command::Table(command) => commands::table::run(command, &session.host, printer).await,
+            Command::Source(command) => commands::source::run(command, &session.host, printer).await,
+            Command::Node(command) => commands::node::run(command, &session.host, printer).await,
+            Command::Run(command) => commands::run::run(command, &session.host, printer).await,
         };
         // The outcome of the command comes first: closing only tidies up.
         let closed = session.close().await;

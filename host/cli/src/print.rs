@@ -61,9 +61,14 @@ pub(crate) fn rows(names: &[String], numeric: &[bool], rows: Vec<Vec<String>>) {
     println!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
 }
 
-/// Text of strangers without control characters, so that a cell can neither break the table nor command the terminal.
+/// Text of strangers without control characters, so that it can neither break a table nor command the terminal.
 pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for text of several lines.
+pub(crate) fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Print aligned `name  value` lines; values of several lines are indented.
@@ -72,7 +77,10 @@ pub(crate) fn facts(facts: &[(&str, String)]) {
     let bold = Style::new().bold();
     for (name, value) in facts {
         let indent = format!("\n{}", " ".repeat(width + 2));
-        anstream::println!("{bold}{name:<width$}{bold:#}  {}", value.trim_end().replace('\n', &indent));
+        anstream::println!(
+            "{bold}{name:<width$}{bold:#}  {}",
+            visible_lines(value.trim_end()).replace('\n', &indent)
+        );
     }
 }
 
@@ -85,7 +93,7 @@ pub(crate) fn done(message: &str) {
 /// A line on standard error that a person should read.
 pub(crate) fn warning(message: &str) {
     let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
-    anstream::eprintln!("{yellow}warning:{yellow:#} {message}");
+    anstream::eprintln!("{yellow}warning:{yellow:#} {}", visible_lines(message));
 }
 
 /// 1234567 → "1,234,567".
@@ -93,7 +101,7 @@ pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

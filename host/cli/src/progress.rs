@@ -63,9 +63,15 @@ impl Observer for Line {
             RunEvent::Loading { component, .. } => self.0.set_message(format!("loading {component}")),
             RunEvent::Updating { .. } => self.0.set_message("updating"),
             RunEvent::RowsRead { rows, .. } => self.0.set_message(format!("{} rows read", count(*rows))),
-            RunEvent::RowsEmitted { rows, .. } => self.0.set_message(format!("{} rows emitted", count(*rows))),
-            RunEvent::Committing { rows, .. } => self.0.set_message(format!("committing {} rows", count(*rows))),
-            RunEvent::RowsWritten { rows, .. } => self.0.set_message(format!("{} rows written", count(*rows))),
+            RunEvent::RowsEmitted { rows, .. } => {
+                self.0.set_message(format!("{} rows emitted", count(*rows)));
+            }
+            RunEvent::Committing { rows, .. } => {
+                self.0.set_message(format!("committing {} rows", count(*rows)));
+            }
+            RunEvent::RowsWritten { rows, .. } => {
+                self.0.set_message(format!("{} rows written", count(*rows)));
+            }
             RunEvent::Finished(_) => {}
         }
     }

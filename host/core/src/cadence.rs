@@ -134,7 +134,9 @@ impl FromStr for Cadence {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             let text: String = text.chars().take(40).collect();
-            format!("`{text}` is not a cadence: write a count of 1 to 100000 and one of s, m, h, d, w, mo, q, y, such as 1d or 15m")
+            format!(
+                "`{text}` is not a cadence: write a count of 1 to 100000 and one of s, m, h, d, w, mo, q, y, such as 1d or 15m"
+            )
         };
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (count, unit) = text.split_at(digits);

@@ -135,7 +135,9 @@ impl Manifest {
         if !self.index.is_empty() && self.index[0] != TIME_INDEX {
             return rule(format!("the output index must begin with `{TIME_INDEX}`"));
         }
-        if let Some(missing) = self.index.iter().find(|name| self.columns.iter().all(|column| column.name != **name)) {
+        if let Some(missing) =
+            self.index.iter().find(|name| self.columns.iter().all(|column| column.name != **name))
+        {
             return rule(format!("output index column `{missing}` is not among the output columns"));
         }
         Ok(())
@@ -163,7 +165,10 @@ impl Manifest {
                     column.name, column.data_type, known.data_type
                 )),
                 Some(known) if column.nullable && !known.nullable => {
-                    found.push(format!("column `{}` may be null in the component but not in the table", column.name));
+                    found.push(format!(
+                        "column `{}` may be null in the component but not in the table",
+                        column.name
+                    ));
                 }
                 Some(_) => {}
             }

@@ -1,6 +1,7 @@
 //! Configs: JSON validated by the component's JSON Schema 2020-12, defaults filled in, ready to be hashed.
 
-use jsonschema::{Draft, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -100,7 +101,9 @@ impl ConfigSchema {
     pub fn parse(schema: &Value) -> Result<Self, ConfigError> {
         let bytes = schema.to_string().len();
         if bytes > MAX_CONFIG_BYTES {
-            return Err(ConfigError::Schema(format!("it has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed")));
+            return Err(ConfigError::Schema(format!(
+                "it has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed"
+            )));
         }
         refuse_foreign_references(schema, 0)?;
         let validator = jsonschema::options()
@@ -111,11 +114,16 @@ impl ConfigSchema {
     }
 
     /// Read, complete and validate a config. `table_uid` answers the uid of a table reference.
-    pub fn resolve(&self, text: &str, table_uid: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    pub fn resolve(
+        &self,
+        text: &str,
+        table_uid: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
         if text.len() > MAX_CONFIG_BYTES {
             return Err(ConfigError::TooLarge { bytes: text.len() });
         }
-        let mut value: Value = serde_json::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+        let mut value: Value =
+            serde_json::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         let Value::Object(fields) = &mut value else {
             return Err(ConfigError::Invalid(vec!["/: a config is a JSON object".to_owned()]));
         };
@@ -129,10 +137,16 @@ impl ConfigSchema {
         let mut walk = Walk { root: &self.schema, tables: Vec::new(), problems: Vec::new() };
         walk.complete(&self.schema, &mut value, "", 0);
         let mut problems = walk.problems;
-        problems.extend(self.validator.iter_errors(&value).take(20).map(|error| {
-            let at = error.instance_path().to_string();
-            format!("{}: {error}", if at.is_empty() { "/" } else { &at })
-        }));
+        // The walk has named unknown fields already, and with them the fields there are.
+        let said = |error: &ValidationError<'_>| {
+            matches!(error.kind(), ValidationErrorKind::AdditionalProperties { .. })
+        };
+        problems.extend(self.validator.iter_errors(&value).filter(|error| !said(error)).take(20).map(
+            |error| {
+                let at = error.instance_path().to_string();
+                format!("{}: {error}", if at.is_empty() { "/" } else { &at })
+            },
+        ));
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
@@ -171,7 +185,9 @@ fn take_offset_start(fields: &mut Map<String, Value>) -> Result<Option<Timestamp
             .parse()
             .map(Some)
             .map_err(|error| ConfigError::Invalid(vec![format!("/{OFFSET_START}: {error}")])),
-        Some(other) => Err(ConfigError::Invalid(vec![format!("/{OFFSET_START}: {other} is not an RFC 3339 text")])),
+        Some(other) => {
+            Err(ConfigError::Invalid(vec![format!("/{OFFSET_START}: {other} is not an RFC 3339 text")]))
+        }
     }
 }
 
@@ -185,7 +201,9 @@ fn refuse_foreign_references(schema: &Value, depth: usize) -> Result<(), ConfigE
                 if let Some(Value::String(target)) = fields.get(keyword)
                     && !target.starts_with('#')
                 {
-                    return Err(ConfigError::Schema(format!("`{keyword}` leads outside the document: {target}")));
+                    return Err(ConfigError::Schema(format!(
+                        "`{keyword}` leads outside the document: {target}"
+                    )));
                 }
             }
             fields.values().try_for_each(|inner| refuse_foreign_references(inner, depth + 1))
@@ -212,10 +230,10 @@ impl<'s> Walk<'s> {
         self.applicable(schema, value, &mut parts, 0);
         let is_reference = parts.iter().any(|part| part.get(TABLE_REFERENCE) == Some(&Value::Bool(true)));
         match value {
-            Value::String(table) if is_reference => {
-                if !self.tables.iter().any(|(known, _)| known == pointer) {
-                    self.tables.push((pointer.to_owned(), table.clone()));
-                }
+            Value::String(table)
+                if is_reference && !self.tables.iter().any(|(known, _)| known == pointer) =>
+            {
+                self.tables.push((pointer.to_owned(), table.clone()));
             }
             // `1.0` where the schema says integer means `1`.
             Value::Number(number) => {
@@ -230,7 +248,10 @@ impl<'s> Walk<'s> {
                 for (index, item) in items.iter_mut().enumerate() {
                     let at = format!("{pointer}/{index}");
                     for part in &parts {
-                        let fixed = part.pointer("/prefixItems").and_then(Value::as_array).and_then(|list| list.get(index));
+                        let fixed = part
+                            .pointer("/prefixItems")
+                            .and_then(Value::as_array)
+                            .and_then(|list| list.get(index));
                         if let Some(inner) = fixed.or_else(|| part.get("items")) {
                             self.complete(inner, item, &at, depth + 1);
                         }
@@ -241,7 +262,13 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn complete_object(&mut self, parts: &[&'s Value], fields: &mut Map<String, Value>, pointer: &str, depth: usize) {
+    fn complete_object(
+        &mut self,
+        parts: &[&'s Value],
+        fields: &mut Map<String, Value>,
+        pointer: &str,
+        depth: usize,
+    ) {
         let properties = || parts.iter().filter_map(|part| part.get("properties").and_then(Value::as_object));
         for (name, schema) in properties().flatten() {
             if !fields.contains_key(name)
@@ -253,7 +280,7 @@ impl<'s> Walk<'s> {
         // A schema that lists properties and says nothing of others means that there are no others.
         let open = parts.iter().any(|part| {
             part.get("patternProperties").is_some()
-                || part.get("additionalProperties").is_some()
+                || part.get("additionalProperties").is_some_and(|rest| *rest != Value::Bool(false))
                 || part.get("unevaluatedProperties").is_some()
         }) || properties().next().is_none() && depth > 0;
         for (name, inner) in fields.iter_mut() {
@@ -285,7 +312,8 @@ impl<'s> Walk<'s> {
             return;
         }
         parts.push(schema);
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
+        if let Some(target) =
+            schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
             && let Some(inner) = self.root.pointer(target)
         {
             self.applicable(inner, value, parts, depth + 1);
@@ -306,7 +334,9 @@ impl<'s> Walk<'s> {
         if depth > MAX_DEPTH {
             return false;
         }
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#')) {
+        if let Some(target) =
+            schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
+        {
             return self.root.pointer(target).is_some_and(|inner| self.type_fits(inner, value, depth + 1));
         }
         let fits = |name: &str| match value {
@@ -375,7 +405,10 @@ mod tests {
         );
         assert_eq!(config.hashed["rates"], "uid-of-fx_rates");
         assert_eq!(config.hashed["other"], "uid-of-extra");
-        assert_eq!(config.value, resolve(r#"{"window":20,"other":"extra","inner":{"depth":1}}"#).unwrap().value);
+        assert_eq!(
+            config.value,
+            resolve(r#"{"window":20,"other":"extra","inner":{"depth":1}}"#).unwrap().value
+        );
     }
 
     #[test]

@@ -154,7 +154,8 @@ impl Contract {
 
     /// Read and check a JSON file.
     pub fn from_json(text: &str) -> Result<Self, ContractError> {
-        let contract: Self = serde_json::from_str(text).map_err(|error| ContractError::Json(error.to_string()))?;
+        let contract: Self =
+            serde_json::from_str(text).map_err(|error| ContractError::Json(error.to_string()))?;
         contract.check()?;
         Ok(contract)
     }
@@ -229,7 +230,10 @@ impl Contract {
                 return Err(rule(format!("index column `{name}` cannot be nullable")));
             }
             if position == 0 && column.data_type != DataType::TimestampTz {
-                return Err(rule(format!("`{TIME_INDEX}` must have the type timestamp_tz, not {}", column.data_type)));
+                return Err(rule(format!(
+                    "`{TIME_INDEX}` must have the type timestamp_tz, not {}",
+                    column.data_type
+                )));
             }
             if position > 0 && !column.data_type.can_be_dimension() {
                 return Err(rule(format!(
@@ -278,13 +282,15 @@ mod tests {
             "identifier = \"t\"\ncolour = 1\nindex = []\ncolumns = []".to_owned(),
             "identifier = ".to_owned(),
         ];
-        let messages: Vec<_> = cases.iter().map(|text| Contract::from_toml(text).unwrap_err().to_string()).collect();
+        let messages: Vec<_> =
+            cases.iter().map(|text| Contract::from_toml(text).unwrap_err().to_string()).collect();
         insta::assert_snapshot!(messages.join("\n---\n"));
     }
 
     #[test]
     fn toml_and_json_are_the_same_contract() {
-        let contract = Contract::from_toml(&toml("[\"time_index\"]", &[("time_index", "timestamp_tz")])).unwrap();
+        let contract =
+            Contract::from_toml(&toml("[\"time_index\"]", &[("time_index", "timestamp_tz")])).unwrap();
         let json = serde_json::to_string(&contract).unwrap();
         assert_eq!(Contract::from_json(&json).unwrap(), contract);
         assert_eq!(contract.warnings().len(), 3);

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use arrow_array::types::{
-    Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use chrono::{Days, NaiveDate};
 use serde_json::Value;
@@ -76,7 +74,9 @@ impl CoordinateValue {
                 let micros = array.as_primitive_opt::<TimestampMicrosecondType>()?.value(row);
                 Self::Timestamp(Timestamp::from_micros(micros).ok()?)
             }
-            DataType::Uuid => Self::Uuid(Uuid::from_slice(array.as_fixed_size_binary_opt()?.value(row)).ok()?),
+            DataType::Uuid => {
+                Self::Uuid(Uuid::from_slice(array.as_fixed_size_binary_opt()?.value(row)).ok()?)
+            }
             _ => return None,
         })
     }
@@ -94,7 +94,11 @@ impl CoordinateValue {
             | (Self::Uuid(_), DataType::Uuid) => true,
             _ => false,
         };
-        if fits { Ok(()) } else { Err(CoordinateError::Type { value: self.to_string(), expected: data_type }) }
+        if fits {
+            Ok(())
+        } else {
+            Err(CoordinateError::Type { value: self.to_string(), expected: data_type })
+        }
     }
 
     /// Read a value as a person writes it on a command line or in a query.
@@ -102,7 +106,9 @@ impl CoordinateValue {
         let wrong = || CoordinateError::Type { value: text.chars().take(80).collect(), expected: data_type };
         let value = match data_type {
             DataType::String => Self::Text(text.to_owned()),
-            DataType::Int64 | DataType::Int32 | DataType::Int16 => Self::Int(text.parse().map_err(|_| wrong())?),
+            DataType::Int64 | DataType::Int32 | DataType::Int16 => {
+                Self::Int(text.parse().map_err(|_| wrong())?)
+            }
             DataType::Bool => Self::Bool(text.parse().map_err(|_| wrong())?),
             DataType::Date => Self::Date(parse_date(text).ok_or_else(wrong)?),
             DataType::TimestampTz => Self::Timestamp(text.parse().map_err(|_| wrong())?),
@@ -130,7 +136,10 @@ impl CoordinateValue {
 }
 
 fn parse_date(text: &str) -> Option<i32> {
-    let days = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.signed_duration_since(NaiveDate::default()).num_days();
+    let days = NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()?
+        .signed_duration_since(NaiveDate::default())
+        .num_days();
     i32::try_from(days).ok()
 }
 
@@ -178,7 +187,10 @@ impl Coordinate {
         if values.len() != dimensions.len() {
             return Err(CoordinateError::Arity { given: values.len(), expected: dimensions.len() });
         }
-        let values = values.iter().zip(dimensions).map(|(value, data_type)| CoordinateValue::from_json(value, *data_type));
+        let values = values
+            .iter()
+            .zip(dimensions)
+            .map(|(value, data_type)| CoordinateValue::from_json(value, *data_type));
         Ok(Self(values.collect::<Result<_, _>>()?))
     }
 }

@@ -82,7 +82,14 @@ impl DataType {
     pub fn can_be_dimension(self) -> bool {
         matches!(
             self,
-            Self::String | Self::Int64 | Self::Int32 | Self::Int16 | Self::Bool | Self::Date | Self::TimestampTz | Self::Uuid
+            Self::String
+                | Self::Int64
+                | Self::Int32
+                | Self::Int16
+                | Self::Bool
+                | Self::Date
+                | Self::TimestampTz
+                | Self::Uuid
         )
     }
 }
@@ -162,8 +169,19 @@ mod tests {
     #[test]
     fn tokens_round_trip() {
         for token in [
-            "float64", "float32", "int64", "int32", "int16", "bool", "string", "date", "timestamp_tz", "uuid", "json",
-            "decimal(18,4)", "bytes",
+            "float64",
+            "float32",
+            "int64",
+            "int32",
+            "int16",
+            "bool",
+            "string",
+            "date",
+            "timestamp_tz",
+            "uuid",
+            "json",
+            "decimal(18,4)",
+            "bytes",
         ] {
             assert_eq!(token.parse::<DataType>().unwrap().to_string(), token);
         }

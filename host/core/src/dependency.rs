@@ -83,7 +83,9 @@ pub enum DependencyError {
         count: usize,
     },
     /// A config larger than any config may be.
-    #[error("component `{component}`, dependency `{key}`: its config has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed")]
+    #[error(
+        "component `{component}`, dependency `{key}`: its config has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed"
+    )]
     ConfigTooLarge {
         /// The component.
         component: String,
@@ -93,7 +95,9 @@ pub enum DependencyError {
         bytes: usize,
     },
     /// A table that no config field names.
-    #[error("component `{component}`, dependency `{key}`: table `{table}` is fixed in the component, so it would escape the hash")]
+    #[error(
+        "component `{component}`, dependency `{key}`: table `{table}` is fixed in the component, so it would escape the hash"
+    )]
     HardCodedTable {
         /// The component.
         component: String,
@@ -131,7 +135,8 @@ impl Diagnostic for DependencyError {
     fn next_step(&self) -> Option<String> {
         match self {
             Self::HardCodedTable { .. } => Some(
-                "take the table from a config field that the schema marks with \"x-table-reference\": true".to_owned(),
+                "take the table from a config field that the schema marks with \"x-table-reference\": true"
+                    .to_owned(),
             ),
             _ => None,
         }
@@ -156,12 +161,20 @@ pub fn check(component: &str, config: &Config, dependencies: &[Dependency]) -> R
         }
         let table = dependency.target.table();
         if !config.tables.iter().any(|known| known == table) {
-            return Err(DependencyError::HardCodedTable { component: component(), key: key(), table: table.to_owned() });
+            return Err(DependencyError::HardCodedTable {
+                component: component(),
+                key: key(),
+                table: table.to_owned(),
+            });
         }
         if let DependencyTarget::Node { component: name, config: inner, .. } = &dependency.target {
             name::check_name("component name", name).map_err(in_name)?;
             if inner.len() > MAX_CONFIG_BYTES {
-                return Err(DependencyError::ConfigTooLarge { component: component(), key: key(), bytes: inner.len() });
+                return Err(DependencyError::ConfigTooLarge {
+                    component: component(),
+                    key: key(),
+                    bytes: inner.len(),
+                });
             }
         }
     }

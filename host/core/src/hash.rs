@@ -67,7 +67,10 @@ mod tests {
         // printf '%s' '{"component":"c","config":{"a":1,"b":"x"}}' | sha256sum
         let document = canonical_document("c", &config(r#"{"b": "x", "a": 1.0}"#), "");
         assert_eq!(document, r#"{"component":"c","config":{"a":1,"b":"x"}}"#);
-        assert_eq!(update_hash("c", &config("{}"), ""), format!("c_{}", &Digest::of(document.as_bytes()).to_string()[..32]));
+        assert_eq!(
+            update_hash("c", &config("{}"), ""),
+            format!("c_{}", &Digest::of(document.as_bytes()).to_string()[..32])
+        );
     }
 
     #[test]

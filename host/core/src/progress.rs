@@ -95,6 +95,9 @@ mod tests {
         progress.extend(usd.clone(), CoordinateProgress { min: at(3), max: at(5), rows: 3 });
         progress.extend(usd.clone(), CoordinateProgress { min: at(1), max: at(4), rows: 2 });
         assert_eq!(progress.get(&usd), Some(&CoordinateProgress { min: at(1), max: at(5), rows: 5 }));
-        assert_eq!((progress.min_time(), progress.max_time(), progress.rows()), (Some(at(1)), Some(at(5)), 5));
+        assert_eq!(
+            (progress.min_time(), progress.max_time(), progress.rows()),
+            (Some(at(1)), Some(at(5)), 5)
+        );
     }
 }

@@ -144,7 +144,8 @@ impl ReadQuery {
         }
         for column in self.columns.iter().flatten() {
             if contract.column(column).is_none() {
-                let known = contract.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+                let known =
+                    contract.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(QueryError::UnknownColumn { table: table(), column: column.clone(), known });
             }
         }
@@ -161,9 +162,15 @@ impl ReadQuery {
             let types = contract.dimension_types();
             let mut seen = std::collections::HashSet::with_capacity(map.entries.len());
             for entry in &map.entries {
-                entry.coordinate.check(&types).map_err(|source| QueryError::Coordinate { table: table(), source })?;
+                entry
+                    .coordinate
+                    .check(&types)
+                    .map_err(|source| QueryError::Coordinate { table: table(), source })?;
                 if !seen.insert(&entry.coordinate) {
-                    return Err(QueryError::CoordinateTwice { table: table(), coordinate: entry.coordinate.to_string() });
+                    return Err(QueryError::CoordinateTwice {
+                        table: table(),
+                        coordinate: entry.coordinate.to_string(),
+                    });
                 }
             }
         }
@@ -174,7 +181,9 @@ impl ReadQuery {
     pub fn output_columns<'c>(&self, contract: &'c Contract) -> Vec<&'c crate::contract::Column> {
         let wanted = |name: &str| match &self.columns {
             None => true,
-            Some(names) => names.iter().any(|asked| asked == name) || contract.index.iter().any(|index| index == name),
+            Some(names) => {
+                names.iter().any(|asked| asked == name) || contract.index.iter().any(|index| index == name)
+            }
         };
         contract.columns.iter().filter(|column| wanted(&column.name)).collect()
     }

@@ -130,7 +130,7 @@ pub struct Durations {
     pub load_us: u64,
     /// `update`, host calls and validation included.
     pub update_us: u64,
-    /// The committing transaction.
+    /// Writing rows and progress in the committing transaction, up to the record itself.
     pub commit_us: u64,
 }
 

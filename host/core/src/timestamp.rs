@@ -16,7 +16,9 @@ pub struct Timestamp(DateTime<Utc>);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimestampError {
     /// Neither RFC 3339 nor a plain date.
-    #[error("`{0}` is not a moment: write RFC 3339 with an offset, such as 2020-12-31T00:00:00Z, or a date, such as 2020-12-31")]
+    #[error(
+        "`{0}` is not a moment: write RFC 3339 with an offset, such as 2020-12-31T00:00:00Z, or a date, such as 2020-12-31"
+    )]
     Syntax(String),
     /// Outside the years 1 to 9999.
     #[error("{0} µs since 1970 lies outside the years 1 to 9999")]

@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn the_end_follows_until_then_cadence_then_the_second() {
         assert_eq!(decide(&request()).end, at("2026-11-21"));
-        assert_eq!(decide(&WindowRequest { until: Some(at("2020-12-31")), ..request() }).end, at("2020-12-31"));
+        assert_eq!(
+            decide(&WindowRequest { until: Some(at("2020-12-31")), ..request() }).end,
+            at("2020-12-31")
+        );
         assert_eq!(decide(&WindowRequest { cadence: None, ..request() }).end, at("2026-11-22T17:30:00Z"));
     }
 
@@ -98,7 +101,10 @@ mod tests {
         assert_eq!(decide(&first).start, Some(at("1999-01-01")));
         let later = WindowRequest { max_time: Some(at("2020-01-01")), ..first };
         assert_eq!(decide(&later).start, Some(at("2020-01-02")));
-        assert_eq!(decide(&WindowRequest { cadence: None, ..later }).start, Some(at("2020-01-01T00:00:00.000001Z")));
+        assert_eq!(
+            decide(&WindowRequest { cadence: None, ..later }).start,
+            Some(at("2020-01-01T00:00:00.000001Z"))
+        );
         assert_eq!(decide(&WindowRequest { dimensions: 1, ..later }).start, Some(at("1999-01-01")));
         assert_eq!(decide(&request()).start, None);
     }

@@ -54,7 +54,9 @@ pub enum RuntimeError {
         problems: Vec<String>,
     },
     /// The highest release of the component computes another identity from the node's config.
-    #[error("node {update_hash}: release {version} of component `{component}` gives its config the identity {now}")]
+    #[error(
+        "node {update_hash}: release {version} of component `{component}` gives its config the identity {now}"
+    )]
     IdentityChanged {
         /// The node.
         update_hash: String,
@@ -141,7 +143,9 @@ impl Diagnostic for RuntimeError {
             Self::Sandbox(error) => error.next_step(),
             Self::Contract(error) => error.next_step(),
             Self::Manifest(error) => error.next_step(),
-            Self::Config { source, .. } => source.next_step(),
+            Self::Config { component, source } => {
+                source.next_step().or_else(|| Some(format!("see its fields: datanode component show {component}")))
+            }
             Self::Dependency(error) => error.next_step(),
             Self::Frame(error) => error.next_step(),
             Self::SourceMissing { command, .. } => Some(command.clone()),

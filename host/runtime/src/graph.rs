@@ -140,7 +140,11 @@ impl Planner<'_> {
         }
         let problems = release.manifest.output_mismatches(&table.contract);
         if !problems.is_empty() {
-            return Err(RuntimeError::OutputMismatch { component, table: table.contract.identifier, problems });
+            return Err(RuntimeError::OutputMismatch {
+                component,
+                table: table.contract.identifier,
+                problems,
+            });
         }
 
         let key = (update_hash.clone(), table.uid.clone());
@@ -158,7 +162,11 @@ impl Planner<'_> {
             component,
             pinned_digest: request.pinned_digest,
             config: config.value.clone(),
-            hashed_document: hash::canonical_document(&release.manifest.name, &config, &request.hash_namespace),
+            hashed_document: hash::canonical_document(
+                &release.manifest.name,
+                &config,
+                &request.hash_namespace,
+            ),
             hash_namespace: request.hash_namespace,
             table_uid: table.uid.clone(),
             dependencies,
@@ -210,7 +218,12 @@ impl Planner<'_> {
                     (draft.table.uid.clone(), Some(place))
                 }
             };
-            edges.push(NodeDependency { key: declared.key, table_uid, node_uid: None, declared: declared.target });
+            edges.push(NodeDependency {
+                key: declared.key,
+                table_uid,
+                node_uid: None,
+                declared: declared.target,
+            });
             writers.push(writer);
         }
         Ok((edges, writers))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
-use datanode_sandbox::{Component, Limits, Sandbox};
+use datanode_sandbox::{Component, Sandbox};
 use datanode_store::{NewComponent, Registered, Source, SourceKind, Store, StoredComponent, Table};
 use serde::Serialize;
 
@@ -37,9 +37,9 @@ pub struct Uploaded {
 }
 
 impl Host {
-    /// A host over a store. Guests run under these limits.
-    pub fn new(store: Arc<dyn Store>, limits: Limits) -> Result<Self, RuntimeError> {
-        Ok(Self { store, sandbox: Sandbox::new(limits)?, prepared: Arc::default() })
+    /// A host over a store and a sandbox.
+    pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
+        Self { store, sandbox, prepared: Arc::default() }
     }
 
     /// The store.

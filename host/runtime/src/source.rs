@@ -86,45 +86,76 @@ impl Sources {
     fn try_fetch(&mut self, request: &FetchRequest) -> Result<FetchResponse, (&'static str, String)> {
         let name = request.source.as_str();
         if !self.declared.iter().any(|declared| declared.name == name) {
-            return Err(("source.not_declared", format!("component `{}` does not declare source `{name}`", self.component)));
+            return Err((
+                "source.not_declared",
+                format!("component `{}` does not declare source `{name}`", self.component),
+            ));
         }
         let Some(source) = self.known.get(name) else {
             return Err((
                 "source.not_found",
-                format!("there is no source `{name}`; add it: datanode source add {name} --path DIRECTORY --grant {}", self.component),
+                format!(
+                    "there is no source `{name}`; add it: datanode source add {name} --path DIRECTORY --grant {}",
+                    self.component
+                ),
             ));
         };
         if !source.granted_to.contains(&self.component) {
             return Err((
                 "source.not_granted",
-                format!("source `{name}` is not granted to component `{0}`; grant it: datanode source grant {name} {0}", self.component),
+                format!(
+                    "source `{name}` is not granted to component `{0}`; grant it: datanode source grant {name} {0}",
+                    self.component
+                ),
             ));
         }
         let SourceKind::File { path: root } = &source.kind;
         if request.method != "GET" || request.body.is_some() {
-            return Err(("source.method", format!("source `{name}` is a directory: only GET without a body is possible")));
+            return Err((
+                "source.method",
+                format!("source `{name}` is a directory: only GET without a body is possible"),
+            ));
         }
-        let path = relative(&request.path)
-            .ok_or_else(|| ("source.path", format!("`{}` is not a path below source `{name}`", shorten(&request.path))))?;
-        let opened = Dir::open_ambient_dir(root, ambient_authority()).and_then(|directory| open_file(&directory, path));
+        let path = relative(&request.path).ok_or_else(|| {
+            ("source.path", format!("`{}` is not a path below source `{name}`", shorten(&request.path)))
+        })?;
+        let opened = Dir::open_ambient_dir(root, ambient_authority())
+            .and_then(|directory| open_file(&directory, path));
         let (file, length) = match opened {
             Ok(opened) => opened,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+                ) =>
+            {
                 return Ok(self.answer(request, 404, None));
             }
             // Also a symbolic link that leads out of the directory.
-            Err(error) => return Err(("source.path", format!("source `{name}`: `{}`: {error}", shorten(&request.path)))),
+            Err(error) => {
+                return Err((
+                    "source.path",
+                    format!("source `{name}`: `{}`: {error}", shorten(&request.path)),
+                ));
+            }
         };
-        let (offset, wanted) = request.range.map_or((0, u64::MAX), |range| (range.offset, range.length.unwrap_or(u64::MAX)));
+        let (offset, wanted) =
+            request.range.map_or((0, u64::MAX), |range| (range.offset, range.length.unwrap_or(u64::MAX)));
         let mut file = file;
-        file.seek(SeekFrom::Start(offset))
-            .map_err(|error| ("source.read", format!("source `{name}`: `{}`: {error}", shorten(&request.path))))?;
+        file.seek(SeekFrom::Start(offset)).map_err(|error| {
+            ("source.read", format!("source `{name}`: `{}`: {error}", shorten(&request.path)))
+        })?;
         let available = length.saturating_sub(offset).min(wanted);
         let status = if request.range.is_some() { 206 } else { 200 };
         Ok(self.answer(request, status, Some((file.take(available), available))))
     }
 
-    fn answer(&mut self, request: &FetchRequest, status: u16, file: Option<(std::io::Take<File>, u64)>) -> FetchResponse {
+    fn answer(
+        &mut self,
+        request: &FetchRequest,
+        status: u16,
+        file: Option<(std::io::Take<File>, u64)>,
+    ) -> FetchResponse {
         let body = self.next_body;
         self.next_body += 1;
         self.fetches.push(Fetch {
@@ -206,7 +237,8 @@ mod tests {
     use datanode_sandbox::ByteRange;
 
     fn sources(root: &Path, granted: bool) -> Sources {
-        let declared = vec![SourceDeclaration { name: "ecb".into(), description: String::new(), required: true }];
+        let declared =
+            vec![SourceDeclaration { name: "ecb".into(), description: String::new(), required: true }];
         let source = Source {
             name: "ecb".into(),
             kind: SourceKind::File { path: root.to_owned() },
@@ -240,8 +272,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(refused(sources(directory.path(), false).fetch(&get("a"))), "source.not_granted");
         let mut granted = sources(directory.path(), true);
-        assert_eq!(refused(granted.fetch(&FetchRequest { source: "other".into(), ..get("a") })), "source.not_declared");
-        assert_eq!(refused(granted.fetch(&FetchRequest { method: "PUT".into(), ..get("a") })), "source.method");
+        assert_eq!(
+            refused(granted.fetch(&FetchRequest { source: "other".into(), ..get("a") })),
+            "source.not_declared"
+        );
+        assert_eq!(
+            refused(granted.fetch(&FetchRequest { method: "PUT".into(), ..get("a") })),
+            "source.method"
+        );
     }
 
     #[test]
@@ -257,11 +295,16 @@ mod tests {
         }
         let mut sources = sources(root.path(), true);
         let absolute = outside.path().join("secret");
-        for path in ["../secret", "sub/../../secret", absolute.to_str().unwrap(), "", ".", "link/secret", "file_link"] {
+        for path in
+            ["../secret", "sub/../../secret", absolute.to_str().unwrap(), "", ".", "link/secret", "file_link"]
+        {
             assert_eq!(refused(sources.fetch(&get(path))), "source.path", "{path}");
         }
         for path in ["sub", "nothing", "sub/nothing"] {
-            assert!(matches!(sources.fetch(&get(path)), HostReply::Fetched(FetchResponse { status: 404, .. })), "{path}");
+            assert!(
+                matches!(sources.fetch(&get(path)), HostReply::Fetched(FetchResponse { status: 404, .. })),
+                "{path}"
+            );
         }
     }
 
@@ -279,7 +322,9 @@ mod tests {
         }
         assert_eq!(read, b"0123456789");
         let range = Some(ByteRange { offset: 3, length: Some(2) });
-        let HostReply::Fetched(part) = sources.fetch(&FetchRequest { range, ..get("a") }) else { panic!("refused") };
+        let HostReply::Fetched(part) = sources.fetch(&FetchRequest { range, ..get("a") }) else {
+            panic!("refused")
+        };
         assert_eq!(sources.read(part.body, 100).unwrap(), HostReply::Bytes(Bytes::from_static(b"34")));
         let records = sources.records();
         assert_eq!(records[0].digest, datanode_core::digest::Digest::of(b"0123456789"));

@@ -106,7 +106,10 @@ pub(crate) fn query(query: frames::Query) -> Result<ReadQuery, Problem> {
             .index_coordinates
             .into_iter()
             .map(|partial| {
-                partial.into_iter().map(|value| Ok((value.dimension, coordinate_value(value.value)?))).collect()
+                partial
+                    .into_iter()
+                    .map(|value| Ok((value.dimension, coordinate_value(value.value)?)))
+                    .collect()
             })
             .collect::<Result<_, Problem>>()?,
         range_map: query.range_map.map(range_map).transpose()?,
@@ -145,9 +148,9 @@ fn coordinate_value(value: types::CoordinateValue) -> Result<CoordinateValue, Pr
         types::CoordinateValue::Bool(value) => CoordinateValue::Bool(value),
         types::CoordinateValue::Date(days) => CoordinateValue::Date(days),
         types::CoordinateValue::Timestamp(micros) => CoordinateValue::Timestamp(timestamp(micros)?),
-        types::CoordinateValue::Uuid(text) => {
-            CoordinateValue::Uuid(Uuid::parse_str(&text).map_err(|_| format!("`{}` is not a UUID", shorten(&text)))?)
-        }
+        types::CoordinateValue::Uuid(text) => CoordinateValue::Uuid(
+            Uuid::parse_str(&text).map_err(|_| format!("`{}` is not a UUID", shorten(&text)))?,
+        ),
     })
 }
 

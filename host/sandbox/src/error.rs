@@ -121,7 +121,9 @@ pub enum SandboxError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// Two calls, two answers.
-    #[error("component `{component}`: `{function}` answered differently when called twice:\n  first:  {first}\n  second: {second}")]
+    #[error(
+        "component `{component}`: `{function}` answered differently when called twice:\n  first:  {first}\n  second: {second}"
+    )]
     Nondeterministic {
         /// Component.
         component: String,
@@ -164,7 +166,7 @@ pub enum SandboxError {
         /// Exported function.
         function: &'static str,
         /// The error.
-        error: AuthorError,
+        error: Box<AuthorError>,
     },
     /// A host call that ends the run.
     #[error("{}", .0.0)]
@@ -221,7 +223,7 @@ impl Diagnostic for SandboxError {
                 None => "recurse less deeply".to_owned(),
             },
             Self::Trap { .. } => {
-                "see the guest's log with `datanode run show RUN`; test the node natively with the SDK's stub host".to_owned()
+                "read the log in the run's record, and test the node natively with the SDK's stub host".to_owned()
             }
             Self::Manifest(error) => return error.next_step(),
             Self::HostCall(error) => return error.0.next_step(),

@@ -13,6 +13,7 @@ use wasmtime::{Engine, Store, Trap, WasmBacktrace};
 
 use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
+use crate::cache::CodeCache;
 use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits};
@@ -28,6 +29,7 @@ pub struct Sandbox {
     engine: Engine,
     linker: Arc<Linker<State>>,
     limits: Limits,
+    cache: Option<CodeCache>,
 }
 
 /// A component that passed the import policy and was compiled and linked.
@@ -86,7 +88,14 @@ impl Sandbox {
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
         let engine = engine::engine()?;
         let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), limits })
+        Ok(Self { engine, linker: Arc::new(linker), limits, cache: None })
+    }
+
+    /// Keep compiled code in this cache.
+    #[must_use]
+    pub fn with_cache(mut self, cache: CodeCache) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// The limits of each call.
@@ -99,7 +108,11 @@ impl Sandbox {
     pub fn prepare(&self, label: &str, bytes: &[u8]) -> Result<Component, SandboxError> {
         let imports = imports::check(bytes)?;
         let prepare = |error: wasmtime::Error| SandboxError::Prepare(format!("{error:#}"));
-        let compiled = Compiled::new(&self.engine, bytes).map_err(prepare)?;
+        let compiled = match &self.cache {
+            Some(cache) => cache.load_or_compile(&self.engine, bytes),
+            None => Compiled::new(&self.engine, bytes),
+        };
+        let compiled = compiled.map_err(prepare)?;
         let pre = self.linker.instantiate_pre(&compiled).and_then(DataNodePre::new).map_err(prepare)?;
         Ok(Component { label: label.to_owned(), imports, pre })
     }
@@ -129,7 +142,11 @@ impl Sandbox {
                 .map(|list| list.into_iter().map(convert::dependency).collect::<Vec<_>>())
                 .map_err(convert::author_error))
         })?;
-        answer.map_err(|error| SandboxError::Author { component: component.label.clone(), function, error })
+        answer.map_err(|error| SandboxError::Author {
+            component: component.label.clone(),
+            function,
+            error: Box::new(error),
+        })
     }
 
     /// Compute: the guest's host calls are answered by `calls`.
@@ -156,7 +173,8 @@ impl Sandbox {
         };
         let config = config.to_owned();
         let mut store = self.store(calls);
-        let outcome = set_fuel(&mut store, self.limits.fuel)
+        let outcome = store
+            .set_fuel(self.limits.fuel)
             .and_then(|()| component.pre.instantiate(&mut store))
             .and_then(|guest| guest.datanode_node_node().call_update(&mut store, &config, &context));
         let used = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
@@ -165,9 +183,11 @@ impl Sandbox {
             Ok(Err(error)) => Err(SandboxError::Author {
                 component: component.label.clone(),
                 function,
-                error: convert::author_error(error),
+                error: Box::new(convert::author_error(error)),
             }),
-            Err(error) => Err(explain(component, function, &error, store.data_mut(), &self.limits, self.limits.fuel)),
+            Err(error) => {
+                Err(explain(component, function, &error, store.data_mut(), &self.limits, self.limits.fuel))
+            }
         };
         CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory }
     }
@@ -189,7 +209,8 @@ impl Sandbox {
         let once = || {
             let mut store = self.store(Box::new(LogOnly { function }));
             let fuel = self.limits.describe_fuel;
-            set_fuel(&mut store, fuel)
+            store
+                .set_fuel(fuel)
                 .and_then(|()| component.pre.instantiate(&mut store))
                 .and_then(|guest| call(&guest, &mut store))
                 .map_err(|error| explain(component, function, &error, store.data_mut(), &self.limits, fuel))
@@ -206,10 +227,6 @@ impl Sandbox {
             second: text(&second),
         })
     }
-}
-
-fn set_fuel(store: &mut Store<State>, fuel: u64) -> wasmtime::Result<()> {
-    store.set_fuel(fuel)
 }
 
 /// Answers the host calls of `config` and `dependencies`: log lines are taken, all else is denied by name.

@@ -14,6 +14,7 @@
 //! * *`config` and `dependencies` may only log*, and must answer the same twice.
 
 mod bindings;
+mod cache;
 mod calls;
 mod convert;
 pub mod engine;
@@ -23,6 +24,7 @@ pub mod imports;
 mod limits;
 mod linker;
 
+pub use cache::CodeCache;
 pub use calls::{
     ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, LogLevel, Refusal,
 };

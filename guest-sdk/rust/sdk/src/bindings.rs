@@ -97,10 +97,10 @@ pub mod datanode {
                         .finish()
                 }
             }
-            /// What the output table already holds, taken by the host before the call. Empty for an empty table.
+            /// What the output table already holds, taken by the host before the call.
             #[derive(Clone)]
             pub struct UpdateStatistics {
-                /// `time_index` first, then the identity dimensions.
+                /// `time_index` first, then the identity dimensions; filled for an empty table too.
                 pub index_names: _rt::Vec<_rt::String>,
                 /// Earliest and latest `time_index` of the whole table.
                 pub min_time: ::core::option::Option<Timestamp>,
@@ -196,7 +196,9 @@ pub mod datanode {
                 }
             }
             impl ::core::error::Error for NodeError {}
-            /// Why the host refuses a request that the guest may recover from.
+            /// Why the host refuses a request that the guest may recover from. Codes so far: `frames.unknown_key`,
+            /// `query.unknown_column`, `query.unknown_dimension`, `query.value`, `query.too_large`, `source.not_declared`,
+            /// `source.not_found`, `source.not_granted`, `source.method`, `source.path`, `source.read`.
             #[derive(Clone)]
             pub struct HostError {
                 /// A stable dotted code, such as `source.not_granted`.
@@ -275,7 +277,7 @@ pub mod datanode {
                         .finish()
                 }
             }
-            /// The range of time wanted for one coordinate.
+            /// The range of time wanted for one coordinate. Holds together with the range of the query.
             #[derive(Clone)]
             pub struct CoordinateRange {
                 pub coordinate: Coordinate,
@@ -3004,7 +3006,8 @@ pub mod exports {
                     fn dependencies(
                         config: Json,
                     ) -> ::core::result::Result<_rt::Vec<Dependency>, NodeError>;
-                    /// Compute the rows that are missing and `emit` them. No rows at all is a fine answer.
+                    /// Compute the rows that are missing and `emit` them. No rows at all is a fine answer. The config is complete
+                    /// (defaults filled in) and without the reserved field `offset_start` unless the schema declares it.
                     #[allow(async_fn_in_trait)]
                     fn update(
                         config: Json,

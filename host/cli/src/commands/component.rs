@@ -11,12 +11,17 @@ use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count};
 use crate::usage;
 
-pub(crate) async fn run(command: ComponentCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    command: ComponentCommand,
+    host: &Host,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     match command {
         ComponentCommand::Upload { files } => {
             let mut uploaded = Vec::with_capacity(files.len());
             for file in files {
-                let bytes = std::fs::read(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+                let bytes =
+                    std::fs::read(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
                 uploaded.push(host.upload(&file.display().to_string(), bytes).await.or_fail()?);
             }
             printer.show(&uploaded, || {
@@ -31,7 +36,11 @@ pub(crate) async fn run(command: ComponentCommand, host: &Host, printer: &Printe
                         digest.short()
                     ));
                     for source in manifest.sources.iter().filter(|source| source.required) {
-                        println!("  reads source `{}`: {}", source.name, print::first_line(&source.description, 80));
+                        println!(
+                            "  reads source `{}`: {}",
+                            source.name,
+                            print::first_line(&source.description, 80)
+                        );
                     }
                 }
             })?;
@@ -98,19 +107,32 @@ fn show(component: &StoredComponent) {
     println!("\nconfig");
     let fields = manifest.config_schema.get("properties").and_then(|fields| fields.as_object());
     let rows = fields.into_iter().flatten().map(|(name, field)| {
-        let text = |key: &str| field.get(key).map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned));
+        let text = |key: &str| {
+            field
+                .get(key)
+                .map_or(String::new(), |value| value.as_str().map_or(value.to_string(), str::to_owned))
+        };
         let is_table = field.get(datanode_core::config::TABLE_REFERENCE).is_some();
         let kind = if is_table { "table".to_owned() } else { text("type") };
         vec![format!("  {name}"), kind, text("default"), print::first_line(&text("description"), 80)]
     });
-    let headings = [Heading::Text("  field"), Heading::Text("type"), Heading::Text("default"), Heading::Text("description")];
+    let headings = [
+        Heading::Text("  field"),
+        Heading::Text("type"),
+        Heading::Text("default"),
+        Heading::Text("description"),
+    ];
     print::table(&headings, rows.collect(), "  no fields");
     println!("\nsources");
     let rows = manifest.sources.iter().map(|source| {
         let need = if source.required { "required" } else { "optional" };
         vec![format!("  {}", source.name), need.to_owned(), print::first_line(&source.description, 80)]
     });
-    print::table(&[Heading::Text("  name"), Heading::Text("need"), Heading::Text("description")], rows.collect(), "  none");
+    print::table(
+        &[Heading::Text("  name"), Heading::Text("need"), Heading::Text("description")],
+        rows.collect(),
+        "  none",
+    );
     println!("\noutput");
     let rows = manifest.columns.iter().map(|column| {
         let place = manifest.index.iter().position(|name| *name == column.name);
@@ -121,6 +143,11 @@ fn show(component: &StoredComponent) {
             print::first_line(&column.description, 80),
         ]
     });
-    let headings = [Heading::Text("  column"), Heading::Text("type"), Heading::Text("key"), Heading::Text("description")];
+    let headings = [
+        Heading::Text("  column"),
+        Heading::Text("type"),
+        Heading::Text("key"),
+        Heading::Text("description"),
+    ];
     print::table(&headings, rows.collect(), "  depends on the config");
 }

@@ -20,7 +20,7 @@ const TEMPLATE: &str = "\
 # emit_bytes = 1_073_741_824
 ";
 
-pub(crate) async fn run(directory: Option<&Path>, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(directory: Option<&Path>, printer: Printer) -> anyhow::Result<ExitCode> {
     let directory = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     std::fs::create_dir_all(&directory)?;
     let settings = directory.join(SETTINGS);

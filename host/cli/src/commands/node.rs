@@ -14,12 +14,14 @@ use crate::failure::{self, OrFail};
 use crate::print::{self, Heading, Printer};
 use crate::{progress, usage};
 
-pub(crate) async fn run(command: NodeCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         NodeCommand::Create { component, table, config, hash_namespace, pin } => {
             let config = match config.strip_prefix('@') {
                 None => config,
-                Some(file) => std::fs::read_to_string(file).map_err(|error| usage(format!("{file}: {error}")))?,
+                Some(file) => {
+                    std::fs::read_to_string(file).map_err(|error| usage(format!("{file}: {error}")))?
+                }
             };
             if !hash_namespace.is_empty() {
                 datanode_core::name::check_namespace("hash namespace", &hash_namespace)
@@ -65,7 +67,8 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: &Printer) ->
         }
         NodeCommand::Show { node } => {
             let node = host.store().node(&node).await.or_fail()?;
-            let filter = RunFilter { node_uid: Some(node.uid.clone()), limit: Some(5), ..RunFilter::default() };
+            let filter =
+                RunFilter { node_uid: Some(node.uid.clone()), limit: Some(5), ..RunFilter::default() };
             let runs = host.store().runs(&filter).await.or_fail()?;
             printer.show(&json!({"node": node, "runs": runs}), || show(&node, &runs))?;
         }
@@ -73,7 +76,10 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: &Printer) ->
             let options = RunOptions {
                 until,
                 force,
-                options: options.iter().map(|text| option(text)).collect::<anyhow::Result<BTreeMap<_, _>>>()?,
+                options: options
+                    .iter()
+                    .map(|text| option(text))
+                    .collect::<anyhow::Result<BTreeMap<_, _>>>()?,
                 observer: progress::observer(progress),
             };
             let tree = host.run_node(&node, &options).await.or_fail()?;
@@ -87,16 +93,28 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: &Printer) ->
 }
 
 /// Say what failed, and answer the exit code of the worst outcome.
-fn finish(tree: &RunTree, printer: &Printer) -> ExitCode {
+fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for run in &tree.runs {
         let Some(error) = &run.error else { continue };
         if !printer.json {
-            failure::print(&error.code, &format!("{}: {}", run.table, error.message), error.next_step.as_deref());
+            failure::print(
+                &error.code,
+                &format!("{}: {}", run.table, error.message),
+                error.next_step.as_deref(),
+            );
+            // A trap says little; what the guest logged before it says more.
+            if let Some(line) = run.logs.iter().rev().find(|line| line.level == "error") {
+                let fields: Vec<String> =
+                    line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                eprintln!("log:  {}  {}", print::visible(&line.message), print::visible(&fields.join(" ")));
+            }
+            eprintln!("see:  datanode run show {}", run.run_id);
         }
         if run.status == RunStatus::Failed {
             let classes = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage];
-            let class = classes.into_iter().find(|class| class.as_str() == error.class).unwrap_or(ErrorClass::Failed);
+            let class =
+                classes.into_iter().find(|class| class.as_str() == error.class).unwrap_or(ErrorClass::Failed);
             code = crate::exit_code(class);
         }
     }
@@ -115,16 +133,17 @@ fn option(text: &str) -> anyhow::Result<(String, Value)> {
 
 fn show(node: &Node, runs: &[RunRecord]) {
     let namespace = if node.hash_namespace.is_empty() { "-" } else { &node.hash_namespace };
-    let edges: Vec<String> = node
-        .dependencies
-        .iter()
-        .map(|edge| format!("{} → {}", edge.key, edge.declared.table()))
-        .collect();
+    let edges: Vec<String> =
+        node.dependencies.iter().map(|edge| format!("{} → {}", edge.key, edge.declared.table())).collect();
     print::facts(&[
         ("update hash", node.update_hash.clone()),
         ("uid", node.uid.clone()),
         ("component", node.component.clone()),
-        ("release", node.pinned_digest.map_or("the highest version".to_owned(), |digest| format!("pinned to sha256 {digest}"))),
+        (
+            "release",
+            node.pinned_digest
+                .map_or("the highest version".to_owned(), |digest| format!("pinned to sha256 {digest}")),
+        ),
         ("table", format!("{} ({})", node.table, node.table_uid)),
         ("hash namespace", namespace.to_owned()),
         ("config", serde_json::to_string_pretty(&node.config).unwrap_or_default()),

@@ -10,7 +10,7 @@ use crate::args::RunCommand;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count, duration};
 
-pub(crate) async fn run(command: RunCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         RunCommand::List { node, table, status, limit } => {
             let node_uid = match node {
@@ -21,7 +21,8 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: &Printer) -> 
                 Some(table) => Some(host.store().table(&table).await.or_fail()?.uid),
                 None => None,
             };
-            let all = [RunStatus::Ok, RunStatus::Empty, RunStatus::Failed, RunStatus::Skipped, RunStatus::Blocked];
+            let all =
+                [RunStatus::Ok, RunStatus::Empty, RunStatus::Failed, RunStatus::Skipped, RunStatus::Blocked];
             let status = status.and_then(|name| all.into_iter().find(|status| status.as_str() == name));
             let filter = RunFilter { node_uid, table_uid, status, limit: (limit > 0).then_some(limit) };
             let runs = host.store().runs(&filter).await.or_fail()?;
@@ -70,13 +71,18 @@ pub(crate) fn summary(runs: &[RunRecord]) {
 
 fn show(run: &RunRecord) {
     let start = run.window.start.map_or("the beginning".to_owned(), datanode_core::Timestamp::short);
-    let digest = |digest: &Option<datanode_core::digest::Digest>| digest.map_or("-".to_owned(), |digest| digest.to_string());
+    let digest = |digest: &Option<datanode_core::digest::Digest>| {
+        digest.map_or("-".to_owned(), |digest| digest.to_string())
+    };
     let mut facts = vec![
         ("run", run.run_id.clone()),
         ("status", run.status.to_string()),
         ("table", format!("{} ({})", run.table, run.table_uid)),
         ("update hash", run.update_hash.clone()),
-        ("component", format!("{} {} (sha256 {})", run.component, run.component_version, run.component_digest)),
+        (
+            "component",
+            format!("{} {} (sha256 {})", run.component, run.component_version, run.component_digest),
+        ),
         ("config", run.config.to_string()),
         ("window", format!("{start} to {}", run.window.end.short())),
         ("started", run.started_at.to_string()),
@@ -89,12 +95,30 @@ fn show(run: &RunRecord) {
                 duration(run.durations.commit_us)
             ),
         ),
-        ("had before", format!("{} rows of {} coordinates", count(run.statistics.rows), count(run.statistics.coordinates))),
-        ("emitted", format!("{} rows, {} bytes, sha256 {}", count(run.rows_emitted), count(run.bytes_emitted), digest(&run.output_digest))),
+        (
+            "had before",
+            format!(
+                "{} rows of {} coordinates",
+                count(run.statistics.rows),
+                count(run.statistics.coordinates)
+            ),
+        ),
+        (
+            "emitted",
+            format!(
+                "{} rows, {} bytes, sha256 {}",
+                count(run.rows_emitted),
+                count(run.bytes_emitted),
+                digest(&run.output_digest)
+            ),
+        ),
         ("dropped", format!("{} rows", count(run.rows_dropped))),
         ("inserted", format!("{} rows", count(run.rows_inserted))),
         ("guest", format!("{} fuel, {} bytes of memory at most", count(run.fuel), count(run.peak_memory))),
-        ("host", run.host.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")),
+        (
+            "host",
+            run.host.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", "),
+        ),
     ];
     if let Some(error) = &run.error {
         facts.push(("error", format!("[{}] {}", error.code, error.message)));
@@ -106,7 +130,9 @@ fn show(run: &RunRecord) {
     if !run.inputs.is_empty() {
         println!("\nread");
         let rows = run.inputs.iter().map(|input| {
-            let time = |time: Option<datanode_core::Timestamp>| time.map_or("-".to_owned(), datanode_core::Timestamp::short);
+            let time = |time: Option<datanode_core::Timestamp>| {
+                time.map_or("-".to_owned(), datanode_core::Timestamp::short)
+            };
             vec![
                 format!("  {}", input.key),
                 input.table.clone(),
@@ -149,8 +175,14 @@ fn show(run: &RunRecord) {
     if !run.logs.is_empty() {
         println!("\nlog");
         for line in &run.logs {
-            let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            println!("  {:<5} {}  {}", line.level, line.message, fields.join(" "));
+            let fields: Vec<String> =
+                line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            println!(
+                "  {:<5} {}  {}",
+                line.level,
+                print::visible(&line.message),
+                print::visible(&fields.join(" "))
+            );
         }
         if run.logs_dropped > 0 {
             println!("  … and {} lines beyond the bound", count(run.logs_dropped));

@@ -9,7 +9,7 @@ use crate::args::SourceCommand;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer};
 
-pub(crate) async fn run(command: SourceCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         SourceCommand::Add { name, path, grant } => {
             let added = host.add_file_source(&name, &path).await.or_fail()?;
@@ -29,11 +29,24 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: &Printer) 
             printer.show(&sources, || {
                 let rows = sources.iter().map(|source| {
                     let SourceKind::File { path } = &source.kind;
-                    vec![source.name.clone(), "file".to_owned(), path.display().to_string(), granted(&source.granted_to)]
+                    vec![
+                        source.name.clone(),
+                        "file".to_owned(),
+                        path.display().to_string(),
+                        granted(&source.granted_to),
+                    ]
                 });
-                let headings =
-                    [Heading::Text("name"), Heading::Text("kind"), Heading::Text("leads to"), Heading::Text("granted to")];
-                print::table(&headings, rows.collect(), "no sources yet; add one: datanode source add NAME --path DIRECTORY");
+                let headings = [
+                    Heading::Text("name"),
+                    Heading::Text("kind"),
+                    Heading::Text("leads to"),
+                    Heading::Text("granted to"),
+                ];
+                print::table(
+                    &headings,
+                    rows.collect(),
+                    "no sources yet; add one: datanode source add NAME --path DIRECTORY",
+                );
             })?;
         }
         SourceCommand::Grant { name, component } => {
@@ -44,7 +57,9 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: &Printer) 
         SourceCommand::Revoke { name, component } => {
             host.store().revoke_source(&name, &component).await.or_fail()?;
             let source = host.store().source(&name).await.or_fail()?;
-            printer.show(&source, || print::done(&format!("`{component}` may not read source `{name}` any more")))?;
+            printer.show(&source, || {
+                print::done(&format!("`{component}` may not read source `{name}` any more"));
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)

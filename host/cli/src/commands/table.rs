@@ -23,7 +23,7 @@ const PAGE: usize = 10_000;
 /// Coordinates that `table show` lists.
 const SHOWN_COORDINATES: usize = 50;
 
-pub(crate) async fn run(command: TableCommand, host: &Host, printer: &Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: TableCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         TableCommand::Register { files } => register(&files, host, printer).await?,
         TableCommand::List => list(host, printer).await?,
@@ -33,13 +33,15 @@ pub(crate) async fn run(command: TableCommand, host: &Host, printer: &Printer) -
     Ok(ExitCode::SUCCESS)
 }
 
-async fn register(files: &[impl AsRef<Path>], host: &Host, printer: &Printer) -> anyhow::Result<()> {
+async fn register(files: &[impl AsRef<Path>], host: &Host, printer: Printer) -> anyhow::Result<()> {
     let mut registered = Vec::with_capacity(files.len());
     for file in files {
         let file = file.as_ref();
-        let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+        let text =
+            std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
         let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }.or_fail()?;
+        let contract =
+            if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }.or_fail()?;
         for warning in contract.warnings() {
             print::warning(&format!("{}: {warning}", file.display()));
         }
@@ -49,12 +51,16 @@ async fn register(files: &[impl AsRef<Path>], host: &Host, printer: &Printer) ->
         for table in &registered {
             let verb = if table.created { "registered" } else { "already there:" };
             let Table { uid, contract, .. } = &table.value;
-            print::done(&format!("{verb} table {} ({uid}), index ({})", contract.identifier, contract.index.join(", ")));
+            print::done(&format!(
+                "{verb} table {} ({uid}), index ({})",
+                contract.identifier,
+                contract.index.join(", ")
+            ));
         }
     })
 }
 
-async fn list(host: &Host, printer: &Printer) -> anyhow::Result<()> {
+async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
     let tables = host.store().tables().await.or_fail()?;
     let mut snapshot = host.store().snapshot().await.or_fail()?;
     let mut listed = Vec::with_capacity(tables.len());
@@ -65,7 +71,9 @@ async fn list(host: &Host, printer: &Printer) -> anyhow::Result<()> {
     let documents: Vec<Value> = listed.iter().map(|(table, progress)| document(table, progress)).collect();
     printer.show(&documents, || {
         let rows = listed.iter().map(|(table, progress)| {
-            let time = |time: Option<datanode_core::Timestamp>| time.map_or("-".to_owned(), datanode_core::Timestamp::short);
+            let time = |time: Option<datanode_core::Timestamp>| {
+                time.map_or("-".to_owned(), datanode_core::Timestamp::short)
+            };
             vec![
                 table.contract.identifier.clone(),
                 count(progress.rows()),
@@ -85,7 +93,11 @@ async fn list(host: &Host, printer: &Printer) -> anyhow::Result<()> {
             Heading::Text("cadence"),
             Heading::Text("description"),
         ];
-        print::table(&headings, rows.collect(), "no tables yet; add one: datanode table register my_table.toml");
+        print::table(
+            &headings,
+            rows.collect(),
+            "no tables yet; add one: datanode table register my_table.toml",
+        );
     })
 }
 
@@ -97,7 +109,7 @@ fn document(table: &Table, progress: &Progress) -> Value {
     })
 }
 
-async fn show(reference: &str, host: &Host, printer: &Printer) -> anyhow::Result<()> {
+async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<()> {
     let table = host.store().table(reference).await.or_fail()?;
     let mut snapshot = host.store().snapshot().await.or_fail()?;
     let progress = snapshot.progress(&table).await.or_fail()?;
@@ -123,7 +135,14 @@ async fn show(reference: &str, host: &Host, printer: &Printer) -> anyhow::Result
             ("cadence", contract.cadence.map_or("-".to_owned(), |cadence| cadence.to_string())),
             ("index", contract.index.join(", ")),
             ("rows", count(progress.rows())),
-            ("written by", if writers.is_empty() { "no node yet".to_owned() } else { writers.iter().map(|node| node.update_hash.as_str()).collect::<Vec<_>>().join("\n") }),
+            (
+                "written by",
+                if writers.is_empty() {
+                    "no node yet".to_owned()
+                } else {
+                    writers.iter().map(|node| node.update_hash.as_str()).collect::<Vec<_>>().join("\n")
+                },
+            ),
             ("description", contract.description.clone()),
         ]);
         println!("\ncolumns");
@@ -137,14 +156,24 @@ async fn show(reference: &str, host: &Host, printer: &Printer) -> anyhow::Result
                 print::first_line(&column.description, 80),
             ]
         });
-        let headings =
-            [Heading::Text("  column"), Heading::Text("type"), Heading::Text("null"), Heading::Text("key"), Heading::Text("description")];
+        let headings = [
+            Heading::Text("  column"),
+            Heading::Text("type"),
+            Heading::Text("null"),
+            Heading::Text("key"),
+            Heading::Text("description"),
+        ];
         print::table(&headings, rows.collect(), "");
         println!("\nprogress");
         let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
             vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
         });
-        let headings = [Heading::Text("  coordinate"), Heading::Text("first"), Heading::Text("last"), Heading::Number("rows")];
+        let headings = [
+            Heading::Text("  coordinate"),
+            Heading::Text("first"),
+            Heading::Text("last"),
+            Heading::Number("rows"),
+        ];
         print::table(&headings, rows.collect(), "  no rows yet");
         if progress.len() > SHOWN_COORDINATES {
             println!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
@@ -152,7 +181,7 @@ async fn show(reference: &str, host: &Host, printer: &Printer) -> anyhow::Result
     })
 }
 
-async fn read(arguments: ReadArguments, host: &Host, printer: &Printer) -> anyhow::Result<()> {
+async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
     let table = host.store().table(&arguments.table).await.or_fail()?;
     let bound = |time| Bound { time, inclusive: true };
     let query = ReadQuery {
@@ -170,7 +199,9 @@ async fn read(arguments: ReadArguments, host: &Host, printer: &Printer) -> anyho
     let mut after = None;
     while left > 0 {
         let rows = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let Some(page) = snapshot.read_page(&table, &query, after.as_ref(), rows).await.or_fail()? else { break };
+        let Some(page) = snapshot.read_page(&table, &query, after.as_ref(), rows).await.or_fail()? else {
+            break;
+        };
         left -= page.batch.num_rows() as u64;
         // A reader that went away (`| head`) is not an error.
         if sink.write(&page.batch).is_err() {
@@ -190,11 +221,17 @@ fn filters(contract: &Contract, texts: &[String]) -> anyhow::Result<Vec<(String,
     for text in texts {
         let (dimension, value) =
             text.split_once('=').ok_or_else(|| usage(format!("`{text}` is not DIMENSION=VALUE")))?;
-        let column = contract.column(dimension).filter(|_| contract.dimensions().iter().any(|name| name == dimension));
+        let column =
+            contract.column(dimension).filter(|_| contract.dimensions().iter().any(|name| name == dimension));
         let column = column.ok_or_else(|| {
-            usage(format!("table `{}` has no identity dimension `{dimension}`; it has {}", contract.identifier, contract.dimensions().join(", ")))
+            usage(format!(
+                "table `{}` has no identity dimension `{dimension}`; it has {}",
+                contract.identifier,
+                contract.dimensions().join(", ")
+            ))
         })?;
-        let value = CoordinateValue::parse(value, column.data_type).map_err(|error| usage(error.to_string()))?;
+        let value =
+            CoordinateValue::parse(value, column.data_type).map_err(|error| usage(error.to_string()))?;
         match filters.iter_mut().find(|(name, _)| name == dimension) {
             Some((_, values)) => values.push(value),
             None => filters.push((dimension.to_owned(), vec![value])),
@@ -223,10 +260,16 @@ impl Sink {
             self.header()?;
         }
         for row in 0..batch.num_rows() {
-            let values = self.columns.iter().zip(batch.columns()).map(|(column, array)| cells::value(array, column.data_type, row));
+            let values = self
+                .columns
+                .iter()
+                .zip(batch.columns())
+                .map(|(column, array)| cells::value(array, column.data_type, row));
             match self.format {
                 RowFormat::Table => {
-                    let texts = values.zip(&self.columns).map(|(value, column)| cells::text(&value, column.data_type));
+                    let texts = values
+                        .zip(&self.columns)
+                        .map(|(value, column)| cells::text(&value, column.data_type));
                     self.rows.push(texts.collect());
                 }
                 RowFormat::Csv => {
@@ -260,7 +303,8 @@ impl Sink {
     fn finish(mut self) -> std::io::Result<()> {
         match self.format {
             RowFormat::Table => {
-                let numeric: Vec<bool> = self.columns.iter().map(|column| cells::is_number(column.data_type)).collect();
+                let numeric: Vec<bool> =
+                    self.columns.iter().map(|column| cells::is_number(column.data_type)).collect();
                 let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
                 print::rows(&names, &numeric, self.rows);
             }

@@ -1,6 +1,6 @@
 //! Reading encapsulated Arrow IPC messages that a guest wrote.
 //!
-//! Format: Arrow columnar format 1.x, "Encapsulated message format" and "RecordBatch message".
+//! Format: Arrow columnar format 1.x, "Encapsulated message format" and "`RecordBatch` message".
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,8 +45,11 @@ impl FrameDecoder {
         self.messages += 1;
         let table = || self.table.clone();
         let not_arrow = |problem: String| FrameError::NotArrow { table: table(), message: number, problem };
-        let unsupported =
-            |feature: &str| FrameError::Unsupported { table: table(), message: number, feature: feature.to_owned() };
+        let unsupported = |feature: &str| FrameError::Unsupported {
+            table: table(),
+            message: number,
+            feature: feature.to_owned(),
+        };
         let order = |problem| FrameError::Order { table: table(), message: number, problem };
 
         let (prefix, rest) = message
@@ -68,7 +71,8 @@ impl FrameDecoder {
         };
         let (metadata, body) =
             rest.split_at_checked(metadata_len).ok_or_else(|| truncated((PREFIX + metadata_len) as u64))?;
-        let header = root_as_message(metadata).map_err(|error| not_arrow(error.to_string()))?;
+        let header = root_as_message(metadata)
+            .map_err(|error| not_arrow(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
         if header.version() != MetadataVersion::V5 {
             return Err(unsupported("metadata of another version than V5"));
         }
@@ -86,23 +90,30 @@ impl FrameDecoder {
                 if self.schema.is_some() {
                     return Err(order("the schema came twice"));
                 }
-                let schema = header.header_as_schema().ok_or_else(|| not_arrow("no schema inside".to_owned()))?;
+                let schema =
+                    header.header_as_schema().ok_or_else(|| not_arrow("no schema inside".to_owned()))?;
                 if schema.endianness() != Endianness::Little {
                     return Err(unsupported("big-endian data"));
                 }
                 let schema = try_fb_to_schema(schema).map_err(|error| not_arrow(error.to_string()))?;
                 // Flat columns only, and this before any batch is decoded: nested types are where decoders are deep.
                 if let Some(field) = schema.fields().iter().find(|field| !is_flat(field.data_type())) {
-                    return Err(unsupported(&format!("column `{}` of type {}", field.name(), field.data_type())));
+                    return Err(unsupported(&format!(
+                        "column `{}` of type {}",
+                        field.name(),
+                        field.data_type()
+                    )));
                 }
                 let schema = Arc::new(schema);
                 self.schema = Some(Arc::clone(&schema));
                 Ok(Decoded::Schema(schema))
             }
             MessageHeader::RecordBatch => {
-                let schema = self.schema.clone().ok_or_else(|| order("a record batch came before the schema"))?;
-                let batch =
-                    header.header_as_record_batch().ok_or_else(|| not_arrow("no record batch inside".to_owned()))?;
+                let schema =
+                    self.schema.clone().ok_or_else(|| order("a record batch came before the schema"))?;
+                let batch = header
+                    .header_as_record_batch()
+                    .ok_or_else(|| not_arrow("no record batch inside".to_owned()))?;
                 if batch.compression().is_some() {
                     return Err(unsupported("compression"));
                 }
@@ -119,7 +130,10 @@ impl FrameDecoder {
                 Ok(Decoded::Batch(batch))
             }
             MessageHeader::DictionaryBatch => Err(unsupported("a dictionary")),
-            other => Err(unsupported(&format!("a message of type {:?}", other.variant_name().unwrap_or("unknown")))),
+            other => Err(unsupported(&format!(
+                "a message of type {:?}",
+                other.variant_name().unwrap_or("unknown")
+            ))),
         }
     }
 
@@ -177,7 +191,8 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
             ));
         }
     }
-    let widths: Vec<usize> = schema.fields().iter().flat_map(|field| buffer_widths(field.data_type())).collect();
+    let widths: Vec<usize> =
+        schema.fields().iter().flat_map(|field| buffer_widths(field.data_type())).collect();
     let buffers = batch.buffers().map(|buffers| buffers.iter().collect::<Vec<_>>()).unwrap_or_default();
     if buffers.len() != widths.len() {
         return Err(format!("{} buffers where the schema needs {}", buffers.len(), widths.len()));
@@ -196,7 +211,9 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
             ));
         }
         // The decoder reads buffers in place as slices of their element type and panics where they are none.
-        if buffer.offset() % 8 != 0 || !usize::try_from(buffer.length()).is_ok_and(|length| length % width == 0) {
+        if buffer.offset() % 8 != 0
+            || !usize::try_from(buffer.length()).is_ok_and(|length| length % width == 0)
+        {
             return Err(format!(
                 "buffer {number} (offset {}, length {}) is not aligned to 8 bytes or no whole number of elements of \
                  {width} bytes",

@@ -47,8 +47,10 @@ mod tests {
     use super::*;
 
     fn batch(values: Vec<Option<f64>>, texts: Vec<String>) -> RecordBatch {
-        let columns: Vec<(&str, ArrayRef)> =
-            vec![("value", Arc::new(Float64Array::from(values))), ("text", Arc::new(StringArray::from(texts)))];
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("value", Arc::new(Float64Array::from(values))),
+            ("text", Arc::new(StringArray::from(texts))),
+        ];
         RecordBatch::try_from_iter(columns).unwrap()
     }
 

@@ -167,8 +167,12 @@ impl Diagnostic for FrameError {
             Self::NotArrow { .. } | Self::Truncated { .. } | Self::Order { .. } => {
                 "emit one complete encapsulated message per call: the schema first, then record batches; the SDK's frame writer does"
             }
-            Self::Unsupported { .. } => "write plain columns: no compression, no dictionaries, no nested types",
-            Self::Schema { .. } => "make the component's output columns those of the table: datanode table show",
+            Self::Unsupported { .. } => {
+                "write plain columns: no compression, no dictionaries, no nested types"
+            }
+            Self::Schema { .. } => {
+                "make the component's output columns those of the table: datanode table show"
+            }
             Self::NotUtc { .. } => "emit timestamp[us, UTC]",
             Self::NullValue { .. } | Self::NullKey { .. } => {
                 "drop such rows in `update`, or make the column nullable in a new contract (not for the index)"

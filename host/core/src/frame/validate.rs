@@ -96,7 +96,8 @@ impl OutputValidator {
         };
         let mut positions = Vec::with_capacity(self.contract.columns.len());
         for column in &self.contract.columns {
-            let mut found = frame.fields().iter().enumerate().filter(|(_, field)| *field.name() == column.name);
+            let mut found =
+                frame.fields().iter().enumerate().filter(|(_, field)| *field.name() == column.name);
             let Some((position, field)) = found.next() else {
                 return Err(refuse(&column.name, "missing from the frame".to_owned()));
             };
@@ -106,7 +107,8 @@ impl OutputValidator {
             self.check_type(column, field.data_type())?;
             positions.push(position);
         }
-        if let Some(field) = frame.fields().iter().find(|field| self.contract.column(field.name()).is_none()) {
+        if let Some(field) = frame.fields().iter().find(|field| self.contract.column(field.name()).is_none())
+        {
             return Err(refuse(field.name(), "not in the table's contract".to_owned()));
         }
         self.positions = positions;
@@ -129,7 +131,8 @@ impl OutputValidator {
         if *found == expected {
             return Ok(());
         }
-        let problem = format!("the contract says {} (Arrow {expected}), the frame has {found}", column.data_type);
+        let problem =
+            format!("the contract says {} (Arrow {expected}), the frame has {found}", column.data_type);
         Err(FrameError::Schema { table: table(), column: column.name.clone(), problem })
     }
 
@@ -181,7 +184,8 @@ impl OutputValidator {
 
     /// Everything emitted so far.
     pub fn finish(self) -> OutputSummary {
-        let added = self.tracks.into_iter().filter_map(|track| Some((track.coordinate, track.added?))).collect();
+        let added =
+            self.tracks.into_iter().filter_map(|track| Some((track.coordinate, track.added?))).collect();
         OutputSummary { emitted: self.emitted, dropped: self.dropped, added }
     }
 
@@ -195,7 +199,8 @@ impl OutputValidator {
         }
         // Stable, so that of two equal tuples the one emitted first stays first.
         order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
-        let repeated = order.windows(2).filter(|pair| keys.row(pair[0] as usize) == keys.row(pair[1] as usize));
+        let repeated =
+            order.windows(2).filter(|pair| keys.row(pair[0] as usize) == keys.row(pair[1] as usize));
         match repeated.map(|pair| pair[1]).min() {
             None => Ok(order),
             Some(row) => Err(FrameError::DuplicateKey {
@@ -269,7 +274,9 @@ impl OutputValidator {
             let types = self.index[1..].iter().map(|at| self.contract.columns[*at].data_type);
             let values = keys[1..].iter().zip(types);
             let coordinate = Coordinate(
-                values.filter_map(|(array, data_type)| CoordinateValue::from_array(array, data_type, row)).collect(),
+                values
+                    .filter_map(|(array, data_type)| CoordinateValue::from_array(array, data_type, row))
+                    .collect(),
             );
             let stored_until = self.known.get(&coordinate).map(|progress| progress.max.micros());
             self.tracks.push(Track { coordinate, stored_until, added: None });
@@ -282,8 +289,8 @@ impl OutputValidator {
     /// One column as the contract wants it: times in microseconds, NaN and infinities as null, values checked.
     fn normalise(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<ArrayRef, FrameError> {
         let array = match column.data_type {
-            DataType::Float64 => finite::<Float64Type>(array, |value| value.is_finite()),
-            DataType::Float32 => finite::<Float32Type>(array, |value| value.is_finite()),
+            DataType::Float64 => finite::<Float64Type>(array, f64::is_finite),
+            DataType::Float32 => finite::<Float32Type>(array, f32::is_finite),
             DataType::TimestampTz => self.microseconds(column, array, first_row)?,
             DataType::String | DataType::Json | DataType::Decimal { .. } => {
                 self.check_values(column, array, first_row)?;
@@ -294,7 +301,8 @@ impl OutputValidator {
         if !column.nullable
             && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
         {
-            let (table, name, row) = (self.contract.identifier.clone(), column.name.clone(), first_row + row as u64);
+            let (table, name, row) =
+                (self.contract.identifier.clone(), column.name.clone(), first_row + row as u64);
             return Err(if self.contract.index.contains(&column.name) {
                 FrameError::NullKey { table, column: name, row }
             } else {
@@ -304,7 +312,12 @@ impl OutputValidator {
         Ok(array)
     }
 
-    fn microseconds(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<ArrayRef, FrameError> {
+    fn microseconds(
+        &self,
+        column: &Column,
+        array: &ArrayRef,
+        first_row: u64,
+    ) -> Result<ArrayRef, FrameError> {
         let refuse = |row: usize, problem: String| FrameError::Time {
             table: self.contract.identifier.clone(),
             column: column.name.clone(),
@@ -334,7 +347,11 @@ impl OutputValidator {
         let mut micros = Vec::with_capacity(values.len());
         for (row, value) in values.iter().enumerate() {
             // What lies under a null is arbitrary.
-            micros.push(if array.is_null(row) { 0 } else { to_micros(*value).map_err(|problem| refuse(row, problem))? });
+            micros.push(if array.is_null(row) {
+                0
+            } else {
+                to_micros(*value).map_err(|problem| refuse(row, problem))?
+            });
         }
         let array = PrimitiveArray::<TimestampMicrosecondType>::new(micros.into(), array.nulls().cloned());
         Ok(Arc::new(array.with_timezone("UTC")))
@@ -352,19 +369,25 @@ impl OutputValidator {
             for (row, text) in texts.iter().enumerate() {
                 let Some(text) = text else { continue };
                 if text.as_bytes().contains(&0) {
-                    return Err(refuse(row, "text holds the character U+0000, which PostgreSQL cannot store".to_owned()));
+                    return Err(refuse(
+                        row,
+                        "text holds the character U+0000, which PostgreSQL cannot store".to_owned(),
+                    ));
                 }
                 if is_json {
-                    serde_json::from_str::<IgnoredAny>(text).map_err(|error| refuse(row, format!("not JSON: {error}")))?;
+                    serde_json::from_str::<IgnoredAny>(text)
+                        .map_err(|error| refuse(row, format!("not JSON: {error}")))?;
                 }
             }
         }
-        if let (DataType::Decimal { precision, .. }, ArrowType::Decimal128(..)) = (column.data_type, array.data_type()) {
+        if let (DataType::Decimal { precision, .. }, ArrowType::Decimal128(..)) =
+            (column.data_type, array.data_type())
+        {
             let limit = 10_i128.pow(precision.into());
             let values = array.as_primitive::<arrow_array::types::Decimal128Type>();
-            if let Some(row) =
-                (0..values.len()).find(|row| values.is_valid(*row) && values.value(*row).unsigned_abs() >= limit.unsigned_abs())
-            {
+            if let Some(row) = (0..values.len()).find(|row| {
+                values.is_valid(*row) && values.value(*row).unsigned_abs() >= limit.unsigned_abs()
+            }) {
                 return Err(refuse(row, format!("more than {precision} digits")));
             }
         }
@@ -372,7 +395,10 @@ impl OutputValidator {
     }
 }
 
-fn finite<T: arrow_array::ArrowPrimitiveType>(array: &ArrayRef, is_finite: impl Fn(T::Native) -> bool) -> ArrayRef {
+fn finite<T: arrow_array::ArrowPrimitiveType>(
+    array: &ArrayRef,
+    is_finite: impl Fn(T::Native) -> bool,
+) -> ArrayRef {
     let values = array.as_primitive::<T>();
     if values.iter().flatten().all(&is_finite) {
         return Arc::clone(array);

@@ -117,7 +117,7 @@ impl Host {
         let run_id = record.run_id.clone();
         let component = planned.release.manifest.name.clone();
         let known_sources = self.store.sources().await?;
-        self.require_sources(planned, &known_sources)?;
+        require_sources(planned, &known_sources)?;
 
         let observer = Arc::clone(&options.observer);
         observer.event(&RunEvent::Loading { run_id: run_id.clone(), component: component.clone() });
@@ -130,8 +130,11 @@ impl Host {
             tables.insert(edge.key.clone(), prepared.snapshot.table(&edge.table_uid).await?);
         }
         let contract = Arc::new(prepared.table.contract.clone());
-        let validator = OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.progress))
-            .map_err(|error| datanode_store::StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
+        let validator =
+            OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.progress))
+                .map_err(|error| {
+                    datanode_store::StoreError::Damaged(format!("table `{}`: {error}", contract.identifier))
+                })?;
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
@@ -150,39 +153,15 @@ impl Host {
         observer.event(&RunEvent::Updating { run_id });
         let updating = Instant::now();
         let (sandbox, config, door) = (self.sandbox.clone(), planned.guest_config.clone(), calls.clone());
-        let report = tokio::task::spawn_blocking(move || sandbox.update(&compiled, &config, &context, Box::new(door)))
-            .await
-            .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
+        let report =
+            tokio::task::spawn_blocking(move || sandbox.update(&compiled, &config, &context, Box::new(door)))
+                .await
+                .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
         record.durations.update_us = micros_since(updating);
         let collected = calls.finish().ok_or(RuntimeError::Panicked("a run was being collected"))?;
         note(record, &report, &collected);
         report.result?;
         Ok(Computed { table: prepared.table, collected })
-    }
-
-    fn require_sources(
-        &self,
-        planned: &PlannedNode,
-        known: &[datanode_store::Source],
-    ) -> Result<(), RuntimeError> {
-        let component = &planned.release.manifest.name;
-        for declared in planned.release.manifest.sources.iter().filter(|source| source.required) {
-            let (problem, command) = match known.iter().find(|source| source.name == declared.name) {
-                None => ("does not exist", format!("datanode source add {} --path DIRECTORY --grant {component}", declared.name)),
-                Some(source) if !source.granted_to.contains(component) => {
-                    ("is not granted to it", format!("datanode source grant {} {component}", declared.name))
-                }
-                Some(_) => continue,
-            };
-            return Err(RuntimeError::SourceMissing {
-                component: component.clone(),
-                source_name: declared.name.clone(),
-                description: declared.description.clone(),
-                problem,
-                command,
-            });
-        }
-        Ok(())
     }
 
     /// Store rows, progress and record together.
@@ -203,7 +182,9 @@ impl Host {
             record,
             rows: Box::new(collected.batches.into_iter()),
             added: collected.summary.added,
-            on_rows: Box::new(move |rows| observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows })),
+            on_rows: Box::new(move |rows| {
+                observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows });
+            }),
         };
         Ok(self.store.commit_run(commit).await?.record)
     }
@@ -214,6 +195,31 @@ impl Host {
         self.store.record_run(&record).await?;
         Ok(record)
     }
+}
+
+/// Refuse a run whose component cannot do without a source that it does not have.
+fn require_sources(planned: &PlannedNode, known: &[datanode_store::Source]) -> Result<(), RuntimeError> {
+    let component = &planned.release.manifest.name;
+    for declared in planned.release.manifest.sources.iter().filter(|source| source.required) {
+        let (problem, command) = match known.iter().find(|source| source.name == declared.name) {
+            None => (
+                "does not exist",
+                format!("datanode source add {} --path DIRECTORY --grant {component}", declared.name),
+            ),
+            Some(source) if !source.granted_to.contains(component) => {
+                ("is not granted to it", format!("datanode source grant {} {component}", declared.name))
+            }
+            Some(_) => continue,
+        };
+        return Err(RuntimeError::SourceMissing {
+            component: component.clone(),
+            source_name: declared.name.clone(),
+            description: declared.description.clone(),
+            problem,
+            command,
+        });
+    }
+    Ok(())
 }
 
 fn new_record(planned: &PlannedNode, prepared: &Prepared, options: &RunOptions, now: Timestamp) -> RunRecord {

@@ -90,7 +90,8 @@ impl Inputs {
             let mut known: Vec<&str> = self.tables.keys().map(String::as_str).collect();
             known.sort_unstable();
             let key: String = key.chars().take(80).collect();
-            let message = format!("`{key}` is not a declared dependency; this node may read {}", known.join(", "));
+            let message =
+                format!("`{key}` is not a declared dependency; this node may read {}", known.join(", "));
             return Ok(refused("frames.unknown_key", message));
         };
         if let Err(error) = query.check(&table.contract) {
@@ -116,8 +117,14 @@ impl Inputs {
             digest: Digester::default(),
             times: None,
         });
-        let reader =
-            Reader { table: table.clone(), query: query.clone(), encoder, page, after: None, record: number as usize };
+        let reader = Reader {
+            table: table.clone(),
+            query: query.clone(),
+            encoder,
+            page,
+            after: None,
+            record: number as usize,
+        };
         self.readers.insert(number, reader);
         Ok(HostReply::Opened(number))
     }
@@ -140,7 +147,8 @@ impl Inputs {
             reader.page,
         ))?;
         let Some(page) = page else { return Ok(HostReply::End) };
-        let message = reader.encoder.encode(&page.batch).map_err(|error| encode_error(&reader.table, &error))?;
+        let message =
+            reader.encoder.encode(&page.batch).map_err(|error| encode_error(&reader.table, &error))?;
         let input = &mut self.records[reader.record];
         input.rows += page.batch.num_rows() as u64;
         input.bytes += message.len() as u64;

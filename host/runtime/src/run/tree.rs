@@ -32,7 +32,10 @@ impl Default for RunOptions {
 
 impl std::fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunOptions").field("until", &self.until).field("force", &self.force).finish_non_exhaustive()
+        f.debug_struct("RunOptions")
+            .field("until", &self.until)
+            .field("force", &self.force)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What one run leaves behind, written in one transaction.
 
-use datanode_core::run::RunRecord;
+use std::time::Instant;
+
+use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::{append, progress, runs, tables};
@@ -8,6 +10,7 @@ use crate::{CommitOutcome, CommitRun, StoreError};
 
 /// Write rows, progress, record and lineage. The caller commits, or rolls back on an error.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
+    let begin = Instant::now();
     let CommitRun { table: seen, record, rows, added, on_rows } = commit;
     // Asked first: a client that lost the answer of its commit asks again, and by then the table has moved.
     if let Some(record) = runs::by_id(connection, &record.run_id)? {
@@ -35,7 +38,10 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         progress::extend(connection, &table.uid, &table.contract, &added)?;
         tables::raise_epoch(connection, &table.uid)?;
     }
-    let record = RunRecord { rows_inserted: written, ..record };
+    // What is still to come, the commit itself, cannot be in the record that it commits.
+    let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let durations = Durations { commit_us, ..record.durations };
+    let record = RunRecord { rows_inserted: written, durations, ..record };
     runs::insert(connection, &record)?;
     Ok(CommitOutcome { record, repeated: false })
 }

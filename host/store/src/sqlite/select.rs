@@ -82,7 +82,7 @@ impl Statement<'_> {
         let (start, end) = bounds(query);
         match after {
             // SQLite uses one lower bound of an index. Of the two, the later one implies the other.
-            Some(key) if key.time.micros() > start => self.after(key),
+            Some(key) if key.time.micros() >= start => self.after(key),
             _ => {
                 let start = self.bind(Value::Integer(start));
                 self.conditions.push(format!("{time} >= {start}"));

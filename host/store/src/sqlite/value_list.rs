@@ -1,7 +1,8 @@
 //! Lists of values as one parameter: a JSON array that `json_each` takes apart inside SQLite.
 //!
-//! A parameter per value would end at 32,766 of them, and each length would be another statement. JSON has neither
-//! blobs nor every text (`json_each` cuts one at U+0000), so both travel as hexadecimal digits.
+//! A parameter per value would end at 32,766 of them, and each length would be another statement. JSON has no blobs, so
+//! these travel as hexadecimal digits; texts do too, for then nothing depends on how JSON escapes them (SQLite 3.40 cut
+//! a text at U+0000, 3.51 does not).
 
 use std::fmt::Write;
 

@@ -242,13 +242,80 @@ fn refuse_rows(batches: &[RecordBatch], index: &[String], window: Window) -> Res
         for (row, key) in table::keys(batch, index)?.into_iter().enumerate() {
             if key.0 > window.end {
                 let problem = format!("row at {} after the window's end {}", key.0, window.end);
-                return Err(NodeError::new("host.row_after_window", problem).field("row", row));
+                return Err(NodeError::new("frame.after_window", problem).field("row", row));
             }
             if let Some((time, coordinate)) = seen.replace(key) {
                 let problem = format!("two rows at {time} for {coordinate:?}");
-                return Err(NodeError::new("host.duplicate_key", problem).field("row", row));
+                return Err(NodeError::new("frame.duplicate_key", problem).field("row", row));
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chrono;
+    use crate::prelude::*;
+
+    /// Does what its config says, wrong things too.
+    struct Node;
+
+    /// Which thing.
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Config {
+        /// Its name.
+        does: String,
+    }
+
+    impl DataNode for Node {
+        type Config = Config;
+        const NAME: &str = "node";
+        const VERSION: &str = "0.1.0";
+        const DESCRIPTION: &str = "A test.";
+
+        fn output() -> Output {
+            Output::new(["time_index"]).column("time_index", DataType::TimestampTz, "Time.")
+        }
+
+        fn update(config: &Config, context: &mut Context) -> Result<(), NodeError> {
+            let end = context.window().end;
+            let times = match config.does.as_str() {
+                "future" => vec![end + chrono::TimeDelta::microseconds(1)],
+                "twice" => vec![end, end],
+                "reads" => return context.read("other", Query::new()).map(|_| ()),
+                "fetches" => {
+                    return context.fetch(Request::get("other", "file")).map(|_| ()).map_err(Into::into);
+                }
+                "options" => vec![end; context.option::<usize>("rows")?.unwrap_or(0)],
+                _ => vec![],
+            };
+            context.emit(&FrameBuilder::new().timestamps("time_index", times).build()?)
+        }
+    }
+
+    fn node(does: &str) -> Harness<Node> {
+        Harness::new().config(json!({ "does": does })).window(None, "2020-01-01")
+    }
+
+    #[test]
+    fn what_the_host_refuses_is_refused() {
+        for (does, kind) in [
+            ("future", "frame.after_window"),
+            ("twice", "frame.duplicate_key"),
+            ("reads", "frames.unknown_key"),
+            ("fetches", "source.not_declared"),
+        ] {
+            assert_eq!(node(does).run().error().kind, kind);
+        }
+        assert_eq!(Harness::<Node>::new().run().error().kind, "config.invalid");
+    }
+
+    #[test]
+    fn options_are_json() {
+        assert_eq!(node("options").run().ok().rows(), 0);
+        assert_eq!(node("options").option("rows", json!(1)).run().ok().rows(), 1);
+        assert_eq!(node("options").option("rows", json!("x")).run().error().kind, "option.invalid");
+    }
 }

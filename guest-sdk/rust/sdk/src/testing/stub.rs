@@ -56,7 +56,7 @@ pub(super) struct StubHost {
 impl Host for StubHost {
     fn open(&self, key: &str, query: Query) -> Result<Box<dyn Messages>, HostError> {
         if !self.keys.iter().any(|known| known == key) {
-            return refuse("frame.not_declared", format!("`{key}` is not among the declared dependencies"));
+            return refuse("frames.unknown_key", format!("`{key}` is not among the declared dependencies"));
         }
         let Some(table) = self.world.tables.get(key) else {
             return refuse("testing.no_table", format!("the test gives no table for `{key}`"));
@@ -72,7 +72,7 @@ impl Host for StubHost {
 
     fn fetch(&self, request: Request) -> Result<RawResponse, HostError> {
         if !self.sources.contains(&request.source) {
-            return refuse("source.not_granted", format!("source `{}` is not declared", request.source));
+            return refuse("source.not_declared", format!("source `{}` is not declared", request.source));
         }
         let file = self.world.files.get(&(request.source.clone(), request.path.clone()));
         let (status, bytes) =

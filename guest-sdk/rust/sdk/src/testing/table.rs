@@ -141,7 +141,9 @@ pub(super) fn keys(
     (0..rows.num_rows())
         .map(|row| {
             if times.is_null(row) {
-                return Err(crate::NodeError::new("frame.null", "a row has no time_index").field("row", row));
+                return Err(
+                    crate::NodeError::new("frame.null_key", "a row has no time_index").field("row", row)
+                );
             }
             Ok((times.at(row), coordinate_at(rows, dimensions, row)?))
         })

@@ -1,0 +1,188 @@
+//! Compiled code on disk, so that a component is compiled once per host and not once per process.
+//!
+//! Compiled code runs with the rights of the host: whoever can write it owns the host. An entry is therefore loaded
+//! only when its HMAC-SHA256 fits, made with a secret that this host drew when it made the cache. A foreign, damaged
+//! or outdated entry is a miss: the component is compiled again and the entry replaced.
+//!
+//! An entry is `HMAC (32 bytes) ‖ compiled code`. The HMAC covers the key, so that an entry cannot stand under another
+//! name: digest of the component, the engine's compatibility hash (version and settings), and the host's version.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use datanode_core::digest::Digest;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+const SECRET_BYTES: usize = 32;
+const MAC_BYTES: usize = 32;
+
+/// A directory of compiled code that belongs to one host.
+#[derive(Clone)]
+pub struct CodeCache {
+    directory: PathBuf,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl std::fmt::Debug for CodeCache {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodeCache").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl CodeCache {
+    /// Open a cache directory, made with a fresh secret when it is missing. Only its owner may read it.
+    pub fn open(directory: &Path) -> std::io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let path = directory.join("secret");
+        let secret = match read_secret(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut drawn = [0; SECRET_BYTES];
+                getrandom::fill(&mut drawn).map_err(std::io::Error::other)?;
+                let fresh = temporary(directory);
+                private(&fresh)?.write_all(&drawn)?;
+                // Of two processes that begin together one wins; both then read the winner's secret.
+                let _ = fs::hard_link(&fresh, &path);
+                fs::remove_file(&fresh)?;
+                read_secret(&path)?
+            }
+            other => other?,
+        };
+        Ok(Self { directory: directory.to_owned(), secret })
+    }
+
+    /// The compiled form of a component: from disk, or compiled now and kept for the next process.
+    pub(crate) fn load_or_compile(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let key = key(engine, &Digest::of(bytes));
+        let path = self.directory.join(format!("{}.cwasm", Digest::of(key.as_bytes())));
+        if let Some(component) = self.load(engine, &path, &key) {
+            return Ok(component);
+        }
+        let component = Component::new(engine, bytes)?;
+        if let Ok(code) = component.serialize() {
+            // A cache that cannot be written costs time, not correctness.
+            let _ = self.store(&path, &key, &code);
+        }
+        Ok(component)
+    }
+
+    fn load(&self, engine: &Engine, path: &Path, key: &str) -> Option<Component> {
+        let entry = fs::read(path).ok()?;
+        let (mac, code) = entry.split_at_checked(MAC_BYTES)?;
+        self.mac(key, code)?.verify_slice(mac).ok()?;
+        // SAFETY: `deserialize` must only see what `Component::serialize` of a compatible engine wrote. The MAC proves
+        // that this host wrote exactly these bytes under this key, and the key holds the engine's compatibility hash.
+        #[allow(unsafe_code)]
+        unsafe { Component::deserialize(engine, code) }.ok()
+    }
+
+    fn store(&self, path: &Path, key: &str, code: &[u8]) -> std::io::Result<()> {
+        let Some(mac) = self.mac(key, code) else { return Ok(()) };
+        let fresh = temporary(&self.directory);
+        let mut file = private(&fresh)?;
+        file.write_all(&mac.finalize().into_bytes())?;
+        file.write_all(code)?;
+        // Renamed into place, so that a reader sees the whole entry or none.
+        fs::rename(&fresh, path)
+    }
+
+    fn mac(&self, key: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).ok()?;
+        mac.update(&(key.len() as u64).to_le_bytes());
+        mac.update(key.as_bytes());
+        mac.update(code);
+        Some(mac)
+    }
+}
+
+fn key(engine: &Engine, component: &Digest) -> String {
+    // Only compared within this host, so a hasher that another build of it does not share costs one compilation.
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{component} {:016x} {}", hasher.finish(), env!("CARGO_PKG_VERSION"))
+}
+
+fn read_secret(path: &Path) -> std::io::Result<[u8; SECRET_BYTES]> {
+    let mut secret = [0; SECRET_BYTES];
+    File::open(path)?.read_exact(&mut secret)?;
+    Ok(secret)
+}
+
+/// A name that no other process uses, in the same directory so that a rename is atomic.
+fn temporary(directory: &Path) -> PathBuf {
+    directory.join(format!("{}.tmp", uuid::Uuid::now_v7()))
+}
+
+/// A new file that only its owner may read and write.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component() -> Vec<u8> {
+        wat::parse_str("(component (core module (func (export \"f\") (result i32) i32.const 7)))").unwrap()
+    }
+
+    fn entry(directory: &Path) -> PathBuf {
+        let mut entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).unwrap()
+    }
+
+    #[test]
+    fn what_this_host_wrote_is_loaded_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = crate::engine::engine().unwrap();
+        let cache = CodeCache::open(directory.path()).unwrap();
+        cache.load_or_compile(&engine, &component()).unwrap();
+        let path = entry(directory.path());
+        let key = key(&engine, &Digest::of(&component()));
+        let written = fs::read(&path).unwrap();
+        assert!(CodeCache::open(directory.path()).unwrap().load(&engine, &path, &key).is_some());
+
+        for at in [0, MAC_BYTES, MAC_BYTES + 100, written.len() - 1] {
+            let mut damaged = written.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            assert!(cache.load(&engine, &path, &key).is_none(), "byte {at}");
+        }
+        fs::write(&path, &written[..20]).unwrap();
+        assert!(cache.load(&engine, &path, &key).is_none(), "cut off");
+
+        // Well formed, but written by another host: its secret differs.
+        let elsewhere = tempfile::tempdir().unwrap();
+        CodeCache::open(elsewhere.path()).unwrap().load_or_compile(&engine, &component()).unwrap();
+        fs::copy(entry(elsewhere.path()), &path).unwrap();
+        assert!(cache.load(&engine, &path, &key).is_none(), "planted");
+
+        // A genuine entry under the name of another component.
+        fs::write(&path, &written).unwrap();
+        assert!(cache.load(&engine, &path, "another key").is_none(), "swapped");
+
+        // And a miss repairs itself.
+        fs::write(&path, b"rubbish").unwrap();
+        cache.load_or_compile(&engine, &component()).unwrap();
+        assert!(cache.load(&engine, &path, &key).is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_secret_belongs_to_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        CodeCache::open(directory.path()).unwrap();
+        let mode = fs::metadata(directory.path().join("secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! The example on real data, through the command line: every cell, every count, every increment.
+#![allow(
+    missing_docs,
+    clippy::float_cmp,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::format_push_string
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use datanode_tests::{Project, root};
+use serde_json::Value;
+
+const RATES: &str = "fx_ecb_daily_rates";
+const RETURNS: &str = "fx_log_returns";
+
+/// (day, currency) → value
+type Cells = BTreeMap<(String, String), f64>;
+
+/// The rates as the ECB published them, read here without any code of ours.
+fn published() -> Cells {
+    let file = std::fs::File::open(root().join("examples/fx/data/eurofxref-hist.zip")).unwrap();
+    let mut archive = zip::ZipArchive::new(file).unwrap();
+    let mut reader = csv::Reader::from_reader(archive.by_name("eurofxref-hist.csv").unwrap());
+    let currencies: Vec<String> = reader.headers().unwrap().iter().skip(1).map(str::to_owned).collect();
+    let mut cells = Cells::new();
+    for line in reader.records() {
+        let line = line.unwrap();
+        for (currency, rate) in currencies.iter().zip(line.iter().skip(1)) {
+            if !currency.is_empty() && rate != "N/A" {
+                cells.insert((line[0].to_owned(), currency.clone()), rate.parse().unwrap());
+            }
+        }
+    }
+    cells
+}
+
+fn stored(project: &Project, table: &str, column: &str) -> Cells {
+    let text = project.run(&["table", "read", table, "--limit", "0", "--format", "jsonl"]);
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let day = row["time_index"].as_str().unwrap().strip_suffix("T00:00:00.000000Z").unwrap().to_owned();
+        ((day, row["currency"].as_str().unwrap().to_owned()), row[column].as_f64().unwrap())
+    };
+    text.lines().map(row).collect()
+}
+
+fn number(run: &Value, field: &str) -> u64 {
+    run[field].as_u64().unwrap()
+}
+
+#[test]
+fn two_legs_fill_the_tables_with_exactly_the_published_data() {
+    let project = Project::with_fx();
+    let published = published();
+    let until_2020: Cells = published
+        .iter()
+        .filter(|((day, _), _)| day.as_str() <= "2020-12-31")
+        .map(|(k, v)| (k.clone(), *v))
+        .collect();
+
+    // First leg.
+    let runs = project.json(&["node", "run", RETURNS, "--until", "2020-12-31"]);
+    assert_eq!(runs[0]["table"], RATES, "dependencies first");
+    assert_eq!((number(&runs[0], "rows_inserted"), number(&runs[0], "rows_dropped")), (176_280, 0));
+    let rates = stored(&project, RATES, "rate");
+    assert_eq!(rates, until_2020, "every cell");
+    assert_eq!(rates.keys().map(|(day, _)| day).collect::<BTreeSet<_>>().len(), 5_632);
+    let first_leg_returns = number(&runs[1], "rows_inserted");
+
+    // Second leg: only what is new.
+    let runs = project.json(&["node", "run", RETURNS]);
+    assert_eq!((number(&runs[0], "rows_emitted"), number(&runs[0], "rows_dropped")), (45_422, 0));
+    let rates = stored(&project, RATES, "rate");
+    assert_eq!(rates, published, "every cell");
+    assert_eq!(rates.len(), 221_702);
+    assert_eq!(rates.keys().map(|(day, _)| day).collect::<BTreeSet<_>>().len(), 7_126);
+    assert_eq!(rates.keys().map(|(_, currency)| currency).collect::<BTreeSet<_>>().len(), 41);
+    assert_eq!(rates.keys().next().unwrap().0, "1999-01-04");
+    assert_eq!(rates.keys().last().unwrap().0, "2026-10-30");
+
+    // The dependant read the new rows and one more per currency, nothing else.
+    let read: u64 = runs[1]["inputs"].as_array().unwrap().iter().map(|input| number(input, "rows")).sum();
+    assert!(read <= 45_422 + 41, "{read} rows of the dependency were read");
+    assert_eq!(number(&runs[1], "rows_dropped"), 0);
+    assert_eq!(first_leg_returns + number(&runs[1], "rows_inserted"), 221_660);
+
+    // A currency that ended keeps its progress.
+    let table = project.json(&["table", "show", RATES]);
+    let progress = table["progress"].as_array().unwrap();
+    let cyp = progress.iter().find(|held| held["coordinate"][0] == "CYP").unwrap();
+    assert_eq!(cyp["max"], "2007-12-31T00:00:00.000000Z");
+    assert_eq!(progress.iter().map(|held| number(held, "rows")).sum::<u64>(), 221_702);
+
+    // Values agree with the independent script.
+    let csv = project.run(&["table", "read", RETURNS, "--limit", "0", "--format", "csv"]);
+    assert_eq!(csv.lines().count(), 221_661, "a header and 221,660 rows");
+    let mut script = Command::new("python3")
+        .arg(root().join("examples/fx/check_returns.py"))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("python3 runs the independent check");
+    script.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
+    assert!(script.wait().unwrap().success(), "the independent script disagrees");
+
+    // A third time: nothing is new, nothing is written, and the record says so.
+    project.json(&["node", "run", RETURNS]);
+    let runs = project.json(&["run", "list", "--limit", "2"]);
+    for run in runs.as_array().unwrap() {
+        assert_eq!(
+            (run["status"].as_str().unwrap(), number(run, "rows_inserted"), number(run, "rows_emitted")),
+            ("empty", 0, 0)
+        );
+    }
+    assert_eq!(stored(&project, RATES, "rate").len(), 221_702);
+}
+
+/// The same inputs give the same bytes: in another project, and when both legs are one.
+#[test]
+fn runs_are_functions_of_their_inputs() {
+    let (one, two) = (Project::with_fx(), Project::with_fx());
+    let digests = |project: &Project| {
+        let runs = project.json(&["node", "run", RETURNS, "--until", "2020-12-31"]);
+        runs.as_array().unwrap().iter().map(|run| run["output_digest"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(digests(&one), digests(&two));
+    assert!(digests(&one).iter().all(Value::is_null), "nothing is emitted twice");
+    one.json(&["node", "run", RETURNS]);
+    let whole = Project::with_fx();
+    whole.json(&["node", "run", RETURNS]);
+    assert_eq!(stored(&one, RETURNS, "log_return"), stored(&whole, RETURNS, "log_return"), "two legs or one");
+}
+
+#[test]
+fn a_source_that_is_not_granted_stops_the_run_and_blocks_its_dependants() {
+    let project = Project::with_fx();
+    project.run(&["source", "revoke", "ecb", "ecb_daily_fx_rates"]);
+    let (code, said) = project.fails(&["node", "run", RETURNS, "--until", "2020-12-31"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("source.missing") && said.contains("run.blocked"), "{said}");
+    // The next step that the error names mends it.
+    let step = said.lines().find_map(|line| line.split_once("next: datanode ")).unwrap().1;
+    project.run(&step.split_whitespace().collect::<Vec<_>>());
+    let runs = project.json(&["node", "run", RETURNS, "--until", "1999-02-01"]);
+    assert!(runs.as_array().unwrap().iter().all(|run| run["status"] == "ok"));
+}

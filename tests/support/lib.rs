@@ -1,0 +1,153 @@
+//! What the tests that cross crates share: a scratch project driven through the `datanode` command, as a user would.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+fn cargo(arguments: &[&str]) {
+    let status = Command::new("cargo").args(arguments).current_dir(root()).stdout(Stdio::null()).status();
+    assert!(status.expect("cargo starts").success(), "cargo {arguments:?} failed");
+}
+
+/// The `datanode` command, built now unless `DATANODE_BIN` names one.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(program) = std::env::var_os("DATANODE_BIN") {
+            return program.into();
+        }
+        cargo(&["build", "-p", "datanode-cli"]);
+        target().join("debug/datanode")
+    })
+}
+
+/// A guest component by name, built now unless `DATANODE_COMPONENTS` names their directory.
+pub fn component(name: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        if let Some(directory) = std::env::var_os("DATANODE_COMPONENTS") {
+            return directory.into();
+        }
+        cargo(&["xtask", "guests"]);
+        target().join("components")
+    });
+    directory.join(format!("{name}.wasm"))
+}
+
+/// A project of its own, gone when dropped.
+#[derive(Debug)]
+pub struct Project {
+    directory: TempDir,
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Project {
+    /// An initialised, empty project.
+    pub fn new() -> Self {
+        let project = Self { directory: TempDir::new().expect("a scratch directory") };
+        project.run(&["init", project.path().to_str().expect("UTF-8")]);
+        project
+    }
+
+    /// A project whose `datanode.toml` is this text.
+    pub fn with_settings(settings: &str) -> Self {
+        let project = Self::new();
+        std::fs::write(project.path().join("datanode.toml"), settings).expect("settings are written");
+        project
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A copy that may be broken without harm.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self { directory: TempDir::new().expect("a scratch directory") };
+        copy_all(self.path(), copy.path());
+        copy
+    }
+
+    /// The command with these arguments, to be started by the caller.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(self.path()).env_remove("DATANODE_HOME").env("NO_COLOR", "1");
+        command
+    }
+
+    /// Run a command to its end, whatever it is.
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("datanode starts")
+    }
+
+    /// Run a command that must succeed; answers its standard output.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "datanode {arguments:?}: {}\n{errors}", output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Run a command that must succeed with `--json`.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[arguments, &["--json"]].concat())).expect("JSON")
+    }
+
+    /// Run a command that must fail; answers its exit code and what it said.
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.output(arguments);
+        assert!(!output.status.success(), "datanode {arguments:?} succeeded");
+        (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).expect("UTF-8"))
+    }
+
+    /// Upload a guest component by name.
+    pub fn upload(&self, name: &str) {
+        self.run(&["component", "upload", component(name).to_str().expect("UTF-8")]);
+    }
+
+    /// The example: components, tables, source and nodes, before the first run.
+    pub fn with_fx() -> Self {
+        let project = Self::new();
+        let example = root().join("examples/fx");
+        let path = |name: &str| example.join(name).to_str().expect("UTF-8").to_owned();
+        project.upload("ecb_daily_fx_rates");
+        project.upload("fx_log_returns");
+        let contracts = [path("contracts/fx_ecb_daily_rates.toml"), path("contracts/fx_log_returns.toml")];
+        project.run(&["table", "register", &contracts[0], &contracts[1]]);
+        project.run(&["source", "add", "ecb", "--path", &path("data"), "--grant", "ecb_daily_fx_rates"]);
+        project.run(&["node", "create", "fx_log_returns", "--table", "fx_log_returns"]);
+        project
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}

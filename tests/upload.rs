@@ -1,0 +1,70 @@
+//! What is refused at upload, and what the user reads.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use datanode_tests::{Project, component};
+
+fn refused(project: &Project, wat: &str) -> String {
+    let file = project.path().join("refused.wasm");
+    std::fs::write(&file, wat::parse_str(wat).unwrap()).unwrap();
+    let (exit, said) = project.fails(&["component", "upload", file.to_str().unwrap()]);
+    assert_eq!(exit, 3, "{said}");
+    said.replace(project.path().to_str().unwrap(), "PROJECT")
+}
+
+#[test]
+fn clocks_randomness_environment_sockets_and_unknown_imports_are_refused_by_name() {
+    let project = Project::new();
+    let mut transcript = String::new();
+    for import in [
+        "wasi:clocks/monotonic-clock@0.2.12",
+        "wasi:random/random@0.2.12",
+        "wasi:cli/environment@0.2.12",
+        "wasi:sockets/tcp@0.2.12",
+        "acme:telemetry/send",
+    ] {
+        let said = refused(
+            &project,
+            &format!(
+                "(component (import \"datanode:node/log@0.1.0\" (instance)) (import \"{import}\" (instance))
+                   (instance $node) (export \"datanode:node/node@0.1.0\" (instance $node)))"
+            ),
+        );
+        assert!(said.contains(import), "{said}");
+        transcript += &format!("── {import}\n{said}\n");
+    }
+    insta::assert_snapshot!(transcript);
+    assert_eq!(project.json(&["component", "list"]), serde_json::json!([]), "nothing is kept");
+}
+
+#[test]
+fn what_is_no_node_is_refused() {
+    let project = Project::new();
+    assert!(refused(&project, "(module)").contains("sandbox.not_a_component"));
+    assert!(refused(&project, "(component)").contains("sandbox.no_node_export"));
+    // Exports the right name with nothing behind it.
+    let hollow = "(component (instance $node) (export \"datanode:node/node@0.1.0\" (instance $node)))";
+    assert!(refused(&project, hollow).contains("sandbox.prepare"));
+    let broken = project.path().join("broken.wasm");
+    let mut bytes = std::fs::read(component("well_behaved")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes.truncate(middle);
+    std::fs::write(&broken, bytes).unwrap();
+    assert_eq!(project.fails(&["component", "upload", broken.to_str().unwrap()]).0, 3);
+}
+
+#[test]
+fn the_same_bytes_again_change_nothing_and_other_bytes_under_a_version_are_refused() {
+    let project = Project::new();
+    project.upload("well_behaved");
+    let again = project.json(&["component", "upload", component("well_behaved").to_str().unwrap()]);
+    assert_eq!(again[0]["created"], false);
+
+    // Another file with the same name and version: the original with an empty custom section at its end.
+    let mut bytes = std::fs::read(component("well_behaved")).unwrap();
+    bytes.extend_from_slice(&[0, 2, 1, b'x']);
+    let other = project.path().join("other.wasm");
+    std::fs::write(&other, bytes).unwrap();
+    let (exit, said) = project.fails(&["component", "upload", other.to_str().unwrap()]);
+    assert_eq!(exit, 3, "{said}");
+    assert!(said.contains("component.version_taken"), "{said}");
+}
