@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::guests;
-use crate::shell::{cargo, root, run, shown, succeeds, target};
+use crate::shell::{cargo, root, run, succeeds, target};
 
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 
@@ -91,14 +91,14 @@ fn licences() -> Result<()> {
     let reachable = succeeds(cargo().args(["deny", "fetch", "db"]));
     for manifest in ["Cargo.toml", GUESTS] {
         let mut deny = cargo();
-        deny.args(["deny", "--manifest-path"])
-            .arg(root().join(manifest))
-            .args(["check", "--hide-inclusion-graph"]);
-        deny.arg("--config").arg(root().join("deny.toml"));
+        deny.args(["deny", "--manifest-path"]).arg(root().join(manifest));
+        deny.arg("--config").arg(root().join("deny.toml")).args(["check", "--hide-inclusion-graph"]);
         if reachable {
             deny.arg("all");
         } else {
-            println!("   the advisory database cannot be reached: `{}` leaves advisories out", shown(&deny));
+            println!(
+                "   the advisory database cannot be reached from here: advisories of {manifest} are not checked"
+            );
             deny.args(["bans", "licenses", "sources"]);
         }
         run(&mut deny)?;
