@@ -13,18 +13,22 @@ fuel = 3_000_000_000
 memory_bytes = 536_870_912
 emit_bytes = 134_217_728
 message_bytes = 33_554_432
+host_calls = 100_000
+opens = 1_000
 ";
 
 /// No case takes longer than this, even on a busy machine: the limits end it, not patience.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Component, error code, exit code.
-const CASES: [(&str, &str, i32); 21] = [
+const CASES: [(&str, &str, i32); 23] = [
     ("endless_loop", "sandbox.limit.fuel", 1),
     ("memory_bomb", "sandbox.limit.memory", 1),
     ("deep_recursion", "sandbox.limit.stack", 5),
     ("huge_emit", "sandbox.limit.emit_bytes", 1),
     ("huge_message", "sandbox.limit.message_bytes", 1),
+    ("log_flood", "sandbox.limit.host_calls", 1),
+    ("opens_without_end", "sandbox.limit.opens", 1),
     ("garbage_arrow", "frame.not_arrow", 1),
     ("truncated_arrow", "frame.truncated", 1),
     ("wrong_schema", "frame.schema", 1),
@@ -77,6 +81,10 @@ fn each_ends_in_its_own_error_and_leaves_nothing_behind() {
         assert_eq!(exit_code, exit, "{component}: {said}");
         assert!(took < PATIENCE, "{component} took {took:?}");
         transcript += &format!("── {component}\n{}\n", stable(&said));
+
+        // The record stays small, whatever the guest logged, opened or answered.
+        let record = project.json(&["run", "list", "--table", &table]).to_string();
+        assert!(record.len() < 4 << 20, "{component}: a run record of {} bytes", record.len());
 
         // Recorded as failed, with zero rows, and the table is empty.
         let run = project.json(&["run", "list", "--table", &table]);

@@ -68,3 +68,13 @@ fn the_same_bytes_again_change_nothing_and_other_bytes_under_a_version_are_refus
     assert_eq!(exit, 3, "{said}");
     assert!(said.contains("component.version_taken"), "{said}");
 }
+
+#[test]
+fn a_component_may_only_log_while_it_describes_itself() {
+    let project = Project::new();
+    let (_, said) = project.fails(&["component", "upload", component("emits_in_config").to_str().unwrap()]);
+    assert!(
+        said.contains("error[sandbox.not_in_this_phase]: `config` may only log, but it called `frames.emit`"),
+        "{said}"
+    );
+}

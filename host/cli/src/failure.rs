@@ -37,6 +37,22 @@ impl Failure {
         }
     }
 
+    /// Name the place, such as a file.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// A failure of the machine that a user can mend: a directory, a disk.
+    pub(crate) fn machine(message: impl Into<String>) -> Self {
+        Self {
+            code: "cli.machine".to_owned(),
+            class: ErrorClass::Infrastructure,
+            message: message.into(),
+            next_step: None,
+        }
+    }
+
     pub(crate) fn with_next_step(mut self, step: impl Into<String>) -> Self {
         self.next_step = Some(step.into());
         self

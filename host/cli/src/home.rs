@@ -79,21 +79,25 @@ pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
     let settings = match &home.settings {
         None => Settings::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| machine("the settings file", path, &error))?;
             toml::from_str(&text).map_err(|error| {
                 Failure::usage(format!("{}:\n{error}", path.display()))
                     .with_next_step("mend the file; every setting has a default and may be left out")
             })?
         }
     };
-    std::fs::create_dir_all(&home.data).map_err(|error| {
-        anyhow::anyhow!("the data directory {} cannot be made: {error}", home.data.display())
-    })?;
+    std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
     let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
-    let cache = CodeCache::open(&home.data.join(CACHE)).map_err(|error| {
-        anyhow::anyhow!("the cache of compiled code in {} cannot be opened: {error}", home.data.display())
-    })?;
+    let cache = CodeCache::open(&home.data.join(CACHE))
+        .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
     let sandbox = Sandbox::new(settings.limits).or_fail()?.with_cache(cache);
     let host = Host::new(store.clone(), sandbox);
     Ok(Session { host, store })
+}
+
+/// A file or directory that cannot be used, and what to do.
+pub(crate) fn machine(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::machine(format!("{what} {} cannot be opened: {error}", path.display()))
+        .with_next_step("make it writable for this user, or name another with --home or DATANODE_HOME")
 }

@@ -16,7 +16,14 @@ use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Programs that ask for JSON get their mistakes as JSON too; `--help` and `--version` are no mistakes.
+        Err(error) if error.use_stderr() && std::env::args().any(|argument| argument == "--json") => {
+            return failure::report(&usage(error.to_string().trim_end()), true);
+        }
+        Err(error) => error.exit(),
+    };
     let json = arguments.json;
     match run(arguments) {
         Ok(code) => code,

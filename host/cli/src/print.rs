@@ -1,9 +1,25 @@
 //! Tables that align, or JSON.
 
+use std::io::Write;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde::Serialize;
+
+/// `println!` that ends the process quietly when the reader has gone away (`| head`), instead of panicking. Colours are
+/// left out where the terminal or `NO_COLOR` says so.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::print::line(&format!($($text)*)) };
+}
+
+/// See [`say!`].
+pub(crate) fn line(text: &str) {
+    if writeln!(anstream::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
 
 /// Where results go: standard output, for people or for programs.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +38,7 @@ impl Printer {
     /// A value as JSON, or what `people` prints.
     pub(crate) fn show<T: Serialize>(self, value: &T, people: impl FnOnce()) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(value)?);
+            say!("{}", serde_json::to_string_pretty(value)?);
         } else {
             people();
         }
@@ -33,7 +49,7 @@ impl Printer {
 /// Print a table; nothing but a sentence when it has no rows.
 pub(crate) fn table(headings: &[Heading], lines: Vec<Vec<String>>, when_empty: &str) {
     if lines.is_empty() {
-        println!("{when_empty}");
+        say!("{when_empty}");
         return;
     }
     let name = |heading: &Heading| match heading {
@@ -58,7 +74,7 @@ pub(crate) fn rows(names: &[String], numeric: &[bool], rows: Vec<Vec<String>>) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+    say!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
 }
 
 /// Text of strangers without control characters, so that it can neither break a table nor command the terminal.
@@ -77,17 +93,14 @@ pub(crate) fn facts(facts: &[(&str, String)]) {
     let bold = Style::new().bold();
     for (name, value) in facts {
         let indent = format!("\n{}", " ".repeat(width + 2));
-        anstream::println!(
-            "{bold}{name:<width$}{bold:#}  {}",
-            visible_lines(value.trim_end()).replace('\n', &indent)
-        );
+        say!("{bold}{name:<width$}{bold:#}  {}", visible_lines(value.trim_end()).replace('\n', &indent));
     }
 }
 
 /// A line that says that something was done.
 pub(crate) fn done(message: &str) {
     let green = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
-    anstream::println!("{green}✓{green:#} {message}");
+    say!("{green}✓{green:#} {message}");
 }
 
 /// A line on standard error that a person should read.

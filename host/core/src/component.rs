@@ -7,11 +7,13 @@ use thiserror::Error;
 
 use crate::Timestamp;
 use crate::config::{ConfigError, ConfigSchema};
-use crate::contract::{Contract, TIME_INDEX};
+use crate::contract::{Contract, MAX_COLUMNS, TIME_INDEX};
 use crate::data_type::DataType;
 use crate::diagnostic::{Diagnostic, ErrorClass};
 use crate::name::{self, NameError};
 
+/// The longest description of a component, source or column, in bytes.
+pub const MAX_DESCRIPTION_BYTES: usize = 16 * 1024;
 /// The most sources a component may declare.
 pub const MAX_SOURCES: usize = 64;
 
@@ -115,6 +117,18 @@ impl Manifest {
         let in_name = |source| ManifestError::Name { component: component(), source };
         let rule = |problem| Err(ManifestError::Rule { component: component(), problem });
         name::check_name("component name", &self.name).map_err(in_name)?;
+        if self.columns.len() > MAX_COLUMNS {
+            return rule(format!("{} output columns where {MAX_COLUMNS} are allowed", self.columns.len()));
+        }
+        let texts = std::iter::once(&self.description)
+            .chain(self.sources.iter().map(|source| &source.description))
+            .chain(self.columns.iter().map(|column| &column.description));
+        if let Some(text) = texts.into_iter().find(|text| text.len() > MAX_DESCRIPTION_BYTES) {
+            return rule(format!(
+                "a description of {} bytes where {MAX_DESCRIPTION_BYTES} are allowed",
+                text.len()
+            ));
+        }
         ConfigSchema::parse(&self.config_schema)
             .map_err(|source| ManifestError::Schema { component: component(), source })?;
         if self.sources.len() > MAX_SOURCES {

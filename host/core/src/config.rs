@@ -20,6 +20,9 @@ pub const MAX_CONFIG_BYTES: usize = 256 * 1024;
 /// Depth to which schemas and configs are walked; deeper ones are refused.
 const MAX_DEPTH: usize = 32;
 
+/// Schemas looked at during one walk; more are refused.
+const MAX_VISITS: usize = 20_000;
+
 /// A compiled config schema.
 #[derive(Debug)]
 pub struct ConfigSchema {
@@ -129,14 +132,22 @@ impl ConfigSchema {
         };
         // Reserved: taken out before the schema sees the document unless the schema declares the field itself.
         let declared = self.schema.pointer("/properties/offset_start").is_some();
-        let offset_start = take_offset_start(fields)?;
+        let mut offset_start = take_offset_start(fields)?;
         if let (Some(start), true) = (offset_start, declared) {
             fields.insert(OFFSET_START.to_owned(), Value::from(start.to_string()));
         }
 
-        let mut walk = Walk { root: &self.schema, tables: Vec::new(), problems: Vec::new() };
+        let mut walk = Walk { root: &self.schema, tables: Vec::new(), problems: Vec::new(), visits: 0 };
         walk.complete(&self.schema, &mut value, "", 0);
         let mut problems = walk.problems;
+        refuse_inexact_integers(&value, "", &mut problems);
+        // A default counts like a value that was written: the same hash, the same start.
+        if let (None, true, Value::Object(fields)) = (offset_start, declared, &mut value) {
+            offset_start = take_offset_start(fields)?;
+            if let Some(start) = offset_start {
+                fields.insert(OFFSET_START.to_owned(), Value::from(start.to_string()));
+            }
+        }
         // The walk has named unknown fields already, and with them the fields there are.
         let said = |error: &ValidationError<'_>| {
             matches!(error.kind(), ValidationErrorKind::AdditionalProperties { .. })
@@ -191,6 +202,30 @@ fn take_offset_start(fields: &mut Map<String, Value>) -> Result<Option<Timestamp
     }
 }
 
+/// RFC 8785 writes numbers as doubles: beyond 2^53 - 1 two integers would share one hash.
+fn refuse_inexact_integers(value: &Value, pointer: &str, problems: &mut Vec<String>) {
+    const EXACT: u64 = (1 << 53) - 1;
+    match value {
+        Value::Number(number) => {
+            let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+            if size.is_some_and(|size| size > EXACT) {
+                problems.push(format!("{pointer}: {number} is beyond 2^53 - 1, where JSON numbers are not exact; write it as text"));
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                refuse_inexact_integers(item, &format!("{pointer}/{index}"), problems);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, item) in fields {
+                refuse_inexact_integers(item, &format!("{pointer}/{name}"), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn refuse_foreign_references(schema: &Value, depth: usize) -> Result<(), ConfigError> {
     if depth > MAX_DEPTH {
         return Err(ConfigError::Schema(format!("it is nested deeper than {MAX_DEPTH} levels")));
@@ -218,6 +253,8 @@ struct Walk<'s> {
     root: &'s Value,
     tables: Vec<(String, String)>,
     problems: Vec<String>,
+    /// Schemas looked at: a small schema that refers to itself twice is an exponential walk.
+    visits: usize,
 }
 
 impl<'s> Walk<'s> {
@@ -228,6 +265,12 @@ impl<'s> Walk<'s> {
         }
         let mut parts = Vec::new();
         self.applicable(schema, value, &mut parts, 0);
+        if self.visits > MAX_VISITS {
+            if self.problems.is_empty() {
+                self.problems.push(format!("{pointer}: the schema refers to itself too often to be walked"));
+            }
+            return;
+        }
         let is_reference = parts.iter().any(|part| part.get(TABLE_REFERENCE) == Some(&Value::Bool(true)));
         match value {
             Value::String(table)
@@ -307,8 +350,9 @@ impl<'s> Walk<'s> {
 
     /// The schemas that say something about `value`: the schema itself, what it references, all of `allOf`, and
     /// those alternatives of `anyOf`/`oneOf` whose type fits (an optional field is `anyOf [T, null]`).
-    fn applicable(&self, schema: &'s Value, value: &Value, parts: &mut Vec<&'s Value>, depth: usize) {
-        if depth > MAX_DEPTH {
+    fn applicable(&mut self, schema: &'s Value, value: &Value, parts: &mut Vec<&'s Value>, depth: usize) {
+        self.visits += 1;
+        if depth > MAX_DEPTH || self.visits > MAX_VISITS {
             return;
         }
         parts.push(schema);
@@ -331,6 +375,7 @@ impl<'s> Walk<'s> {
     }
 
     fn type_fits(&self, schema: &Value, value: &Value, depth: usize) -> bool {
+        // One reference is followed at a time, so this is at most `MAX_DEPTH` steps.
         if depth > MAX_DEPTH {
             return false;
         }
@@ -432,6 +477,41 @@ mod tests {
         ];
         let messages: Vec<_> = cases.iter().map(|text| resolve(text).unwrap_err().to_string()).collect();
         insta::assert_snapshot!(messages.join("\n---\n"));
+    }
+
+    #[test]
+    fn integers_that_json_cannot_keep_apart_are_refused() {
+        let schema = ConfigSchema::parse(&json!({"properties": {"id": {"type": "integer"}}})).unwrap();
+        let resolve = |text: &str| schema.resolve(text, |_| None);
+        assert!(resolve(r#"{"id": 9007199254740991}"#).is_ok());
+        for beyond in ["9007199254740992", "9007199254740993", "-9007199254740993", "18446744073709551615"] {
+            let error = resolve(&format!("{{\"id\": {beyond}}}")).unwrap_err();
+            assert!(error.to_string().contains("/id"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_default_offset_start_counts_like_a_written_one() {
+        let schema = json!({"properties": {"offset_start": {"type": "string", "default": "2020-01-01"}}});
+        let schema = ConfigSchema::parse(&schema).unwrap();
+        let omitted = schema.resolve("{}", |_| None).unwrap();
+        let written = schema.resolve(r#"{"offset_start": "2020-01-01T00:00:00Z"}"#, |_| None).unwrap();
+        assert_eq!(omitted, written);
+        assert_eq!(omitted.offset_start, Some("2020-01-01".parse().unwrap()));
+    }
+
+    #[test]
+    fn schemas_that_multiply_are_refused_quickly() {
+        for bomb in [
+            json!({"properties": {"a": {"$ref": "#", "default": {}}, "b": {"$ref": "#", "default": {}}}}),
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
+            json!({"properties": {"a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}], "default": {}}}}),
+        ] {
+            // The compiler of schemas may refuse it first.
+            if let Ok(schema) = ConfigSchema::parse(&bomb) {
+                assert!(schema.resolve("{}", |_| None).is_err(), "{bomb}");
+            }
+        }
     }
 
     #[test]

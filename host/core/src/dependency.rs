@@ -14,6 +14,9 @@ pub const MAX_DEPENDENCIES: usize = 256;
 /// The longest chain of dependencies.
 pub const MAX_GRAPH_DEPTH: usize = 64;
 
+/// The most nodes of one graph.
+pub const MAX_GRAPH_NODES: usize = 1_000;
+
 /// What a dependency points at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +112,9 @@ pub enum DependencyError {
     /// A node that depends on itself.
     #[error("the dependencies form a cycle: {}", .0.join(" → "))]
     Cycle(Vec<String>),
+    /// More nodes than [`MAX_GRAPH_NODES`].
+    #[error("the dependencies of one node come to more than {MAX_GRAPH_NODES} nodes")]
+    TooManyNodes,
     /// Deeper than [`MAX_GRAPH_DEPTH`].
     #[error("the chain of dependencies is longer than {MAX_GRAPH_DEPTH} nodes; it begins {}", .0.join(" → "))]
     TooDeep(Vec<String>),
@@ -124,6 +130,7 @@ impl Diagnostic for DependencyError {
             Self::ConfigTooLarge { .. } => "dependency.config_too_large",
             Self::HardCodedTable { .. } => "dependency.hard_coded_table",
             Self::Cycle(_) => "dependency.cycle",
+            Self::TooManyNodes => "dependency.too_many_nodes",
             Self::TooDeep(_) => "dependency.too_deep",
         }
     }

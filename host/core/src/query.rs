@@ -9,7 +9,7 @@ use crate::coordinate::{Coordinate, CoordinateError, CoordinateValue};
 use crate::data_type::DataType;
 
 /// The most values, coordinates or range-map entries that one query may carry.
-pub const MAX_QUERY_ENTRIES: usize = 1_000_000;
+pub const MAX_QUERY_ENTRIES: usize = 100_000;
 
 /// One end of a range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -136,8 +136,9 @@ impl ReadQuery {
     /// Check every name and value against the contract.
     pub fn check(&self, contract: &Contract) -> Result<(), QueryError> {
         let table = || contract.identifier.clone();
-        let entries = self.dimension_filters.iter().map(|(_, values)| values.len()).sum::<usize>()
-            + self.index_coordinates.iter().map(Vec::len).sum::<usize>()
+        let entries = self.dimension_filters.iter().map(|(_, values)| values.len().max(1)).sum::<usize>()
+            + self.index_coordinates.iter().map(|partial| partial.len().max(1)).sum::<usize>()
+            + self.columns.as_ref().map_or(0, Vec::len)
             + self.range_map.as_ref().map_or(0, |map| map.entries.len());
         if entries > MAX_QUERY_ENTRIES {
             return Err(QueryError::TooLarge { table: table(), entries });

@@ -111,13 +111,16 @@ pub struct RunError {
     pub next_step: Option<String>,
 }
 
+/// Characters kept of an error: much of its text may come from a guest.
+const MAX_ERROR_CHARS: usize = 32_768;
+
 impl RunError {
     /// The record of an error.
     pub fn from_diagnostic(error: &(impl Diagnostic + ?Sized)) -> Self {
         Self {
             code: error.code().to_owned(),
             class: error.class().as_str().to_owned(),
-            message: error.to_string(),
+            message: error.to_string().chars().take(MAX_ERROR_CHARS).collect(),
             next_step: error.next_step(),
         }
     }

@@ -54,8 +54,12 @@ pub fn decide(request: &WindowRequest) -> Window {
                 Some(cadence) => cadence.next(last),
                 None => Timestamp::from_micros(last.micros().saturating_add(1)).ok(),
             };
-            // Past the end of time there is nothing left to cover: a start after the end says so.
-            Some(next.unwrap_or(last).max(request.offset_start.unwrap_or(last)))
+            let Some(next) = next else {
+                // At the end of time there is nothing left to cover.
+                let before = Timestamp::from_micros(last.micros() - 1).unwrap_or(last);
+                return Window { start: Some(last), end: before };
+            };
+            Some(next.max(request.offset_start.unwrap_or(last)))
         }
         _ => request.offset_start,
     };
@@ -114,5 +118,7 @@ mod tests {
         let done = WindowRequest { max_time: Some(at("2026-11-21")), ..request() };
         assert!(decide(&done).is_empty());
         assert!(!decide(&WindowRequest { max_time: Some(at("2026-11-20")), ..done }).is_empty());
+        let end = at("9999-12-31");
+        assert!(decide(&WindowRequest { max_time: Some(end), until: Some(end), ..done }).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The one place of the host that reads the clock.
+//! The one place of the host that reads the clock: what is recorded as "now", and run ids, which sort by it.
 
 use datanode_core::Timestamp;
 
@@ -10,4 +10,9 @@ pub fn now() -> Timestamp {
         Ok(now) => now,
         Err(_) => unreachable!("both ends of the range are in the range"),
     }
+}
+
+/// A new run id: UUID version 7, so that ids sort by start.
+pub(crate) fn run_id() -> String {
+    uuid::Uuid::now_v7().to_string()
 }

@@ -67,6 +67,14 @@ pub enum RuntimeError {
         /// The identity it computes.
         now: String,
     },
+    /// The pinned bytes are another component.
+    #[error("the pinned bytes are a release of component `{found}`, not of `{asked}`")]
+    PinOfAnother {
+        /// The component asked for.
+        asked: String,
+        /// The component that the bytes are.
+        found: String,
+    },
     /// A source that the component cannot do without is missing.
     #[error("component `{component}` needs the source `{source_name}` ({description}), which {problem}")]
     SourceMissing {
@@ -112,6 +120,7 @@ impl Diagnostic for RuntimeError {
             Self::Name(_) => "name.invalid",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
+            Self::PinOfAnother { .. } => "node.pin_of_another",
             Self::SourceMissing { .. } => "source.missing",
             Self::SourcePath { .. } => "source.path",
             Self::Blocked(_) => "run.blocked",
@@ -128,7 +137,7 @@ impl Diagnostic for RuntimeError {
             Self::Config { source, .. } => source.class(),
             Self::Dependency(error) => error.class(),
             Self::Frame(error) => error.class(),
-            Self::Name(_) | Self::SourcePath { .. } => ErrorClass::Usage,
+            Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } => ErrorClass::Usage,
             Self::OutputMismatch { .. } | Self::IdentityChanged { .. } | Self::SourceMissing { .. } => {
                 ErrorClass::Refused
             }
@@ -156,6 +165,7 @@ impl Diagnostic for RuntimeError {
                 "create the node again with `datanode node create`: its rows stay where they are, its identity is new"
                     .to_owned(),
             ),
+            Self::PinOfAnother { asked, .. } => Some(format!("see its releases: datanode component show {asked}")),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
             Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,

@@ -1,11 +1,13 @@
 //! The graph: a node with everything it depends on, resolved through the components themselves.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use datanode_core::config::{Config, ConfigSchema};
-use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRAPH_DEPTH};
+use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRAPH_DEPTH, MAX_GRAPH_NODES};
 use datanode_core::digest::Digest;
 use datanode_core::hash;
+use datanode_sandbox::Component;
 use datanode_store::{NewNode, Node, NodeDependency, Registered, StoredComponent, Table};
 use serde::Serialize;
 
@@ -39,12 +41,14 @@ pub struct PlannedNode {
     pub release: StoredComponent,
     /// The config as the guest gets it.
     pub guest_config: String,
+    /// How long compiling or loading the component took, in microseconds.
+    pub load_us: u64,
     /// Its config, resolved.
     #[serde(skip)]
     pub config: Config,
 }
 
-/// A node of the tree before anything is written: a tree with an error anywhere leaves no trace.
+/// A node of the tree before anything is written: a tree that is refused anywhere leaves no trace.
 struct Draft {
     new: NewNode,
     /// For each dependency, the place of the node that writes it.
@@ -52,6 +56,7 @@ struct Draft {
     table: Table,
     release: StoredComponent,
     guest_config: String,
+    load_us: u64,
     config: Config,
 }
 
@@ -59,6 +64,7 @@ struct Draft {
 struct Planner<'h> {
     host: &'h Host,
     tables: Vec<Table>,
+    nodes: Vec<Node>,
     drafts: Vec<Draft>,
     /// (`update_hash`, table uid) → place in `drafts`.
     places: HashMap<(String, String), usize>,
@@ -91,24 +97,35 @@ impl Host {
         request: NodeRequest,
         expected: Option<&str>,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let tables = self.store.tables().await?;
-        let mut planner =
-            Planner { host: self, tables, drafts: Vec::new(), places: HashMap::new(), path: Vec::new() };
+        let (tables, nodes) = (self.store.tables().await?, self.store.nodes().await?);
+        let mut planner = Planner {
+            host: self,
+            tables,
+            nodes,
+            drafts: Vec::new(),
+            places: HashMap::new(),
+            path: Vec::new(),
+        };
         planner.visit(request, expected).await?;
 
         let mut planned: Vec<PlannedNode> = Vec::with_capacity(planner.drafts.len());
-        for Draft { mut new, writers, table, release, guest_config, config } in planner.drafts {
+        for Draft { mut new, writers, table, release, guest_config, load_us, config } in planner.drafts {
             for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
                 edge.node_uid = writer.map(|place| planned[place].node.uid.clone());
             }
             let Registered { value: node, created } = self.store.ensure_node(new).await?;
-            planned.push(PlannedNode { node, created, table, release, guest_config, config });
+            planned.push(PlannedNode { node, created, table, release, guest_config, load_us, config });
         }
         Ok(planned)
     }
 }
 
 impl Planner<'_> {
+    fn pin_of(&self, update_hash: &str, table_uid: &str) -> Option<Digest> {
+        let same = |node: &&Node| node.update_hash == update_hash && node.table_uid == table_uid;
+        self.nodes.iter().find(same)?.pinned_digest
+    }
+
     fn table(&self, reference: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.uid == reference || table.contract.identifier == reference)
     }
@@ -117,6 +134,9 @@ impl Planner<'_> {
     async fn visit(&mut self, request: NodeRequest, expected: Option<&str>) -> Result<usize, RuntimeError> {
         let release = self.host.release(&request.component, request.pinned_digest.as_ref()).await?;
         let component = release.manifest.name.clone();
+        if component != request.component {
+            return Err(RuntimeError::PinOfAnother { asked: request.component, found: component });
+        }
         let in_config = |source| RuntimeError::Config { component: component.clone(), source };
         let schema = ConfigSchema::parse(&release.manifest.config_schema).map_err(in_config)?;
         let config = schema
@@ -147,6 +167,13 @@ impl Planner<'_> {
             });
         }
 
+        // A node that was pinned keeps its release, also where another node depends on it.
+        let pin = self.pin_of(&update_hash, &table.uid);
+        if request.pinned_digest.is_none() && pin.is_some_and(|digest| digest != release.digest) {
+            let pinned = NodeRequest { pinned_digest: pin, ..request };
+            return Box::pin(self.visit(pinned, expected)).await;
+        }
+
         let key = (update_hash.clone(), table.uid.clone());
         if let Some(place) = self.places.get(&key) {
             return Ok(*place);
@@ -154,7 +181,11 @@ impl Planner<'_> {
         self.refuse_cycle(&key)?;
         self.path.push(key.clone());
         let guest_config = hash::canonical_json(&schema.guest_document(&config));
-        let (dependencies, writers) = self.dependencies(&request, &release, &config, &guest_config).await?;
+        let loading = Instant::now();
+        let loaded = self.host.prepare(&release).await?;
+        let load_us = u64::try_from(loading.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (dependencies, writers) =
+            self.dependencies(&request, &release, loaded, &config, &guest_config).await?;
         self.path.pop();
 
         let new = NewNode {
@@ -172,7 +203,7 @@ impl Planner<'_> {
             dependencies,
             created_at: clock::now(),
         };
-        self.drafts.push(Draft { new, writers, table, release, guest_config, config });
+        self.drafts.push(Draft { new, writers, table, release, guest_config, load_us, config });
         self.places.insert(key, self.drafts.len() - 1);
         Ok(self.drafts.len() - 1)
     }
@@ -182,10 +213,10 @@ impl Planner<'_> {
         &mut self,
         request: &NodeRequest,
         release: &StoredComponent,
+        component: Component,
         config: &Config,
         guest_config: &str,
     ) -> Result<(Vec<NodeDependency>, Vec<Option<usize>>), RuntimeError> {
-        let component = self.host.prepare(release).await?;
         let (sandbox, text) = (self.host.sandbox.clone(), guest_config.to_owned());
         let declared = tokio::task::spawn_blocking(move || sandbox.dependencies(&component, &text))
             .await
@@ -235,6 +266,9 @@ impl Planner<'_> {
             let mut cycle = names(&self.path[start..]);
             cycle.push(key.0.clone());
             return Err(DependencyError::Cycle(cycle));
+        }
+        if self.drafts.len() + self.path.len() >= MAX_GRAPH_NODES {
+            return Err(DependencyError::TooManyNodes);
         }
         if self.path.len() >= MAX_GRAPH_DEPTH {
             return Err(DependencyError::TooDeep(names(&self.path[..3])));

@@ -174,16 +174,14 @@ impl Sources {
         FetchResponse { status, headers, body }
     }
 
-    /// The next bytes of a body.
+    /// The next bytes of a body: at least one before the end, whatever the guest asks for.
     pub(crate) fn read(&mut self, body: u32, max: u32) -> Result<HostReply, SourceReadError> {
         // A body without a file (404) is empty, and so is one that was closed.
         let Some(open) = self.bodies.get_mut(&body) else { return Ok(HostReply::End) };
         let fetch = &mut self.fetches[open.fetch];
         let mut piece = Vec::new();
-        (&mut open.file).take(max.into()).read_to_end(&mut piece).map_err(|problem| SourceReadError {
-            name: fetch.source.clone(),
-            path: fetch.path.clone(),
-            problem,
+        (&mut open.file).take(max.max(1).into()).read_to_end(&mut piece).map_err(|problem| {
+            SourceReadError { name: fetch.source.clone(), path: fetch.path.clone(), problem }
         })?;
         if piece.is_empty() {
             return Ok(HostReply::End);
@@ -219,12 +217,13 @@ fn relative(path: &str) -> Option<&Path> {
 }
 
 fn open_file(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {
-    let file = directory.open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    if !directory.metadata(path)?.is_file() {
         return Err(ErrorKind::IsADirectory.into());
     }
-    Ok((file, metadata.len()))
+    let file = directory.open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
 }
 
 fn shorten(text: &str) -> String {

@@ -41,7 +41,9 @@ impl CodeCache {
         fs::create_dir_all(directory)?;
         let path = directory.join("secret");
         let secret = match read_secret(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
+                // One that was cut off proves nothing any more: what it signed is compiled again.
+                let _ = fs::remove_file(&path);
                 let mut drawn = [0; SECRET_BYTES];
                 getrandom::fill(&mut drawn).map_err(std::io::Error::other)?;
                 let fresh = temporary(directory);
@@ -115,7 +117,7 @@ fn read_secret(path: &Path) -> std::io::Result<[u8; SECRET_BYTES]> {
 
 /// A name that no other process uses, in the same directory so that a rename is atomic.
 fn temporary(directory: &Path) -> PathBuf {
-    directory.join(format!("{}.tmp", uuid::Uuid::now_v7()))
+    directory.join(format!("{}.tmp", uuid::Uuid::new_v4()))
 }
 
 /// A new file that only its owner may read and write.
@@ -169,6 +171,12 @@ mod tests {
         // A genuine entry under the name of another component.
         fs::write(&path, &written).unwrap();
         assert!(cache.load(&engine, &path, "another key").is_none(), "swapped");
+
+        // A secret that was cut off is drawn again.
+        fs::write(directory.path().join("secret"), b"short").unwrap();
+        let renewed = CodeCache::open(directory.path()).unwrap();
+        assert!(renewed.load(&engine, &path, &key).is_none(), "signed with the lost secret");
+        let cache = renewed;
 
         // And a miss repairs itself.
         fs::write(&path, b"rubbish").unwrap();

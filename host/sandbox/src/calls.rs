@@ -80,6 +80,13 @@ pub enum HostCall<'a> {
         /// What to read.
         query: &'a ReadQuery,
     },
+    /// A call whose arguments make no sense. Answer: [`HostReply::Refused`].
+    Malformed {
+        /// The function as the contract names it.
+        function: &'static str,
+        /// What is wrong.
+        problem: &'a str,
+    },
     /// `frame-reader.schema`. Answer: [`HostReply::Bytes`].
     Schema {
         /// Number of the reader.
@@ -135,6 +142,7 @@ impl HostCall<'_> {
     pub fn function(&self) -> &'static str {
         match self {
             Self::Open { .. } => "frames.open",
+            Self::Malformed { function, .. } => function,
             Self::Schema { .. } => "frames.frame-reader.schema",
             Self::Next { .. } => "frames.frame-reader.next",
             Self::CloseReader { .. } => "frames.frame-reader.drop",

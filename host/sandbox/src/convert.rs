@@ -16,6 +16,13 @@ use crate::bindings::exports::datanode::node::node;
 use crate::calls::LogLevel;
 use crate::error::AuthorError;
 
+/// Fields kept of an author's error.
+const MAX_ERROR_FIELDS: usize = 32;
+/// Characters kept of its message and of its traceback.
+const MAX_ERROR_TEXT: usize = 8_192;
+/// Characters kept of the value of a field.
+const MAX_ERROR_VALUE: usize = 1_024;
+
 /// A sentence about an answer or argument of a guest that makes no sense.
 pub(crate) type Problem = String;
 
@@ -67,11 +74,13 @@ pub(crate) fn dependency(dependency: node::Dependency) -> Dependency {
 }
 
 pub(crate) fn author_error(error: types::NodeError) -> AuthorError {
+    // Kept in the run's record, so bounded here whatever the guest wrote.
+    let fields = error.fields.into_iter().take(MAX_ERROR_FIELDS);
     AuthorError {
         kind: shorten(&error.kind),
-        message: error.message,
-        fields: fields(error.fields),
-        traceback: error.traceback,
+        message: cut(&error.message, MAX_ERROR_TEXT),
+        fields: fields.map(|field| (shorten(&field.name), cut(&field.value, MAX_ERROR_VALUE))).collect(),
+        traceback: error.traceback.map(|text| cut(&text, MAX_ERROR_TEXT)),
     }
 }
 
@@ -159,7 +168,11 @@ fn timestamp(micros: i64) -> Result<Timestamp, Problem> {
 }
 
 fn shorten(text: &str) -> String {
-    text.chars().take(80).collect()
+    cut(text, 80)
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
 }
 
 pub(crate) fn progress(progress: &Progress) -> Vec<types::CoordinateProgress> {

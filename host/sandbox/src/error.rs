@@ -13,8 +13,10 @@ use crate::imports::RefusedImport;
 /// A limit of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitKind {
-    /// Instructions.
+    /// Instructions of `update`.
     Fuel,
+    /// Instructions of `config` and `dependencies`.
+    DescribeFuel,
     /// Linear memory.
     Memory,
     /// Table of functions.
@@ -27,19 +29,25 @@ pub enum LimitKind {
     EmitBytes,
     /// Readers and bodies open at once.
     OpenHandles,
+    /// Host calls.
+    HostCalls,
+    /// Frames opened and sources fetched.
+    Opens,
 }
 
 impl LimitKind {
     /// Stable dotted code.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Fuel => "sandbox.limit.fuel",
+            Self::Fuel | Self::DescribeFuel => "sandbox.limit.fuel",
             Self::Memory => "sandbox.limit.memory",
             Self::TableElements => "sandbox.limit.table_elements",
             Self::Stack => "sandbox.limit.stack",
             Self::MessageBytes => "sandbox.limit.message_bytes",
             Self::EmitBytes => "sandbox.limit.emit_bytes",
             Self::OpenHandles => "sandbox.limit.open_handles",
+            Self::HostCalls => "sandbox.limit.host_calls",
+            Self::Opens => "sandbox.limit.opens",
         }
     }
 
@@ -47,12 +55,15 @@ impl LimitKind {
     pub fn setting(self) -> Option<&'static str> {
         match self {
             Self::Fuel => Some("fuel"),
+            Self::DescribeFuel => Some("describe_fuel"),
             Self::Memory => Some("memory_bytes"),
             Self::TableElements => Some("table_elements"),
             Self::Stack => None,
             Self::MessageBytes => Some("message_bytes"),
             Self::EmitBytes => Some("emit_bytes"),
             Self::OpenHandles => Some("open_handles"),
+            Self::HostCalls => Some("host_calls"),
+            Self::Opens => Some("opens"),
         }
     }
 }
@@ -60,13 +71,15 @@ impl LimitKind {
 impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Fuel => "units of fuel (about one per instruction)",
+            Self::Fuel | Self::DescribeFuel => "units of fuel (about one per instruction)",
             Self::Memory => "bytes of memory",
             Self::TableElements => "elements of a function table",
             Self::Stack => "bytes of stack",
             Self::MessageBytes => "bytes in one host call",
             Self::EmitBytes => "emitted bytes in all",
             Self::OpenHandles => "frame readers and response bodies open at once",
+            Self::HostCalls => "host calls",
+            Self::Opens => "frames opened and sources fetched",
         })
     }
 }

@@ -23,6 +23,9 @@ use crate::{SandboxError, convert, engine, imports};
 /// Frames of a guest's stack that an error shows.
 const SHOWN_FRAMES: usize = 16;
 
+/// Characters of an answer that an error shows.
+const SHOWN_ANSWER: usize = 4_096;
+
 /// Runs components under one set of limits.
 #[derive(Clone)]
 pub struct Sandbox {
@@ -189,7 +192,7 @@ impl Sandbox {
                 Err(explain(component, function, &error, store.data_mut(), &self.limits, self.limits.fuel))
             }
         };
-        CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory }
+        CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory() }
     }
 
     fn store(&self, calls: Box<dyn HostCalls>) -> Store<State> {
@@ -219,7 +222,10 @@ impl Sandbox {
         if first == second {
             return Ok(first);
         }
-        let text = |answer: &T| serde_json::to_string(answer).unwrap_or_else(|error| error.to_string());
+        let text = |answer: &T| {
+            let text = serde_json::to_string(answer).unwrap_or_else(|error| error.to_string());
+            text.chars().take(SHOWN_ANSWER).collect::<String>()
+        };
         Err(SandboxError::Nondeterministic {
             component: component.label.clone(),
             function,
@@ -283,7 +289,8 @@ fn explain(
         return limit(reached.kind, reached.limit);
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => return limit(LimitKind::Fuel, fuel),
+        Some(Trap::OutOfFuel) if function == "update" => return limit(LimitKind::Fuel, fuel),
+        Some(Trap::OutOfFuel) => return limit(LimitKind::DescribeFuel, fuel),
         Some(Trap::StackOverflow) => return limit(LimitKind::Stack, engine::MAX_WASM_STACK as u64),
         _ => {}
     }
@@ -298,6 +305,8 @@ fn explain(
 
 fn stack_text(backtrace: &WasmBacktrace) -> String {
     let named = backtrace.frames().iter().filter_map(wasmtime::FrameInfo::func_name);
-    let lines = named.take(SHOWN_FRAMES).map(|name| format!("    at {:#}", rustc_demangle::demangle(name)));
+    let lines = named
+        .take(SHOWN_FRAMES)
+        .map(|name| format!("    at {:.200}", format!("{:#}", rustc_demangle::demangle(name))));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -35,6 +35,8 @@ pub(crate) struct State {
     calls: Option<Box<dyn HostCalls>>,
     emitted: u64,
     open_handles: u32,
+    host_calls: u64,
+    opens: u64,
     /// Why a host call ended the guest's call; the error inside wasmtime only says that one did.
     pub(crate) failure: Option<HostCallError>,
 }
@@ -47,17 +49,34 @@ impl State {
             calls: Some(calls),
             emitted: 0,
             open_handles: 0,
+            host_calls: 0,
+            opens: 0,
             failure: None,
         }
     }
 
     fn ask(&mut self, call: HostCall<'_>) -> wasmtime::Result<HostReply> {
+        self.count()?;
+        if matches!(call, HostCall::Open { .. } | HostCall::Fetch(_)) {
+            self.opens += 1;
+            if self.opens > self.limits.opens {
+                return Err(LimitReached { kind: LimitKind::Opens, limit: self.limits.opens }.into());
+            }
+        }
         let function = call.function();
         let Some(calls) = &mut self.calls else { return self.wrong_reply(function) };
         match calls.call(call) {
             Ok(reply) => Ok(reply),
             Err(error) => self.end(error),
         }
+    }
+
+    fn count(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        if self.host_calls > self.limits.host_calls {
+            return Err(LimitReached { kind: LimitKind::HostCalls, limit: self.limits.host_calls }.into());
+        }
+        Ok(())
     }
 
     /// For calls that have nothing to answer.
@@ -98,6 +117,7 @@ impl State {
     }
 
     fn emit(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.count()?;
         let limits = &self.limits;
         if bytes as u64 > limits.message_bytes {
             return Err(LimitReached { kind: LimitKind::MessageBytes, limit: limits.message_bytes }.into());
@@ -147,7 +167,13 @@ fn frames(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
         let state = store.data_mut();
         let query = match convert::query(query) {
             Ok(query) => query,
-            Err(message) => return Ok((Err(refusal(Refusal { code: "query.value".to_owned(), message })),)),
+            Err(problem) => {
+                let call = HostCall::Malformed { function: "frames.open", problem: &problem };
+                return match state.ask(call)? {
+                    HostReply::Refused(why) => Ok((Err(refusal(why)),)),
+                    _ => state.wrong_reply("frames.open"),
+                };
+            }
         };
         match state.ask(HostCall::Open { key: &key, query: &query })? {
             HostReply::Opened(reader) => {

@@ -144,7 +144,7 @@ impl Diagnostic for StoreError {
                 "component" => "store.component_not_found",
                 "node" => "store.node_not_found",
                 "run" => "store.run_not_found",
-                _ => "store.not_found",
+                _ => "store.source_not_found",
             },
             Self::Ambiguous { .. } => "store.ambiguous",
             Self::VersionTaken { .. } => "component.version_taken",
@@ -200,6 +200,10 @@ impl Diagnostic for StoreError {
             }
             Self::SourceTaken { .. } => "choose another name".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
+            Self::Database { .. } | Self::Sqlite { .. } if self.is_corruption() => {
+                "the file is not a whole database: put a copy of it back; running again cannot help"
+                    .to_owned()
+            }
             Self::TableMoved { .. } | Self::Database { .. } | Self::Sqlite { .. } => {
                 "run it again".to_owned()
             }
@@ -212,5 +216,13 @@ impl Diagnostic for StoreError {
             }
             Self::UnsupportedType { .. } | Self::Damaged(_) => return None,
         })
+    }
+}
+
+impl StoreError {
+    /// Whether SQLite says that the file is damaged (`SQLITE_CORRUPT`, `SQLITE_NOTADB`).
+    fn is_corruption(&self) -> bool {
+        let text = self.to_string();
+        text.contains("disk image is malformed") || text.contains("file is not a database")
     }
 }

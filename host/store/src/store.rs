@@ -306,7 +306,8 @@ pub trait Store: Send + Sync + Debug {
     /// A source by name.
     async fn source(&self, name: &str) -> Result<Source, StoreError>;
 
-    /// Find the node of the same (`update_hash`, output table) or create it.
+    /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is
+    /// given, and the dependencies of the release that runs now.
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError>;
 
     /// All nodes, by output table and `update_hash`.

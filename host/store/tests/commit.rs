@@ -17,7 +17,6 @@ use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitRun, Node, Rows, Store, StoreError, Table};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
@@ -283,7 +282,7 @@ fn progress_after_several_commits_is_what_a_scan_would_find() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = runtime.block_on(Place::new());
     let commits = prop::collection::vec(prop::collection::btree_set((0..40_i64, 0..3_i64), 0..30), 1..6);
-    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(24) })
+    common::runner(24)
         .run(&commits, |commits| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {

@@ -15,7 +15,6 @@ use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
 const HOSTILE: [&str; 6] = ["", "'); DROP TABLE t; --", "\"; --", "a\0b", "%_*?", "é\u{10FFFF}"];
@@ -135,7 +134,7 @@ fn check_against_model(dimensions: &[(&str, DataType)]) {
     let place = runtime.block_on(Place::new());
     let shape = contract("shape", dimensions);
     let cases = (model(&shape.dimension_types()), prop::collection::vec((query(&shape), 1..20_usize), 12));
-    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(48) })
+    common::runner(48)
         .run(&cases, |(model, queries)| {
             let contract = contract(&format!("t{}", Uuid::new_v4().simple()), dimensions);
             runtime.block_on(check_case(&place, &contract, &model, &queries))

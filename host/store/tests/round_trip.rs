@@ -18,7 +18,6 @@ use datanode_core::coordinate::Coordinate;
 use datanode_core::query::ReadQuery;
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use uuid::Uuid;
 
 const COLUMNS: &str = r#"
@@ -158,7 +157,7 @@ fn every_type_round_trips() {
     let place = runtime.block_on(Place::new());
     // From one row, by way of whole statements of several rows, to statements and a rest.
     let sizes = prop_oneof![1..4_usize, Just(16), Just(32), 14..70_usize];
-    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) })
+    common::runner(64)
         .run(&sizes.prop_flat_map(columns), |columns| {
             runtime.block_on(async {
                 let contract = contract(&format!("t{}", Uuid::new_v4().simple()));

@@ -1110,7 +1110,8 @@ pub mod datanode {
                 }
             }
         }
-        /// Structured log lines, kept with the run. The only import that `config` and `dependencies` may call.
+        /// Structured log lines; those of `update` are kept with the run. The only import that `config` and `dependencies`
+        /// may call.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod log {
             #[used]

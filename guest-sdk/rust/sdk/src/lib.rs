@@ -2,7 +2,7 @@
 //!
 //! **The one idea.** A DataNode is a *pure function of recorded inputs*: the host hands it a config, what its table
 //! already holds, a window of time and Arrow frames of its dependencies; it hands Arrow back. It has no clock, no
-//! network, no files and no randomness of its own, so any past run can be replayed and gives the same bytes.
+//! network, no files and no randomness of its own, so the same inputs give the same bytes.
 //! Implement [`DataNode`], name the type in [`export!`], and the crate is a component.
 //!
 //! Invariants that this crate keeps for you:

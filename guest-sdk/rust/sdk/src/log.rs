@@ -1,4 +1,4 @@
-//! Structured log lines, kept with the run. They may be written in every phase.
+//! Structured log lines. They may be written in every phase; those of `update` are kept with the run.
 //!
 //! ```
 //! use datanode_sdk::info;

@@ -9,6 +9,7 @@ use semver::Version;
 use crate::args::ComponentCommand;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count};
+use crate::say;
 use crate::usage;
 
 pub(crate) async fn run(
@@ -36,7 +37,7 @@ pub(crate) async fn run(
                         digest.short()
                     ));
                     for source in manifest.sources.iter().filter(|source| source.required) {
-                        println!(
+                        say!(
                             "  reads source `{}`: {}",
                             source.name,
                             print::first_line(&source.description, 80)
@@ -104,7 +105,7 @@ fn show(component: &StoredComponent) {
         facts.push(("first run", format!("from {}", start.short())));
     }
     print::facts(&facts);
-    println!("\nconfig");
+    say!("\nconfig");
     let fields = manifest.config_schema.get("properties").and_then(|fields| fields.as_object());
     let rows = fields.into_iter().flatten().map(|(name, field)| {
         let text = |key: &str| {
@@ -123,7 +124,7 @@ fn show(component: &StoredComponent) {
         Heading::Text("description"),
     ];
     print::table(&headings, rows.collect(), "  no fields");
-    println!("\nsources");
+    say!("\nsources");
     let rows = manifest.sources.iter().map(|source| {
         let need = if source.required { "required" } else { "optional" };
         vec![format!("  {}", source.name), need.to_owned(), print::first_line(&source.description, 80)]
@@ -133,7 +134,7 @@ fn show(component: &StoredComponent) {
         rows.collect(),
         "  none",
     );
-    println!("\noutput");
+    say!("\noutput");
     let rows = manifest.columns.iter().map(|column| {
         let place = manifest.index.iter().position(|name| *name == column.name);
         vec![

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::home::{self, DATA, SETTINGS};
 use crate::print::{self, Printer};
+use crate::say;
 
 const TEMPLATE: &str = "\
 # Settings of this datanode project. Everything has a default and may be left out.
@@ -22,11 +23,13 @@ const TEMPLATE: &str = "\
 
 pub(crate) async fn run(directory: Option<&Path>, printer: Printer) -> anyhow::Result<ExitCode> {
     let directory = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    std::fs::create_dir_all(&directory)?;
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| home::machine("the directory", &directory, &error))?;
     let settings = directory.join(SETTINGS);
     let created = !settings.exists();
     if created {
-        std::fs::write(&settings, TEMPLATE)?;
+        std::fs::write(&settings, TEMPLATE)
+            .map_err(|error| home::machine("the settings file", &settings, &error))?;
     }
     let data = directory.canonicalize()?.join(DATA);
     home::open(&home::find(Some(&data))?).await?.close().await?;
@@ -37,7 +40,7 @@ pub(crate) async fn run(directory: Option<&Path>, printer: Printer) -> anyhow::R
         } else {
             format!("{} was there already", settings.display())
         });
-        println!("next: datanode component upload my_node.wasm");
+        say!("next: datanode component upload my_node.wasm");
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::args::NodeCommand;
 use crate::failure::{self, OrFail};
 use crate::print::{self, Heading, Printer};
+use crate::say;
 use crate::{progress, usage};
 
 pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
@@ -31,14 +32,18 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
             let planned = host.plan(request).await.or_fail()?;
             let answer: Vec<Value> =
                 planned.iter().map(|node| json!({"node": node.node, "created": node.created})).collect();
+            // The shortest reference that means this node alone.
+            let reference = match planned.last() {
+                Some(last) if host.store().node(&last.node.table).await.is_ok() => last.node.table.clone(),
+                Some(last) => last.node.uid.clone(),
+                None => String::new(),
+            };
             printer.show(&answer, || {
                 for node in &planned {
                     let verb = if node.created { "created" } else { "already there:" };
                     print::done(&format!("{verb} {} → {}", node.node.update_hash, node.node.table));
                 }
-                if let Some(last) = planned.last() {
-                    println!("next: datanode node run {}", last.node.table);
-                }
+                say!("next: datanode node run {reference}");
             })?;
         }
         NodeCommand::List => {
@@ -94,7 +99,9 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
 
 /// Say what failed, and answer the exit code of the worst outcome.
 fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
+    // The worst comes first.
+    let ranked = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage, ErrorClass::Failed];
+    let mut worst = ranked.len();
     for run in &tree.runs {
         let Some(error) = &run.error else { continue };
         if !printer.json {
@@ -112,16 +119,18 @@ fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
             eprintln!("see:  datanode run show {}", run.run_id);
         }
         if run.status == RunStatus::Failed {
-            let classes = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage];
-            let class =
-                classes.into_iter().find(|class| class.as_str() == error.class).unwrap_or(ErrorClass::Failed);
-            code = crate::exit_code(class);
+            let rank = ranked.iter().position(|class| class.as_str() == error.class);
+            worst = worst.min(rank.unwrap_or(ranked.len() - 1));
         }
     }
-    // The node that was asked for did not run at all: a script should look at its dependency.
-    match tree.runs.last() {
-        Some(last) if last.status == RunStatus::Blocked => crate::exit_code(ErrorClass::Blocked),
-        _ => code,
+    let class = ranked.get(worst).copied();
+    // A blocked node is told by its own code, unless trying again may be all that it takes.
+    let blocked = tree.runs.last().is_some_and(|last| last.status == RunStatus::Blocked);
+    match class {
+        Some(ErrorClass::Infrastructure) => crate::exit_code(ErrorClass::Infrastructure),
+        _ if blocked => crate::exit_code(ErrorClass::Blocked),
+        Some(class) => crate::exit_code(class),
+        None => ExitCode::SUCCESS,
     }
 }
 
@@ -151,6 +160,6 @@ fn show(node: &Node, runs: &[RunRecord]) {
         ("reads", if edges.is_empty() { "nothing of this host".to_owned() } else { edges.join("\n") }),
         ("created", node.created_at.to_string()),
     ]);
-    println!("\nlast runs");
+    say!("\nlast runs");
     super::run::summary(runs);
 }

@@ -6,9 +6,12 @@ use datanode_core::run::{RunRecord, RunStatus};
 use datanode_runtime::Host;
 use datanode_store::RunFilter;
 
+use serde_json::json;
+
 use crate::args::RunCommand;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count, duration};
+use crate::say;
 
 pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
@@ -84,6 +87,11 @@ fn show(run: &RunRecord) {
             format!("{} {} (sha256 {})", run.component, run.component_version, run.component_digest),
         ),
         ("config", run.config.to_string()),
+        (
+            "hash namespace",
+            if run.hash_namespace.is_empty() { "-".to_owned() } else { run.hash_namespace.clone() },
+        ),
+        ("options", if run.options.is_empty() { "-".to_owned() } else { json!(run.options).to_string() }),
         ("window", format!("{start} to {}", run.window.end.short())),
         ("started", run.started_at.to_string()),
         (
@@ -128,7 +136,7 @@ fn show(run: &RunRecord) {
     }
     print::facts(&facts);
     if !run.inputs.is_empty() {
-        println!("\nread");
+        say!("\nread");
         let rows = run.inputs.iter().map(|input| {
             let time = |time: Option<datanode_core::Timestamp>| {
                 time.map_or("-".to_owned(), datanode_core::Timestamp::short)
@@ -153,7 +161,7 @@ fn show(run: &RunRecord) {
         print::table(&headings, rows.collect(), "");
     }
     if !run.fetches.is_empty() {
-        println!("\nfetched");
+        say!("\nfetched");
         let rows = run.fetches.iter().map(|fetch| {
             vec![
                 format!("  {}", fetch.source),
@@ -173,11 +181,11 @@ fn show(run: &RunRecord) {
         print::table(&headings, rows.collect(), "");
     }
     if !run.logs.is_empty() {
-        println!("\nlog");
+        say!("\nlog");
         for line in &run.logs {
             let fields: Vec<String> =
                 line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            println!(
+            say!(
                 "  {:<5} {}  {}",
                 line.level,
                 print::visible(&line.message),
@@ -185,7 +193,7 @@ fn show(run: &RunRecord) {
             );
         }
         if run.logs_dropped > 0 {
-            println!("  … and {} lines beyond the bound", count(run.logs_dropped));
+            say!("  … and {} lines beyond the bound", count(run.logs_dropped));
         }
     }
     for warning in &run.warnings {

@@ -8,10 +8,17 @@ use datanode_store::SourceKind;
 use crate::args::SourceCommand;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer};
+use crate::say;
+use crate::usage;
 
 pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         SourceCommand::Add { name, path, grant } => {
+            // All names first: what is refused leaves nothing behind.
+            for component in &grant {
+                datanode_core::name::check_name("component name", component)
+                    .map_err(|error| usage(error.to_string()))?;
+            }
             let added = host.add_file_source(&name, &path).await.or_fail()?;
             for component in &grant {
                 host.grant_source(&name, component).await.or_fail()?;
@@ -21,7 +28,7 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -
                 let SourceKind::File { path } = &source.kind;
                 let verb = if added.created { "added" } else { "already there:" };
                 print::done(&format!("{verb} source `{name}` → {}", path.display()));
-                println!("  granted to: {}", granted(&source.granted_to));
+                say!("  granted to: {}", granted(&source.granted_to));
             })?;
         }
         SourceCommand::List => {

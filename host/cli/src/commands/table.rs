@@ -14,8 +14,9 @@ use datanode_store::Table;
 use serde_json::{Map, Value, json};
 
 use crate::args::{ReadArguments, RowFormat, TableCommand};
-use crate::failure::OrFail;
+use crate::failure::{Failure, OrFail};
 use crate::print::{self, Heading, Printer, count};
+use crate::say;
 use crate::{cells, usage};
 
 /// Rows fetched at a time.
@@ -40,8 +41,8 @@ async fn register(files: &[impl AsRef<Path>], host: &Host, printer: Printer) -> 
         let text =
             std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
         let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let contract =
-            if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }.or_fail()?;
+        let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }
+            .map_err(|error| Failure::of(&error).at(&file.display().to_string()))?;
         for warning in contract.warnings() {
             print::warning(&format!("{}: {warning}", file.display()));
         }
@@ -145,7 +146,7 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             ),
             ("description", contract.description.clone()),
         ]);
-        println!("\ncolumns");
+        say!("\ncolumns");
         let rows = contract.columns.iter().map(|column| {
             let place = contract.index.iter().position(|name| *name == column.name);
             vec![
@@ -164,7 +165,7 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             Heading::Text("description"),
         ];
         print::table(&headings, rows.collect(), "");
-        println!("\nprogress");
+        say!("\nprogress");
         let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
             vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
         });
@@ -176,7 +177,7 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
         ];
         print::table(&headings, rows.collect(), "  no rows yet");
         if progress.len() > SHOWN_COORDINATES {
-            println!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
+            say!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
         }
     })
 }
@@ -211,7 +212,7 @@ async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow
     }
     let cut = left == 0 && snapshot.read_page(&table, &query, after.as_ref(), 1).await.or_fail()?.is_some();
     if sink.finish().is_ok() && cut && format == RowFormat::Table {
-        println!("… there are more rows; --limit 0 shows all");
+        say!("… there are more rows; --limit 0 shows all");
     }
     Ok(())
 }

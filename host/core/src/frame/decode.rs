@@ -191,45 +191,74 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
             ));
         }
     }
-    let widths: Vec<usize> =
-        schema.fields().iter().flat_map(|field| buffer_widths(field.data_type())).collect();
     let buffers = batch.buffers().map(|buffers| buffers.iter().collect::<Vec<_>>()).unwrap_or_default();
-    if buffers.len() != widths.len() {
-        return Err(format!("{} buffers where the schema needs {}", buffers.len(), widths.len()));
+    let wanted: Vec<Wanted> = nodes
+        .iter()
+        .zip(schema.fields())
+        .flat_map(|(node, field)| wanted_buffers(node, field.data_type()))
+        .collect();
+    if buffers.len() != wanted.len() {
+        return Err(format!("{} buffers where the schema needs {}", buffers.len(), wanted.len()));
     }
-    for (number, (buffer, width)) in buffers.iter().zip(widths).enumerate() {
-        let inside = u64::try_from(buffer.offset())
-            .ok()
-            .zip(u64::try_from(buffer.length()).ok())
-            .and_then(|(offset, length)| offset.checked_add(length))
-            .is_some_and(|end| end <= body_len);
-        if !inside {
-            return Err(format!(
-                "buffer {number} (offset {}, length {}) lies outside the body of {body_len} bytes",
-                buffer.offset(),
-                buffer.length()
-            ));
+    let mut free_from = 0;
+    for (number, (buffer, wanted)) in buffers.iter().zip(wanted).enumerate() {
+        let problem = |what: String| {
+            format!("buffer {number} (offset {}, length {}) {what}", buffer.offset(), buffer.length())
+        };
+        let (Ok(offset), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length()))
+        else {
+            return Err(problem("has a negative place".to_owned()));
+        };
+        let end = offset.checked_add(length).filter(|end| *end <= body_len);
+        let end = end.ok_or_else(|| problem(format!("lies outside the body of {body_len} bytes")))?;
+        // Every writer lays buffers out one after the other; shared bytes would count once and cost many times.
+        if length > 0 && offset < free_from {
+            return Err(problem("overlaps an earlier one".to_owned()));
         }
+        free_from = free_from.max(end);
         // The decoder reads buffers in place as slices of their element type and panics where they are none.
-        if buffer.offset() % 8 != 0
-            || !usize::try_from(buffer.length()).is_ok_and(|length| length % width == 0)
-        {
-            return Err(format!(
-                "buffer {number} (offset {}, length {}) is not aligned to 8 bytes or no whole number of elements of \
-                 {width} bytes",
-                buffer.offset(),
-                buffer.length()
-            ));
+        if offset % 8 != 0 || length % wanted.width != 0 {
+            let width = wanted.width;
+            return Err(problem(format!(
+                "is not aligned to 8 bytes, or no whole number of elements of {width} bytes"
+            )));
+        }
+        if length < wanted.bytes {
+            return Err(problem(format!("is too short: {rows} rows need {} bytes", wanted.bytes)));
         }
     }
     Ok(())
 }
 
-/// Bytes per element of each buffer of a flat column: validity bits, then values, or offsets and values.
-fn buffer_widths(data_type: &DataType) -> Vec<usize> {
+/// What the decoder takes on trust of one buffer.
+struct Wanted {
+    /// Bytes per element.
+    width: u64,
+    /// Bytes at least.
+    bytes: u64,
+}
+
+/// The buffers of a flat column: validity bits, then values, or offsets and values.
+fn wanted_buffers(node: &arrow_ipc::FieldNode, data_type: &DataType) -> Vec<Wanted> {
+    // Checked before: neither is negative.
+    let (rows, nulls) = (node.length().unsigned_abs(), node.null_count().unsigned_abs());
+    let bits = rows.div_ceil(8);
+    let validity = Wanted { width: 1, bytes: if nulls > 0 { bits } else { 0 } };
+    let offsets = |width: u64| Wanted {
+        width,
+        bytes: if rows > 0 { rows.saturating_add(1).saturating_mul(width) } else { 0 },
+    };
+    let any = Wanted { width: 1, bytes: 0 };
     match data_type {
-        DataType::Utf8 | DataType::Binary => vec![1, 4, 1],
-        DataType::LargeUtf8 | DataType::LargeBinary => vec![1, 8, 1],
-        other => vec![1, other.primitive_width().unwrap_or(1)],
+        DataType::Utf8 | DataType::Binary => vec![validity, offsets(4), any],
+        DataType::LargeUtf8 | DataType::LargeBinary => vec![validity, offsets(8), any],
+        DataType::Boolean => vec![validity, Wanted { width: 1, bytes: bits }],
+        DataType::FixedSizeBinary(size) => {
+            vec![validity, Wanted { width: 1, bytes: rows.saturating_mul(u64::from(size.unsigned_abs())) }]
+        }
+        other => {
+            let width = other.primitive_width().unwrap_or(1) as u64;
+            vec![validity, Wanted { width, bytes: rows.saturating_mul(width) }]
+        }
     }
 }

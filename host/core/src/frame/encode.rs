@@ -71,7 +71,25 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// The same where it hurts most: counts, offsets and lengths in the metadata, which are 8-byte words.
+        #[test]
+        fn lying_counts_offsets_and_lengths_never_panic(
+            lies in prop::collection::vec((0usize..200, prop::sample::select(vec![0i64, 1, 7, 8, 16, 63, 64, 65, 128, 512, -1, i64::MAX, i64::MIN])), 1..4),
+        ) {
+            let sent = batch((0..64).map(|n| (n % 3 > 0).then_some(f64::from(n))).collect(), (0..64).map(|n| n.to_string()).collect());
+            let messages = messages(&sent);
+            let mut decoder = FrameDecoder::new("t");
+            decoder.decode(&messages[0]).unwrap();
+            let mut bytes = messages[1].clone();
+            let metadata = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+            for (word, lie) in &lies {
+                let at = 8 + word % (metadata / 8) * 8;
+                bytes[at..at + 8].copy_from_slice(&lie.to_le_bytes());
+            }
+            let _ = decoder.decode(&bytes);
+        }
 
         /// Bytes of a guest never panic the host and never read outside the message, whatever is flipped in them.
         #[test]

@@ -114,6 +114,16 @@ pub enum FrameError {
         /// What is wrong.
         problem: String,
     },
+    /// More coordinates than one run may touch.
+    #[error("table `{table}`, row {row}: more than {limit} different coordinates in one run")]
+    TooManyCoordinates {
+        /// Identifier of the output table.
+        table: String,
+        /// The first row beyond.
+        row: u64,
+        /// How many are allowed.
+        limit: usize,
+    },
     /// One index tuple twice in one run.
     #[error("table `{table}`, {place}: index ({columns}) = {key} was emitted before in this run")]
     DuplicateKey {
@@ -153,6 +163,7 @@ impl Diagnostic for FrameError {
             Self::NullKey { .. } => "frame.null_key",
             Self::Time { .. } => "frame.time",
             Self::Value { .. } => "frame.value",
+            Self::TooManyCoordinates { .. } => "frame.too_many_coordinates",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::AfterWindow { .. } => "frame.after_window",
         }
@@ -179,6 +190,9 @@ impl Diagnostic for FrameError {
             }
             Self::Time { .. } => "emit whole microseconds within the years 1 to 9999",
             Self::Value { .. } => "emit values that the column's type allows",
+            Self::TooManyCoordinates { .. } => {
+                "emit fewer identities per run, by smaller windows or several nodes"
+            }
             Self::DuplicateKey { .. } => "emit each index tuple once per run",
             Self::AfterWindow { .. } => "emit no row after `window.end`, the guest's only notion of now",
         };

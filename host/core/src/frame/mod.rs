@@ -10,4 +10,4 @@ mod validate;
 pub use decode::{Decoded, FrameDecoder};
 pub use encode::FrameEncoder;
 pub use error::FrameError;
-pub use validate::{OutputSummary, OutputValidator};
+pub use validate::{MAX_COORDINATES, OutputSummary, OutputValidator};

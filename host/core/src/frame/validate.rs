@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::types::{
-    Float32Type, Float64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    Date32Type, Float32Type, Float64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, UInt32Array, cast::AsArray};
 use arrow_row::{RowConverter, Rows, SortField};
@@ -19,6 +19,12 @@ use crate::coordinate::{Coordinate, CoordinateValue};
 use crate::data_type::DataType;
 use crate::progress::{CoordinateProgress, Progress};
 use crate::window::Window;
+
+/// Days since 1970-01-01 of the years 1 to 9999.
+const DATES: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+
+/// Coordinates that one run may touch: each is kept in memory until the commit.
+pub const MAX_COORDINATES: usize = 2_000_000;
 
 /// Checks and normalises the batches of one run as they arrive, with memory bounded by one batch and the number of
 /// coordinates.
@@ -170,7 +176,7 @@ impl OutputValidator {
         } else {
             None
         };
-        let kept = self.keep_new(&order, &times, &keys, dimensions.as_ref());
+        let kept = self.keep_new(&order, &times, &keys, dimensions.as_ref(), first_row)?;
         if kept.is_empty() {
             return Ok(None);
         }
@@ -243,13 +249,18 @@ impl OutputValidator {
         times: &PrimitiveArray<TimestampMicrosecondType>,
         keys: &[ArrayRef],
         dimensions: Option<&Rows>,
-    ) -> Vec<u32> {
+        first_row: u64,
+    ) -> Result<Vec<u32>, FrameError> {
         let start = self.window.start.map_or(i64::MIN, Timestamp::micros);
         let mut kept = Vec::with_capacity(order.len());
         for row in order {
             let micros = times.value(*row as usize);
-            let track = self.track(*row as usize, keys, dimensions);
-            if micros < start || track.stored_until.is_some_and(|until| micros <= until) {
+            if micros < start {
+                self.dropped += 1;
+                continue;
+            }
+            let track = self.track(*row as usize, keys, dimensions, first_row)?;
+            if track.stored_until.is_some_and(|until| micros <= until) {
                 self.dropped += 1;
                 continue;
             }
@@ -262,15 +273,28 @@ impl OutputValidator {
             }
             kept.push(*row);
         }
-        kept
+        Ok(kept)
     }
 
-    fn track(&mut self, row: usize, keys: &[ArrayRef], dimensions: Option<&Rows>) -> &mut Track {
+    fn track(
+        &mut self,
+        row: usize,
+        keys: &[ArrayRef],
+        dimensions: Option<&Rows>,
+        first_row: u64,
+    ) -> Result<&mut Track, FrameError> {
         let encoded = dimensions.map(|rows| rows.row(row));
         let encoded: &[u8] = encoded.as_ref().map_or(&[], AsRef::as_ref);
         let place = if let Some(place) = self.tracked.get(encoded) {
             *place
         } else {
+            if self.tracks.len() >= MAX_COORDINATES {
+                return Err(FrameError::TooManyCoordinates {
+                    table: self.contract.identifier.clone(),
+                    row: first_row + row as u64,
+                    limit: MAX_COORDINATES,
+                });
+            }
             let types = self.index[1..].iter().map(|at| self.contract.columns[*at].data_type);
             let values = keys[1..].iter().zip(types);
             let coordinate = Coordinate(
@@ -283,7 +307,7 @@ impl OutputValidator {
             self.tracked.insert(encoded.into(), self.tracks.len() - 1);
             self.tracks.len() - 1
         };
-        &mut self.tracks[place]
+        Ok(&mut self.tracks[place])
     }
 
     /// One column as the contract wants it: times in microseconds, NaN and infinities as null, values checked.
@@ -292,7 +316,7 @@ impl OutputValidator {
             DataType::Float64 => finite::<Float64Type>(array, f64::is_finite),
             DataType::Float32 => finite::<Float32Type>(array, f32::is_finite),
             DataType::TimestampTz => self.microseconds(column, array, first_row)?,
-            DataType::String | DataType::Json | DataType::Decimal { .. } => {
+            DataType::String | DataType::Json | DataType::Date | DataType::Decimal { .. } => {
                 self.check_values(column, array, first_row)?;
                 Arc::clone(array)
             }
@@ -380,6 +404,15 @@ impl OutputValidator {
                 }
             }
         }
+        if let Some(dates) = array.as_primitive_opt::<Date32Type>() {
+            let outside = |row: &usize| dates.is_valid(*row) && !DATES.contains(&dates.value(*row));
+            if let Some(row) = (0..dates.len()).find(outside) {
+                return Err(refuse(
+                    row,
+                    format!("day {} lies outside the years 1 to 9999", dates.value(row)),
+                ));
+            }
+        }
         if let (DataType::Decimal { precision, .. }, ArrowType::Decimal128(..)) =
             (column.data_type, array.data_type())
         {
@@ -404,4 +437,153 @@ fn finite<T: arrow_array::ArrowPrimitiveType>(
         return Arc::clone(array);
     }
     Arc::new(values.unary_opt::<_, T>(|value| is_finite(value).then_some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diagnostic::Diagnostic;
+
+    fn contract() -> Arc<Contract> {
+        let text = r#"
+            identifier = "t"
+            index = ["time_index", "id"]
+            columns = [
+                { name = "time_index", type = "timestamp_tz" },
+                { name = "id", type = "string" },
+                { name = "value", type = "float64", nullable = true },
+            ]
+        "#;
+        Arc::new(Contract::from_toml(text).unwrap())
+    }
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros).unwrap()
+    }
+
+    fn validator(start: Option<i64>, end: i64, known: &[(&str, i64)]) -> OutputValidator {
+        let held = known.iter().map(|(id, max)| {
+            let coordinate = Coordinate(vec![CoordinateValue::Text((*id).to_owned())]);
+            (coordinate, CoordinateProgress { min: at(0), max: at(*max), rows: 1 })
+        });
+        let window = Window { start: start.map(at), end: at(end) };
+        let mut validator = OutputValidator::new(contract(), window, Arc::new(held.collect())).unwrap();
+        validator.schema(&batch(&[]).schema()).unwrap();
+        validator
+    }
+
+    /// A batch whose columns are not in the contract's order.
+    fn batch(rows: &[(i64, &str, f64)]) -> RecordBatch {
+        let times =
+            TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.0)).with_timezone("+00:00");
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("value", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2)))),
+            ("id", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1)))),
+            ("time_index", Arc::new(times)),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn keys(batch: &RecordBatch) -> Vec<(i64, String)> {
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        let ids = batch.column(1).as_string::<i32>();
+        (0..batch.num_rows()).map(|row| (times.value(row), ids.value(row).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_come_out_sorted_new_and_in_contract_order() {
+        let mut validator = validator(Some(1), 10, &[("a", 5)]);
+        let kept = validator
+            .batch(&batch(&[(7, "b", 1.0), (6, "a", f64::NAN), (5, "a", 2.0), (0, "b", 3.0)]))
+            .unwrap();
+        let kept = kept.unwrap();
+        assert_eq!(keys(&kept), [(6, "a".to_owned()), (7, "b".to_owned())]);
+        assert!(kept.column(2).is_null(0), "NaN is stored as null");
+        assert_eq!(kept.schema(), contract().arrow_schema());
+        let summary = validator.finish();
+        assert_eq!((summary.emitted, summary.dropped, summary.added.rows()), (4, 2, 2));
+    }
+
+    #[test]
+    fn broken_rows_name_the_first_offender_counted_over_batches() {
+        let mut after = validator(None, 10, &[]);
+        after.batch(&batch(&[(1, "a", 0.0), (2, "a", 0.0)])).unwrap();
+        let error = after.batch(&batch(&[(3, "a", 0.0), (11, "a", 0.0), (12, "a", 0.0)])).unwrap_err();
+        assert!(matches!(error, FrameError::AfterWindow { row: 3, .. }), "{error}");
+
+        let mut twice = validator(None, 10, &[]);
+        let error =
+            twice.batch(&batch(&[(2, "a", 0.0), (1, "b", 0.0), (1, "b", 1.0), (2, "a", 1.0)])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "table `t`, row 2: index (time_index, id) = (1970-01-01T00:00:00.000001Z, b) was emitted before in this run"
+        );
+    }
+
+    #[test]
+    fn times_of_other_units_become_microseconds_when_nothing_is_lost() {
+        let frame = |nanos: i64| {
+            let columns: Vec<(&str, ArrayRef)> = vec![
+                ("time_index", Arc::new(TimestampNanosecondArray::from(vec![nanos]).with_timezone("UTC"))),
+                ("id", Arc::new(StringArray::from(vec!["a"]))),
+                ("value", Arc::new(Float64Array::from(vec![f64::INFINITY]))),
+            ];
+            RecordBatch::try_from_iter(columns).unwrap()
+        };
+        let mut exact = validator(None, 10, &[]);
+        exact.schema(&frame(0).schema()).unwrap();
+        assert_eq!(keys(&exact.batch(&frame(3_000)).unwrap().unwrap()), [(3, "a".to_owned())]);
+        assert_eq!(exact.batch(&frame(3_001)).unwrap_err().code(), "frame.time");
+        // The last moment that nanoseconds reach, and microseconds beyond the year 9999.
+        assert_eq!(exact.batch(&frame(i64::MAX)).unwrap_err().code(), "frame.time");
+        let mut wide = validator(None, 10, &[]);
+        assert_eq!(wide.batch(&batch(&[(i64::MAX, "a", 0.0)])).unwrap_err().code(), "frame.time");
+        assert_eq!(wide.batch(&batch(&[(i64::MIN, "a", 0.0)])).unwrap_err().code(), "frame.time");
+    }
+
+    proptest! {
+        /// Against the rules written as sets: what is kept is what is new and inside the window, whatever the order of
+        /// rows and the cut into batches.
+        #[test]
+        fn kept_rows_are_the_new_ones_inside_the_window(
+            rows in prop::collection::btree_set((0i64..40, "[abc]"), 0..60),
+            order in any::<u64>(),
+            cut in 1usize..20,
+            start in prop::option::of(0i64..40),
+            stored in 0i64..40,
+        ) {
+            let mut shuffled: Vec<(i64, String)> = rows.iter().cloned().collect();
+            shuffled.sort_by_key(|(time, id)| (time.wrapping_mul(31) ^ i64::from(id.as_bytes()[0])).wrapping_mul(order.cast_signed() | 1));
+            let mut validator = validator(start, 40, &[("a", stored)]);
+            let mut kept = BTreeSet::new();
+            for piece in shuffled.chunks(cut) {
+                let piece: Vec<(i64, &str, f64)> = piece.iter().map(|(time, id)| (*time, id.as_str(), 0.5)).collect();
+                if let Some(batch) = validator.batch(&batch(&piece)).unwrap() {
+                    let keys = keys(&batch);
+                    prop_assert!(keys.is_sorted());
+                    kept.extend(keys);
+                }
+            }
+            let expected: BTreeSet<(i64, String)> = rows
+                .iter()
+                .filter(|(time, id)| start.is_none_or(|start| *time >= start) && !(id == "a" && *time <= stored))
+                .cloned()
+                .collect();
+            let summary = validator.finish();
+            prop_assert_eq!(summary.emitted, rows.len() as u64);
+            prop_assert_eq!(summary.dropped, (rows.len() - expected.len()) as u64);
+            prop_assert_eq!(summary.added.rows(), expected.len() as u64);
+            for (coordinate, held) in summary.added.iter() {
+                let times: Vec<i64> = expected.iter().filter(|(_, id)| coordinate.to_string() == format!("({id})")).map(|(time, _)| *time).collect();
+                prop_assert_eq!(Some(&held.min.micros()), times.iter().min());
+                prop_assert_eq!(Some(&held.max.micros()), times.iter().max());
+            }
+            prop_assert_eq!(kept, expected);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
-use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply};
+use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Refusal};
 use serde_json::Value;
 
 use super::inputs::Inputs;
@@ -120,6 +120,9 @@ impl HostCalls for RunCalls {
         let shared = &mut *shared;
         Ok(match call {
             HostCall::Open { key, query } => shared.inputs.open(key, query)?,
+            HostCall::Malformed { problem, .. } => {
+                HostReply::Refused(Refusal { code: "query.value".to_owned(), message: problem.to_owned() })
+            }
             HostCall::Schema { reader } => shared.inputs.schema(reader),
             HostCall::Next { reader } => {
                 let reply = shared.inputs.next(reader)?;

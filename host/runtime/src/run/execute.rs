@@ -12,7 +12,6 @@ use datanode_core::run::{Durations, RunError, RunRecord, RunStatus, StatisticsSu
 use datanode_core::window::{self, Window, WindowRequest};
 use datanode_sandbox::{CallReport, UpdateContext, engine};
 use datanode_store::{CommitRun, Snapshot, Table};
-use uuid::Uuid;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
@@ -44,8 +43,15 @@ impl Host {
         options: &RunOptions,
         failed_dependencies: Vec<String>,
     ) -> Result<RunRecord, RuntimeError> {
-        let prepared = self.prepare_run(planned, now, options).await?;
-        let mut record = new_record(planned, &prepared, options, now);
+        let mut record = new_record(planned, options, now);
+        let prepared = match self.prepare_run(planned, now, options).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                record.error = Some(RunError::from_diagnostic(&error));
+                return self.record(record).await;
+            }
+        };
+        note_start(&mut record, &prepared);
         let observer = Arc::clone(&options.observer);
         observer.event(&RunEvent::Started {
             run_id: record.run_id.clone(),
@@ -121,9 +127,9 @@ impl Host {
 
         let observer = Arc::clone(&options.observer);
         observer.event(&RunEvent::Loading { run_id: run_id.clone(), component: component.clone() });
-        let loading = Instant::now();
+        // At hand since the planning, which asked it for its dependencies.
         let compiled = self.prepare(&planned.release).await?;
-        record.durations.load_us = micros_since(loading);
+        record.durations.load_us = planned.load_us;
 
         let mut tables = HashMap::from([(SELF_KEY.to_owned(), prepared.table.clone())]);
         for edge in &planned.node.dependencies {
@@ -222,31 +228,27 @@ fn require_sources(planned: &PlannedNode, known: &[datanode_store::Source]) -> R
     Ok(())
 }
 
-fn new_record(planned: &PlannedNode, prepared: &Prepared, options: &RunOptions, now: Timestamp) -> RunRecord {
+/// The record of a run that has not begun; it stays like this when not even its table can be read.
+fn new_record(planned: &PlannedNode, options: &RunOptions, now: Timestamp) -> RunRecord {
     let release = &planned.release;
     RunRecord {
-        run_id: Uuid::now_v7().to_string(),
+        run_id: clock::run_id(),
         node_uid: planned.node.uid.clone(),
         update_hash: planned.node.update_hash.clone(),
-        table_uid: prepared.table.uid.clone(),
-        table: prepared.table.contract.identifier.clone(),
+        table_uid: planned.table.uid.clone(),
+        table: planned.table.contract.identifier.clone(),
         kind: "update".to_owned(),
         status: RunStatus::Failed,
         started_at: clock::now().max(now),
         finished_at: now,
-        window: prepared.window,
+        window: Window { start: None, end: options.until.unwrap_or(now) },
         component: release.manifest.name.clone(),
         component_version: release.manifest.version.clone(),
         component_digest: release.digest,
         config: planned.node.config.clone(),
         hash_namespace: planned.node.hash_namespace.clone(),
         options: options.options.clone(),
-        statistics: StatisticsSummary {
-            coordinates: prepared.progress.len() as u64,
-            rows: prepared.progress.rows(),
-            min_time: prepared.progress.min_time(),
-            max_time: prepared.progress.max_time(),
-        },
+        statistics: StatisticsSummary::default(),
         inputs: Vec::new(),
         fetches: Vec::new(),
         rows_emitted: 0,
@@ -269,6 +271,18 @@ fn new_record(planned: &PlannedNode, prepared: &Prepared, options: &RunOptions, 
     }
 }
 
+/// Write into the record what the run works on.
+fn note_start(record: &mut RunRecord, prepared: &Prepared) {
+    record.window = prepared.window;
+    record.table.clone_from(&prepared.table.contract.identifier);
+    record.statistics = StatisticsSummary {
+        coordinates: prepared.progress.len() as u64,
+        rows: prepared.progress.rows(),
+        min_time: prepared.progress.min_time(),
+        max_time: prepared.progress.max_time(),
+    };
+}
+
 /// Write into the record what the guest did, whether it succeeded or not.
 fn note(record: &mut RunRecord, report: &CallReport, collected: &Collected) {
     record.fuel = report.fuel;
@@ -283,8 +297,8 @@ fn note(record: &mut RunRecord, report: &CallReport, collected: &Collected) {
     record.output_digest = collected.output_digest;
     if record.rows_dropped * 2 > record.rows_emitted {
         record.warnings.push(format!(
-            "{} of {} emitted rows were dropped because the table has them already: read and emit only what is new \
-             (see `statistics` in the context)",
+            "{} of {} emitted rows were dropped: the table has their times already, or they lie before the window; \
+             read and emit only what is new (see `statistics` in the context)",
             record.rows_dropped, record.rows_emitted
         ));
     }

@@ -164,12 +164,10 @@ fn unambiguous(connection: &Connection, node: &Node) -> Result<String, StoreErro
     Ok(if sharing == 1 { node.update_hash.clone() } else { node.uid.clone() })
 }
 
-/// Find the node of the same (`update_hash`, output table) or create it.
+/// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
+/// and the dependencies of the release that runs now.
 pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registered<Node>, StoreError> {
     let same = "WHERE n.update_hash = ?1 AND n.table_uid = ?2";
-    if let Some(known) = select(connection, same, [&node.update_hash, &node.table_uid])?.pop() {
-        return Ok(Registered { value: known, created: false });
-    }
     // Foreign keys would refuse these too, but not say which.
     let table = tables::by_uid(connection, &node.table_uid)?;
     if let Some(digest) = &node.pinned_digest {
@@ -180,6 +178,23 @@ pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registere
         if let Some(provider) = &dependency.node_uid {
             must_exist(connection, provider)?;
         }
+    }
+    if let Some(mut known) = select(connection, same, [&node.update_hash, &node.table_uid])?.pop() {
+        if node.pinned_digest.is_some() && node.pinned_digest != known.pinned_digest {
+            known.pinned_digest = node.pinned_digest;
+            let pin = known.pinned_digest.as_ref().map(ToString::to_string);
+            connection
+                .execute("UPDATE _nodes SET pinned_digest = ?2 WHERE uid = ?1", params![known.uid, pin])
+                .map_err(failed(DOING))?;
+        }
+        if node.dependencies != known.dependencies {
+            known.dependencies = node.dependencies;
+            connection
+                .execute("DELETE FROM _node_dependencies WHERE node_uid = ?1", [&known.uid])
+                .map_err(failed(DOING))?;
+            insert_edges(connection, &known)?;
+        }
+        return Ok(Registered { value: known, created: false });
     }
     let value = Node {
         uid: Uuid::new_v4().to_string(),
@@ -216,6 +231,10 @@ fn insert(connection: &Connection, node: &Node) -> Result<(), StoreError> {
             ],
         )
         .map_err(failed(DOING))?;
+    insert_edges(connection, node)
+}
+
+fn insert_edges(connection: &Connection, node: &Node) -> Result<(), StoreError> {
     for (position, dependency) in (0_i64..).zip(&node.dependencies) {
         connection
             .execute(

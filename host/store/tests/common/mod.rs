@@ -24,6 +24,7 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
 use datanode_store::{CommitRun, NewNode, Node, Snapshot, SqliteStore, Store, Table};
+use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
 
 /// A store in a directory that goes away with it.
@@ -52,6 +53,11 @@ impl Place {
     pub fn number(&self, sql: &str) -> i64 {
         self.raw().query_row(sql, (), |row| row.get(0)).unwrap()
     }
+}
+
+/// Runs a property on a real file. Shrinking is bounded, for each step of it commits to the disk.
+pub fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(Config { failure_persistence: None, max_shrink_iters: 300, ..Config::with_cases(cases) })
 }
 
 pub fn at(micros: i64) -> Timestamp {
