@@ -108,7 +108,7 @@ impl Datanode {
                 run["run_id"].as_str().unwrap_or_default()
             );
         }
-        println!("   {:.1} s in all, compiling the components included", elapsed.as_secs_f64());
+        println!("   {:.1} s in all", elapsed.as_secs_f64());
         Ok(all)
     }
 }

@@ -2,9 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
-mod common;
+mod support;
 
-use common::{Place, at, contract, new_node, run, table};
 use datanode_core::component::{Manifest, SourceDeclaration};
 use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;
@@ -15,6 +14,7 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
     NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError,
 };
+use support::{Place, at, contract, new_node, run, table};
 
 fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
     NewComponent {
@@ -193,12 +193,12 @@ async fn a_table_of_a_thousand_columns_holds_rows() {
     .chain((1..1_000).map(|at| std::sync::Arc::new(arrow_array::Int64Array::from(vec![at; 70])) as _))
     .collect();
     let batch = arrow_array::RecordBatch::try_new(wide.arrow_schema(), arrays).unwrap();
-    let node = common::node(&place.store, &table).await;
+    let node = support::node(&place.store, &table).await;
     let keys: Vec<_> = (0..70).map(|time| (time, datanode_core::coordinate::Coordinate::default())).collect();
-    let commit = common::commit(&table, run(&node, "wide"), vec![batch.clone()], common::progress(&keys));
+    let commit = support::commit(&table, run(&node, "wide"), vec![batch.clone()], support::progress(&keys));
     place.store.commit_run(commit).await.unwrap();
     let mut snapshot = place.store.snapshot().await.unwrap();
-    let pages = common::pages(&mut snapshot, &table, &datanode_core::query::ReadQuery::default(), 100).await;
+    let pages = support::pages(&mut snapshot, &table, &datanode_core::query::ReadQuery::default(), 100).await;
     assert_eq!(pages, [batch]);
 }
 

@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
-mod common;
+mod support;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
-use common::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::digest::Digest;
@@ -17,6 +16,7 @@ use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitRun, Node, Rows, Store, StoreError, Table};
 use proptest::prelude::*;
+use support::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
 use uuid::Uuid;
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
@@ -282,7 +282,7 @@ fn progress_after_several_commits_is_what_a_scan_would_find() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = runtime.block_on(Place::new());
     let commits = prop::collection::vec(prop::collection::btree_set((0..40_i64, 0..3_i64), 0..30), 1..6);
-    common::runner(24)
+    support::runner(24)
         .run(&commits, |commits| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {

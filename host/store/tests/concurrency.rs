@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
-use common::{Model, Place, batch, commit, contract, fill, node, progress, read, run, table};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
 use datanode_store::{SqliteStore, Store, StoreError};
+use support::{Model, Place, batch, commit, contract, fill, node, progress, read, run, table};
 
 fn rows(time: i64) -> Model {
     (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()

@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
-mod common;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use common::{Model, Place, at, contract, fill, pages, read, rows, table, text};
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
+use support::{Model, Place, at, contract, fill, pages, read, rows, table, text};
 use uuid::Uuid;
 
 const HOSTILE: [&str; 6] = ["", "'); DROP TABLE t; --", "\"; --", "a\0b", "%_*?", "é\u{10FFFF}"];
@@ -134,7 +134,7 @@ fn check_against_model(dimensions: &[(&str, DataType)]) {
     let place = runtime.block_on(Place::new());
     let shape = contract("shape", dimensions);
     let cases = (model(&shape.dimension_types()), prop::collection::vec((query(&shape), 1..20_usize), 12));
-    common::runner(48)
+    support::runner(48)
         .run(&cases, |(model, queries)| {
             let contract = contract(&format!("t{}", Uuid::new_v4().simple()), dimensions);
             runtime.block_on(check_case(&place, &contract, &model, &queries))

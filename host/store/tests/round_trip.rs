@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
-mod common;
+mod support;
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
     Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use common::{Place, commit, node, pages, progress, run, table};
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::query::ReadQuery;
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
+use support::{Place, commit, node, pages, progress, run, table};
 use uuid::Uuid;
 
 const COLUMNS: &str = r#"
@@ -157,7 +157,7 @@ fn every_type_round_trips() {
     let place = runtime.block_on(Place::new());
     // From one row, by way of whole statements of several rows, to statements and a rest.
     let sizes = prop_oneof![1..4_usize, Just(16), Just(32), 14..70_usize];
-    common::runner(64)
+    support::runner(64)
         .run(&sizes.prop_flat_map(columns), |columns| {
             runtime.block_on(async {
                 let contract = contract(&format!("t{}", Uuid::new_v4().simple()));

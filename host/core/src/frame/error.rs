@@ -181,8 +181,10 @@ impl Diagnostic for FrameError {
             Self::Unsupported { .. } => {
                 "write plain columns: no compression, no dictionaries, no nested types"
             }
-            Self::Schema { .. } => {
-                "make the component's output columns those of the table: datanode table show"
+            Self::Schema { table, .. } => {
+                return Some(format!(
+                    "make the component's columns those of the table: datanode table show {table}"
+                ));
             }
             Self::NotUtc { .. } => "emit timestamp[us, UTC]",
             Self::NullValue { .. } | Self::NullKey { .. } => {
