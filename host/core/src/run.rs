@@ -207,6 +207,8 @@ pub struct RunRecord {
     pub peak_memory: u64,
     /// Time per phase.
     pub durations: Durations,
+    /// Limits of the guest.
+    pub limits: Value,
     /// Engine, host and contract versions.
     pub host: BTreeMap<String, String>,
     /// Why it failed.

@@ -37,6 +37,12 @@ impl Timestamp {
         DateTime::from_timestamp_micros(micros).map(Self).ok_or(TimestampError::OutOfRange(micros))
     }
 
+    /// The nearest moment of the years 1 to 9999.
+    pub fn nearest_micros(micros: i64) -> Self {
+        // Both ends are in chrono's range, and so is all between them: the default is never taken.
+        Self(DateTime::from_timestamp_micros(micros.clamp(MIN_MICROS, MAX_MICROS)).unwrap_or_default())
+    }
+
     /// From a `chrono` moment, cut to microseconds.
     pub fn from_datetime(moment: DateTime<Utc>) -> Result<Self, TimestampError> {
         Self::from_micros(moment.timestamp_micros())
@@ -116,6 +122,8 @@ mod tests {
         assert_eq!(Timestamp::from_micros(MIN_MICROS).unwrap().to_string(), "0001-01-01T00:00:00.000000Z");
         assert_eq!(Timestamp::from_micros(MAX_MICROS).unwrap().to_string(), "9999-12-31T23:59:59.999999Z");
         assert!(Timestamp::from_micros(MIN_MICROS - 1).is_err());
+        assert_eq!(Timestamp::nearest_micros(i64::MIN).micros(), MIN_MICROS);
+        assert_eq!(Timestamp::nearest_micros(i64::MAX).micros(), MAX_MICROS);
         assert!(Timestamp::from_micros(MAX_MICROS + 1).is_err());
     }
 

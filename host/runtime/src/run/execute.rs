@@ -10,8 +10,9 @@ use datanode_core::frame::OutputValidator;
 use datanode_core::progress::Progress;
 use datanode_core::run::{Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Window, WindowRequest};
-use datanode_sandbox::{CallReport, UpdateContext, engine};
+use datanode_sandbox::{CallReport, Limits, UpdateContext, engine};
 use datanode_store::{CommitRun, Snapshot, Table};
+use serde_json::json;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
@@ -43,7 +44,7 @@ impl Host {
         options: &RunOptions,
         failed_dependencies: Vec<String>,
     ) -> Result<RunRecord, RuntimeError> {
-        let mut record = new_record(planned, options, now);
+        let mut record = new_record(planned, options, self.sandbox.limits(), now);
         let prepared = match self.prepare_run(planned, now, options).await {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -229,7 +230,7 @@ fn require_sources(planned: &PlannedNode, known: &[datanode_store::Source]) -> R
 }
 
 /// The record of a run that has not begun; it stays like this when not even its table can be read.
-fn new_record(planned: &PlannedNode, options: &RunOptions, now: Timestamp) -> RunRecord {
+fn new_record(planned: &PlannedNode, options: &RunOptions, limits: &Limits, now: Timestamp) -> RunRecord {
     let release = &planned.release;
     RunRecord {
         run_id: clock::run_id(),
@@ -259,6 +260,7 @@ fn new_record(planned: &PlannedNode, options: &RunOptions, now: Timestamp) -> Ru
         fuel: 0,
         peak_memory: 0,
         durations: Durations::default(),
+        limits: json!(limits),
         host: BTreeMap::from([
             ("datanode".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("engine".to_owned(), engine::ENGINE_VERSION.to_owned()),

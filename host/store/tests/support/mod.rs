@@ -217,6 +217,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         fuel: 0,
         peak_memory: 0,
         durations: Durations::default(),
+        limits: serde_json::Value::Null,
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
