@@ -122,8 +122,9 @@ fn a_killed_run_leaves_all_or_nothing() {
         project.run(&["node", "run", TABLE, "--until", "2020-12-31"]);
         assert_eq!(accounts(&project), (ROWS, ROWS, ROWS), "round {round}");
     }
+    let kills = inside_commit + nothing + all;
     println!(
-        "{ROUNDS} kills: {nothing} before the first write, {inside_commit} inside the commit, {all} after it"
+        "{kills} kills: {nothing} before the first write, {inside_commit} inside the commit, {all} after it"
     );
     assert!(
         inside_commit >= INSIDE_COMMIT,

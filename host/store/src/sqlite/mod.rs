@@ -4,11 +4,11 @@
 //! rows, progress and run record, and readers that never wait; `WITHOUT ROWID` tables keep rows in the order in which
 //! they are written and read.
 //!
-//! * [`connection`]: who may write, where the work is done; [`handle`] is the one unsafe place.
-//! * [`components`], [`tables`], [`sources`], [`nodes`], [`runs`], [`progress`]: the catalogue, one family each.
-//! * [`ddl`]: contracts as tables; [`append`] and [`bind`]: Arrow to rows; [`select`], [`value_list`] and [`read`]:
+//! * `connection`: who may write, where the work is done; `handle` is the one unsafe place.
+//! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`: the catalogue, one family each.
+//! * `ddl`: contracts as tables; `append` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
-//! * [`commit`] and [`snapshot`]: what a run writes and what it reads.
+//! * `commit` and `snapshot`: what a run writes and what it reads.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
