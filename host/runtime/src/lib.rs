@@ -1,7 +1,7 @@
 //! A run from start to commit.
 //!
 //! **One idea:** a run is a pipeline with one door at each end. Everything the guest observes comes in through
-//! [`run::RunCalls`], which reads one snapshot and records what it hands out; everything that it leaves behind goes out
+//! `run::RunCalls`, which reads one snapshot and records what it hands out; everything that it leaves behind goes out
 //! through one commit of the store.
 //!
 //! **May depend on:** `datanode-core`, `datanode-sandbox`, `datanode-store`, tokio, and the clock (in one function).
