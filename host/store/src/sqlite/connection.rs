@@ -186,3 +186,34 @@ fn is_busy(error: &sqlx::Error) -> bool {
     // The low byte of an extended code is the primary one.
     code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::stored::failed;
+
+    /// As SQLite does when the disk is full: the transaction is gone, and sqlx does not know.
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_does_not_stop_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let pools = Pools::open(&directory.path().join("data.sqlite")).await.unwrap();
+        let ended = write(&pools.writer, "ending", |connection| {
+            connection.execute_batch("ROLLBACK").map_err(failed("ending"))?;
+            Err::<(), _>(StoreError::Damaged("the disk is full".to_owned()))
+        });
+        assert!(
+            matches!(ended.await, Err(StoreError::Damaged(_))),
+            "the first error is the one that is told"
+        );
+        let create = |connection: &Connection| {
+            connection.execute_batch("CREATE TABLE t (x)").map_err(failed("going on"))
+        };
+        write(&pools.writer, "going on", create).await.unwrap();
+        let count = |connection: &Connection| {
+            connection
+                .query_row("SELECT count(*) FROM t", (), |row| row.get::<_, i64>(0))
+                .map_err(failed("looking"))
+        };
+        assert_eq!(read(&pools.readers, "looking", count).await.unwrap(), 0);
+    }
+}
