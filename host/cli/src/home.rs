@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datanode_runtime::Host;
-use datanode_sandbox::{CodeCache, Limits, Sandbox};
+use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox};
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
 
 use crate::failure::{Failure, OrFail};
-use crate::usage;
+use crate::{COMPILE_COMMAND, usage};
 
 /// Settings file of a project.
 pub(crate) const SETTINGS: &str = "datanode.toml";
@@ -26,6 +26,7 @@ const CACHE: &str = "compiled";
 #[serde(default, deny_unknown_fields)]
 struct Settings {
     limits: Limits,
+    compile: CompileLimits,
 }
 
 /// A data directory and the settings that hold for it.
@@ -91,9 +92,16 @@ pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
     let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
     let cache = CodeCache::open(&home.data.join(CACHE))
         .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
-    let sandbox = Sandbox::new(settings.limits).or_fail()?.with_cache(cache);
+    let sandbox =
+        Sandbox::new(settings.limits).or_fail()?.with_cache(cache).with_compiler(compiler(settings.compile)?);
     let host = Host::new(store.clone(), sandbox);
     Ok(Session { host, store })
+}
+
+/// Compile in a process of this same program.
+fn compiler(limits: CompileLimits) -> anyhow::Result<Compiler> {
+    let program = std::env::current_exe()?;
+    Ok(Compiler::Child { program, arguments: vec![COMPILE_COMMAND.to_owned()], limits })
 }
 
 /// A file or directory that cannot be used, and what to do.

@@ -15,7 +15,15 @@ use clap::Parser;
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;
 
+/// The command by which this program starts itself to compile one component. It is looked for before everything else:
+/// a compiling process needs no data directory, no runtime and no help text.
+const COMPILE_COMMAND: &str = "__compile-component";
+
 fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(COMPILE_COMMAND) {
+        return datanode_sandbox::compile_child(&words.collect::<Vec<_>>());
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Programs that ask for JSON get their mistakes as JSON too; `--help` and `--version` are no mistakes.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
-use datanode_sandbox::{Component, Sandbox};
+use datanode_sandbox::{Component, Sandbox, imports};
 use datanode_store::{NewComponent, Registered, Source, SourceKind, Store, StoredComponent, Table};
 use serde::Serialize;
 
@@ -52,14 +52,14 @@ impl Host {
     pub async fn upload(&self, label: &str, bytes: Vec<u8>) -> Result<Uploaded, RuntimeError> {
         let digest = Digest::of(&bytes);
         let (sandbox, label) = (self.sandbox.clone(), label.to_owned());
-        let (bytes, component, manifest) = tokio::task::spawn_blocking(move || {
+        let (bytes, imports, manifest) = tokio::task::spawn_blocking(move || {
+            let imports = imports::check(&bytes)?;
             let component = sandbox.prepare(&label, &bytes)?;
             let manifest = sandbox.manifest(&component)?;
-            Ok::<_, RuntimeError>((bytes, component, manifest))
+            Ok::<_, RuntimeError>((bytes, imports, manifest))
         })
         .await
         .map_err(|_| RuntimeError::Panicked("checking a component"))??;
-        let imports = component.imports().to_vec();
         let new = NewComponent { manifest, imports, digest, bytes, uploaded_at: clock::now() };
         let Registered { value, created } = self.store.add_component(new).await?;
         Ok(Uploaded { component: value, created })
@@ -109,11 +109,16 @@ impl Host {
         if let Some(component) = cached().get(&release.digest) {
             return Ok(component.clone());
         }
-        let bytes = self.store.component_bytes(&release.digest).await?;
-        let (sandbox, name) = (self.sandbox.clone(), release.manifest.name.clone());
-        let component = tokio::task::spawn_blocking(move || sandbox.prepare(&name, &bytes))
-            .await
-            .map_err(|_| RuntimeError::Panicked("compiling a component"))??;
+        let (sandbox, name, digest) = (self.sandbox.clone(), release.manifest.name.clone(), release.digest);
+        let panicked = |_| RuntimeError::Panicked("compiling a component");
+        let from_cache = tokio::task::spawn_blocking(move || sandbox.cached(&name, &digest));
+        let component = if let Some(component) = from_cache.await.map_err(panicked)? {
+            component
+        } else {
+            let bytes = self.store.component_bytes(&release.digest).await?;
+            let (sandbox, name) = (self.sandbox.clone(), release.manifest.name.clone());
+            tokio::task::spawn_blocking(move || sandbox.prepare(&name, &bytes)).await.map_err(panicked)??
+        };
         cached().insert(release.digest, component.clone());
         Ok(component)
     }

@@ -58,19 +58,22 @@ impl CodeCache {
         Ok(Self { directory: directory.to_owned(), secret })
     }
 
-    /// The compiled form of a component: from disk, or compiled now and kept for the next process.
-    pub(crate) fn load_or_compile(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
-        let key = key(engine, &Digest::of(bytes));
-        let path = self.directory.join(format!("{}.cwasm", Digest::of(key.as_bytes())));
-        if let Some(component) = self.load(engine, &path, &key) {
-            return Ok(component);
-        }
-        let component = Component::new(engine, bytes)?;
-        if let Ok(code) = component.serialize() {
-            // A cache that cannot be written costs time, not correctness.
-            let _ = self.store(&path, &key, &code);
-        }
-        Ok(component)
+    /// The compiled form of a component, if this host has it. Its imports were judged when the entry was made, and by
+    /// the same rules: the host's version is a part of the key.
+    pub(crate) fn find(&self, engine: &Engine, component: &Digest) -> Option<Component> {
+        let key = key(engine, component);
+        self.load(engine, &self.path(&key), &key)
+    }
+
+    /// Keep what was compiled from a component of this digest. A cache that cannot be written costs time, not
+    /// correctness.
+    pub(crate) fn keep(&self, engine: &Engine, component: &Digest, code: &[u8]) {
+        let key = key(engine, component);
+        let _ = self.store(&self.path(&key), &key, code);
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.directory.join(format!("{}.cwasm", Digest::of(key.as_bytes())))
     }
 
     fn load(&self, engine: &Engine, path: &Path, key: &str) -> Option<Component> {
@@ -145,11 +148,14 @@ mod tests {
     #[test]
     fn what_this_host_wrote_is_loaded_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let engine = crate::engine::engine().unwrap();
+        let (engine, _) = crate::engine::engine(&crate::Limits::default()).unwrap();
         let cache = CodeCache::open(directory.path()).unwrap();
-        cache.load_or_compile(&engine, &component()).unwrap();
+        let digest = Digest::of(&component());
+        let code = engine.precompile_component(&component()).unwrap();
+        assert!(cache.find(&engine, &digest).is_none(), "nothing yet");
+        cache.keep(&engine, &digest, &code);
         let path = entry(directory.path());
-        let key = key(&engine, &Digest::of(&component()));
+        let key = key(&engine, &digest);
         let written = fs::read(&path).unwrap();
         assert!(CodeCache::open(directory.path()).unwrap().load(&engine, &path, &key).is_some());
 
@@ -164,7 +170,7 @@ mod tests {
 
         // Well formed, but written by another host: its secret differs.
         let elsewhere = tempfile::tempdir().unwrap();
-        CodeCache::open(elsewhere.path()).unwrap().load_or_compile(&engine, &component()).unwrap();
+        CodeCache::open(elsewhere.path()).unwrap().keep(&engine, &digest, &code);
         fs::copy(entry(elsewhere.path()), &path).unwrap();
         assert!(cache.load(&engine, &path, &key).is_none(), "planted");
 
@@ -180,8 +186,8 @@ mod tests {
 
         // And a miss repairs itself.
         fs::write(&path, b"rubbish").unwrap();
-        cache.load_or_compile(&engine, &component()).unwrap();
-        assert!(cache.load(&engine, &path, &key).is_some());
+        cache.keep(&engine, &digest, &code);
+        assert!(cache.find(&engine, &digest).is_some());
     }
 
     #[cfg(unix)]

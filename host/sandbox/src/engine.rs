@@ -1,8 +1,9 @@
-//! Every setting of the engine that decides whether two runs give the same bytes, in one place.
+//! Every setting of the engine that decides whether two runs give the same bytes, in one place; and where the memory of
+//! guests comes from, which decides nothing but speed.
 
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::SandboxError;
+use crate::{Limits, SandboxError};
 
 /// Version of the engine, as recorded with each run. Fuel compares only within one version.
 pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
@@ -65,7 +66,103 @@ pub fn config() -> Result<Config, SandboxError> {
     Ok(config)
 }
 
-/// An engine with the settings of [`config`].
-pub fn engine() -> Result<Engine, SandboxError> {
-    Engine::new(&config()?).map_err(|error| SandboxError::Engine(error.to_string()))
+/// Where the memory of guests comes from. Results and fuel are the same for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// Slots that are reserved once and used again: a fresh store costs microseconds. Needs about 520 GiB of address
+    /// space, none of it memory until it is touched.
+    Pooling,
+    /// For machines whose address space is short (`ulimit -v`, some containers): small reservations, so that compiled
+    /// code checks each access itself. Slower, and compiled apart.
+    Compact,
+}
+
+impl Allocation {
+    /// The name by which a compiling process is told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pooling => "pooling",
+            Self::Compact => "compact",
+        }
+    }
+
+    /// The allocation of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pooling, Self::Compact].into_iter().find(|allocation| allocation.as_str() == name)
+    }
+}
+
+/// Components that can run at once in this process.
+const POOL_SLOTS: u32 = 64;
+/// Core instances, memories and tables that the pool has per slot, on average: builders of components add a few small
+/// instances, some with a table each, beside the one with the memory.
+const POOL_INSTANCES: u32 = 16;
+const POOL_MEMORIES: u32 = 2;
+const POOL_TABLES: u32 = 8;
+/// Tables of one core instance: what WebAssembly validation allows.
+const POOL_TABLES_PER_INSTANCE: u32 = 100;
+/// What the host keeps per core instance, in bytes: language runtimes have tens of thousands of functions.
+const POOL_INSTANCE_BYTES: usize = 16 << 20;
+/// Memory and tables that a slot keeps when it is used again, in bytes. Cleared by writing zeros, which for so little
+/// is faster than giving it back to the system.
+const POOL_KEPT_BYTES: usize = 512 << 10;
+
+/// Reserved per memory, and for its growth, where address space is short, in bytes.
+const COMPACT_RESERVED: u64 = 1 << 20;
+/// Guard behind such a memory, in bytes.
+const COMPACT_GUARD: u64 = 64 << 10;
+
+/// The settings of an engine for this kind of allocation under these limits.
+pub fn config_for(allocation: Allocation, limits: &Limits) -> Result<Config, SandboxError> {
+    let mut config = config()?;
+    match allocation {
+        Allocation::Pooling => {
+            let mut pool = PoolingAllocationConfig::new();
+            // Growth beyond a slot would answer -1, which a guest can hide: slots must hold what the limits allow.
+            let memory = limits.memory_bytes.min(1 << 32).next_multiple_of(1 << 16);
+            pool.total_component_instances(POOL_SLOTS)
+                .total_core_instances(POOL_SLOTS * POOL_INSTANCES)
+                .total_memories(POOL_SLOTS * POOL_MEMORIES)
+                .total_tables(POOL_SLOTS * POOL_TABLES)
+                .max_component_instance_size(POOL_INSTANCE_BYTES)
+                .max_core_instance_size(POOL_INSTANCE_BYTES)
+                .max_tables_per_module(POOL_TABLES_PER_INSTANCE)
+                .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX))
+                .table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX))
+                .linear_memory_keep_resident(POOL_KEPT_BYTES)
+                .table_keep_resident(POOL_KEPT_BYTES);
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        }
+        Allocation::Compact => compact(&mut config),
+    }
+    Ok(config)
+}
+
+fn compact(config: &mut Config) {
+    config
+        .allocation_strategy(InstanceAllocationStrategy::OnDemand)
+        .memory_reservation(COMPACT_RESERVED)
+        .memory_reservation_for_growth(COMPACT_RESERVED)
+        .memory_guard_size(COMPACT_GUARD)
+        .memory_may_move(true);
+}
+
+/// An engine that makes the code which [`engine`] runs with this allocation, and reserves nothing itself: a pool leaves
+/// no trace in compiled code.
+pub(crate) fn compiling_engine(allocation: Allocation) -> Result<Engine, SandboxError> {
+    let mut config = config()?;
+    if allocation == Allocation::Compact {
+        compact(&mut config);
+    }
+    Engine::new(&config).map_err(|error| SandboxError::Engine(error.to_string()))
+}
+
+/// An engine for guests under these limits: with a pool, or without where the address space is too short for one.
+pub fn engine(limits: &Limits) -> Result<(Engine, Allocation), SandboxError> {
+    if let Ok(engine) = Engine::new(&config_for(Allocation::Pooling, limits)?) {
+        return Ok((engine, Allocation::Pooling));
+    }
+    let engine = Engine::new(&config_for(Allocation::Compact, limits)?)
+        .map_err(|error| SandboxError::Engine(error.to_string()))?;
+    Ok((engine, Allocation::Compact))
 }

@@ -130,6 +130,28 @@ pub enum SandboxError {
     /// Valid imports, but the code does not compile or link.
     #[error("the component cannot be prepared: {0}")]
     Prepare(String),
+    /// Compiling took too long.
+    #[error("component `{component}` was not compiled within {limit_ms} ms")]
+    CompileTime {
+        /// Component.
+        component: String,
+        /// The limit, in milliseconds.
+        limit_ms: u64,
+    },
+    /// Compiling took too much memory.
+    #[error("component `{component}` was not compiled within {limit_bytes} bytes of memory")]
+    CompileMemory {
+        /// Component.
+        component: String,
+        /// The limit, in bytes.
+        limit_bytes: u64,
+    },
+    /// The process that compiles failed for a reason of its own.
+    #[error("the compiling process failed: {0}")]
+    Compiler(String),
+    /// No room for one more guest.
+    #[error("too many guests run at once in this process: {0}")]
+    Busy(String),
     /// What the component says of itself is unusable.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -196,6 +218,10 @@ impl Diagnostic for SandboxError {
             Self::ImportsRefused(_) => "sandbox.imports_refused",
             Self::NoNodeExport { .. } => "sandbox.no_node_export",
             Self::Prepare(_) => "sandbox.prepare",
+            Self::CompileTime { .. } => "sandbox.limit.compile_time",
+            Self::CompileMemory { .. } => "sandbox.limit.compile_memory",
+            Self::Compiler(_) => "sandbox.compiler",
+            Self::Busy(_) => "sandbox.busy",
             Self::Manifest(error) => error.code(),
             Self::Nondeterministic { .. } => "sandbox.nondeterministic",
             Self::Limit { kind, .. } => kind.code(),
@@ -212,10 +238,16 @@ impl Diagnostic for SandboxError {
             | Self::ImportsRefused(_)
             | Self::NoNodeExport { .. }
             | Self::Prepare(_)
+            | Self::CompileMemory { .. }
             | Self::Manifest(_)
             | Self::Nondeterministic { .. } => ErrorClass::Refused,
-            // Depth at overflow depends on compiled code, so it says nothing about the data.
-            Self::Engine(_) | Self::Limit { kind: LimitKind::Stack, .. } => ErrorClass::Infrastructure,
+            // How long a compilation takes depends on what else the machine does, and the depth at overflow on the
+            // compiled code: neither says anything about the data.
+            Self::Engine(_)
+            | Self::CompileTime { .. }
+            | Self::Compiler(_)
+            | Self::Busy(_)
+            | Self::Limit { kind: LimitKind::Stack, .. } => ErrorClass::Infrastructure,
             Self::HostCall(error) => error.0.class(),
             Self::Limit { .. } | Self::Trap { .. } | Self::Author { .. } => ErrorClass::Failed,
         }
@@ -238,6 +270,14 @@ impl Diagnostic for SandboxError {
             Self::Trap { .. } => {
                 "read the log in the run's record, and test the node natively with the SDK's stub host".to_owned()
             }
+            Self::CompileTime { .. } => {
+                "try again when the machine has less to do, or raise `time_ms` under [compile] in datanode.toml".to_owned()
+            }
+            Self::CompileMemory { .. } => {
+                "make the component smaller (optimise for size, leave out what it does not use), or raise `memory_bytes` under [compile] in datanode.toml".to_owned()
+            }
+            Self::Busy(_) => "try again when fewer nodes run".to_owned(),
+            Self::Compiler(_) => "try again; if it stays, see whether this machine lets the datanode command start itself".to_owned(),
             Self::Manifest(error) => return error.next_step(),
             Self::HostCall(error) => return error.0.next_step(),
             Self::Author { .. } | Self::Prepare(_) | Self::Engine(_) => return None,

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use datanode_core::component::Manifest;
 use datanode_core::dependency::Dependency;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
 use datanode_core::window::Window;
 use serde::Serialize;
 use wasmtime::component::{Component as Compiled, Linker};
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
 
 use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
 use crate::cache::CodeCache;
 use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
+use crate::compile::Compiler;
+use crate::engine::Allocation;
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits};
 use crate::linker::{self, State};
@@ -30,8 +33,10 @@ const SHOWN_ANSWER: usize = 4_096;
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
+    allocation: Allocation,
     linker: Arc<Linker<State>>,
     limits: Limits,
+    compiler: Compiler,
     cache: Option<CodeCache>,
 }
 
@@ -39,7 +44,6 @@ pub struct Sandbox {
 #[derive(Clone)]
 pub struct Component {
     label: String,
-    imports: Vec<String>,
     pre: DataNodePre<State>,
 }
 
@@ -79,19 +83,13 @@ impl std::fmt::Debug for Component {
     }
 }
 
-impl Component {
-    /// Names of its imports.
-    pub fn imports(&self) -> &[String] {
-        &self.imports
-    }
-}
-
 impl Sandbox {
-    /// A sandbox with the engine settings of [`engine::config`].
+    /// A sandbox with the engine settings of [`engine::config`], which compiles in this process and keeps nothing.
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
-        let engine = engine::engine()?;
+        let (engine, allocation) = engine::engine(&limits)?;
         let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
-        Ok(Self { engine, linker: Arc::new(linker), limits, cache: None })
+        let compiler = Compiler::InProcess;
+        Ok(Self { engine, allocation, linker: Arc::new(linker), limits, compiler, cache: None })
     }
 
     /// Keep compiled code in this cache.
@@ -101,23 +99,53 @@ impl Sandbox {
         self
     }
 
+    /// Compile by this compiler.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
     /// The limits of each call.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
+    /// Where the memory of guests comes from.
+    pub fn allocation(&self) -> Allocation {
+        self.allocation
+    }
+
+    /// A component that this host compiled before, by the digest of its bytes; None where there is no cache or it has
+    /// no entry that this host wrote. `label` names the component in errors.
+    pub fn cached(&self, label: &str, digest: &Digest) -> Option<Component> {
+        let compiled = self.cache.as_ref()?.find(&self.engine, digest)?;
+        self.link(label, &compiled).ok()
+    }
+
     /// Judge the imports, then compile and link. `label` names the component in errors: its name, or its file before
     /// the name is known.
     pub fn prepare(&self, label: &str, bytes: &[u8]) -> Result<Component, SandboxError> {
-        let imports = imports::check(bytes)?;
-        let prepare = |error: wasmtime::Error| SandboxError::Prepare(format!("{error:#}"));
-        let compiled = match &self.cache {
-            Some(cache) => cache.load_or_compile(&self.engine, bytes),
-            None => Compiled::new(&self.engine, bytes),
-        };
-        let compiled = compiled.map_err(prepare)?;
-        let pre = self.linker.instantiate_pre(&compiled).and_then(DataNodePre::new).map_err(prepare)?;
-        Ok(Component { label: label.to_owned(), imports, pre })
+        imports::check(bytes)?;
+        let digest = Digest::of(bytes);
+        if let Some(component) = self.cached(label, &digest) {
+            return Ok(component);
+        }
+        let code = self.compiler.compile(label, &self.engine, self.allocation, bytes)?;
+        // SAFETY: `deserialize` must only see what a compatible engine made. These bytes came this moment from this
+        // engine, or over a pipe from the process that this host started to run the same program on the same settings.
+        // Where the two differ (the program was replaced meanwhile), the engine finds another version and refuses.
+        #[allow(unsafe_code)]
+        let compiled = unsafe { Compiled::deserialize(&self.engine, &code) }.map_err(prepare_error)?;
+        if let Some(cache) = &self.cache {
+            cache.keep(&self.engine, &digest, &code);
+        }
+        self.link(label, &compiled)
+    }
+
+    fn link(&self, label: &str, compiled: &Compiled) -> Result<Component, SandboxError> {
+        let pre = self.linker.instantiate_pre(compiled).and_then(DataNodePre::new).map_err(prepare_error)?;
+        Ok(Component { label: label.to_owned(), pre })
     }
 
     /// Ask the component what it is: twice, and the answers must be equal.
@@ -235,6 +263,12 @@ impl Sandbox {
     }
 }
 
+// By value, as `map_err` hands it over.
+#[allow(clippy::needless_pass_by_value)]
+fn prepare_error(error: wasmtime::Error) -> SandboxError {
+    SandboxError::Prepare(format!("{error:#}"))
+}
+
 /// Answers the host calls of `config` and `dependencies`: log lines are taken, all else is denied by name.
 struct LogOnly {
     function: &'static str,
@@ -282,6 +316,9 @@ fn explain(
 ) -> SandboxError {
     if let Some(failure) = state.failure.take() {
         return SandboxError::HostCall(failure);
+    }
+    if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+        return SandboxError::Busy(full.to_string());
     }
     let label = || component.label.clone();
     let limit = |kind, limit| SandboxError::Limit { component: label(), function, kind, limit };

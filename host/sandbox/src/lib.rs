@@ -16,6 +16,7 @@
 mod bindings;
 mod cache;
 mod calls;
+mod compile;
 mod convert;
 pub mod engine;
 mod error;
@@ -28,6 +29,7 @@ pub use cache::CodeCache;
 pub use calls::{
     ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, LogLevel, Refusal,
 };
+pub use compile::{CompileLimits, Compiler, compile_child};
 pub use error::{AuthorError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;

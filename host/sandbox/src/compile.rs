@@ -1,0 +1,200 @@
+//! Compiling components, bounded in time and memory.
+//!
+//! WebAssembly bounds what a guest does when it runs, not what it costs to compile: a small file can keep a compiler
+//! busy for minutes or take gigabytes. So the host compiles in a child process that the system holds to a limit of
+//! memory and that the parent ends when its time is over. The child is a program that calls [`compile_child`]: the
+//! `datanode` command itself. It gets the component on its standard input and answers machine code on its standard
+//! output; nothing that it says is stored unless it ended well, and only the parent holds the secret of the cache.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wasmtime::Engine;
+
+use crate::SandboxError;
+use crate::engine::{self, Allocation};
+use crate::imports::MAX_COMPONENT_BYTES;
+
+/// Threads of the child: more gain little, and each takes memory.
+const CHILD_THREADS: &str = "4";
+/// Machine code that is taken from the child, in bytes.
+const MAX_CODE_BYTES: u64 = 2 << 30;
+/// Bytes kept of what the child says when it fails.
+const MAX_SAID_BYTES: u64 = 16 << 10;
+/// Exit code of a child whose component does not compile.
+const REFUSED: u8 = 3;
+
+/// What compiling one component may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompileLimits {
+    /// Wall time, in milliseconds.
+    pub time_ms: u64,
+    /// Memory of the compiling process, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        // A language runtime of 20 MB takes 10 s of two processors and less than 1 GiB.
+        Self { time_ms: 300_000, memory_bytes: 4 << 30 }
+    }
+}
+
+/// How components become machine code.
+#[derive(Debug, Clone)]
+pub enum Compiler {
+    /// In this process, without bounds: for tests and for components that are trusted.
+    InProcess,
+    /// In a process of its own, within bounds.
+    Child {
+        /// A program that calls [`compile_child`] when it is started with these arguments, an [`Allocation`] by name
+        /// and the limit of memory in bytes.
+        program: PathBuf,
+        /// Arguments that come before.
+        arguments: Vec<String>,
+        /// The bounds.
+        limits: CompileLimits,
+    },
+}
+
+impl Compiler {
+    /// Machine code for this engine. `label` names the component in errors.
+    pub(crate) fn compile(
+        &self,
+        label: &str,
+        engine: &Engine,
+        allocation: Allocation,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, SandboxError> {
+        match self {
+            Self::InProcess => engine
+                .precompile_component(bytes)
+                .map_err(|error| SandboxError::Prepare(format!("{error:#}"))),
+            Self::Child { program, arguments, limits } => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(allocation.as_str()).arg(limits.memory_bytes.to_string());
+                run_child(label, command, limits, bytes)
+            }
+        }
+    }
+}
+
+fn run_child(
+    label: &str,
+    mut command: Command,
+    limits: &CompileLimits,
+    bytes: &[u8],
+) -> Result<Vec<u8>, SandboxError> {
+    let failed = |error: io::Error| SandboxError::Compiler(error.to_string());
+    // Nothing of the host's environment is the business of a process that reads what strangers wrote. On machines of
+    // many processors, threads and their heaps would take the memory that the limit gives to the compilation.
+    command.env_clear().env("RAYON_NUM_THREADS", CHILD_THREADS).env("MALLOC_ARENA_MAX", "2");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let (Some(mut input), Some(output), Some(said)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(SandboxError::Compiler("its streams are missing".to_owned()));
+    };
+    let (send, done) = channel();
+    let outcome = thread::scope(|scope| {
+        // A child that ends early closes its input: what it says counts, not that it cannot be written to.
+        scope.spawn(move || input.write_all(bytes));
+        let said = scope.spawn(move || {
+            let mut text = Vec::new();
+            let _ = said.take(MAX_SAID_BYTES).read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        scope.spawn(move || {
+            let mut code = Vec::new();
+            let read = output.take(MAX_CODE_BYTES).read_to_end(&mut code);
+            let _ = send.send(read.map(|_| code));
+        });
+        let code = done.recv_timeout(Duration::from_millis(limits.time_ms));
+        if !matches!(code, Ok(Ok(_))) {
+            // Ends the threads too: its streams close.
+            let _ = child.kill();
+        }
+        let status = child.wait();
+        (code, status, said.join().unwrap_or_default())
+    });
+    let code = match outcome.0 {
+        Err(RecvTimeoutError::Timeout) => {
+            return Err(SandboxError::CompileTime { component: label.to_owned(), limit_ms: limits.time_ms });
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            return Err(SandboxError::Compiler("it could not be listened to".to_owned()));
+        }
+        Ok(code) => code.map_err(failed)?,
+    };
+    let (status, said) = (outcome.1.map_err(failed)?, outcome.2.trim().to_owned());
+    if status.success() {
+        return Ok(code);
+    }
+    // Rust aborts when an allocation fails; the system calls that it makes through the engine say it in their error.
+    if said.contains("memory allocation of") || said.contains("Cannot allocate memory") {
+        return Err(SandboxError::CompileMemory {
+            component: label.to_owned(),
+            limit_bytes: limits.memory_bytes,
+        });
+    }
+    if status.code() == Some(REFUSED.into()) {
+        return Err(SandboxError::Prepare(said));
+    }
+    Err(SandboxError::Compiler(format!("{status}: {said}")))
+}
+
+/// What the child does: bind itself to the limit, read a component, write machine code. `arguments` are the two that
+/// [`Compiler::Child`] adds.
+pub fn compile_child(arguments: &[String]) -> ExitCode {
+    match try_compile(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn try_compile(arguments: &[String]) -> Result<(), String> {
+    let [allocation, memory] = arguments else {
+        return Err("this command is started by the host itself, to compile a component".to_owned());
+    };
+    let allocation = Allocation::from_name(allocation)
+        .ok_or_else(|| format!("`{allocation}` is not a kind of allocation"))?;
+    let memory: u64 = memory.parse().map_err(|_| format!("`{memory}` is not a number of bytes"))?;
+    bound_memory(memory).map_err(|error| format!("the limit of memory cannot be set: {error}"))?;
+    let mut bytes = Vec::new();
+    let input = io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1);
+    { input }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let engine = engine::compiling_engine(allocation).map_err(|error| error.to_string())?;
+    let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
+    let mut output = io::stdout().lock();
+    output.write_all(&code).and_then(|()| output.flush()).map_err(|error| error.to_string())
+}
+
+/// Bound what this process may write to, and forbid core dumps: a compiler out of memory aborts.
+#[cfg(unix)]
+fn bound_memory(bytes: u64) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    // `Data` counts heaps and other private writable memory, not the address space that is only reserved.
+    setrlimit(Resource::Data, limit(bytes))?;
+    setrlimit(Resource::Core, limit(0))?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn bound_memory(_: u64) -> io::Result<()> {
+    Ok(())
+}
