@@ -45,7 +45,10 @@ fn run_all() -> Result<()> {
         run(guest_cargo().args(["test", "--workspace", "--locked", "--manifest-path", GUESTS]))
     })?;
     step("guest components", || guests::build().map(|_| ()))?;
-    step("the datanode command", || run(cargo().args(["build", "--locked", "-p", "datanode-cli"])))?;
+    // All targets at once: the features of shared dependencies are then those of the tests, and nothing is built twice.
+    step("the datanode command and the tests", || {
+        run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
+    })?;
     step("tests of the host", || {
         let mut tests = cargo();
         tests.args(["test", "--workspace", "--locked"]);
