@@ -21,6 +21,7 @@ pub mod coordinate;
 pub mod data_type;
 pub mod dependency;
 pub mod diagnostic;
+pub mod difference;
 pub mod digest;
 pub mod frame;
 pub mod hash;

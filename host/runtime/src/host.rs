@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
 use datanode_sandbox::{Component, Sandbox, imports};
-use datanode_store::{NewComponent, Registered, Source, SourceKind, Store, StoredComponent, Table};
+use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKind, Store, StoredComponent};
 use serde::Serialize;
 
 use crate::{RuntimeError, clock};
@@ -65,8 +65,8 @@ impl Host {
         Ok(Uploaded { component: value, created })
     }
 
-    /// Register a table from its contract.
-    pub async fn register_table(&self, contract: &Contract) -> Result<Registered<Table>, RuntimeError> {
+    /// Register a table from its contract, or take over new metadata for one that is there.
+    pub async fn register_table(&self, contract: &Contract) -> Result<RegisteredTable, RuntimeError> {
         Ok(self.store.register_table(contract, clock::now()).await?)
     }
 

@@ -14,7 +14,6 @@
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
-mod difference;
 mod error;
 pub mod sqlite;
 mod store;
@@ -22,6 +21,6 @@ mod store;
 pub use error::StoreError;
 pub use sqlite::SqliteStore;
 pub use store::{
-    CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered, Rows,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
+    CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered,
+    RegisteredTable, Rows, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
 };

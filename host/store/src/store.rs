@@ -10,6 +10,7 @@ use datanode_core::component::Manifest;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::dependency::DependencyTarget;
+use datanode_core::difference::Change;
 use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
@@ -72,6 +73,17 @@ pub struct Registered<T> {
     pub value: T,
     /// False when the same thing was there already.
     pub created: bool,
+}
+
+/// Answer to the registration of a table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RegisteredTable {
+    /// The table as the catalogue has it now.
+    pub value: Table,
+    /// False when it was there already.
+    pub created: bool,
+    /// What was applied to a table that was there: metadata only.
+    pub changes: Vec<Change>,
 }
 
 /// Where a source leads.
@@ -272,13 +284,14 @@ pub trait Store: Send + Sync + Debug {
     /// The bytes of a component, checked against the digest.
     async fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError>;
 
-    /// Register a table and create its storage, in one transaction. The same contract again changes nothing; another
-    /// contract under a taken identifier or physical name is refused.
+    /// Register a table and create its storage, in one transaction. The same contract again changes nothing. One that
+    /// differs in metadata alone (descriptions, labels, cadence) is applied; any other under a taken identifier or
+    /// physical name is refused.
     async fn register_table(
         &self,
         contract: &Contract,
         now: Timestamp,
-    ) -> Result<Registered<Table>, StoreError>;
+    ) -> Result<RegisteredTable, StoreError>;
 
     /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
     async fn tables(&self) -> Result<Vec<Table>, StoreError>;

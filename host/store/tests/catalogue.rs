@@ -12,7 +12,7 @@ use datanode_core::digest::Digest;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
-    NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError,
+    NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError, Table,
 };
 use support::{Place, at, contract, new_node, run, table};
 
@@ -136,11 +136,12 @@ async fn tables_are_registered_once() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the identifier `prices` is held by table {} with another contract:\n  description: none in the \
-             catalogue, \"Other prices.\" here\n  column `order`: string in the catalogue, int64 here",
+            "the identifier `prices` is held by table {} with another contract:\n  metadata  description: none in the \
+             catalogue, \"Other prices.\" here\n  breaking  column `order`, type: string in the catalogue, int64 here",
             first.value.uid
         )
     );
+    assert_eq!(place.store.table("prices").await.unwrap(), first.value, "a refusal applies nothing");
     let same_place = Contract { identifier: "prices_2".to_owned(), ..written_out };
     let error = place.store.register_table(&same_place, at(5)).await.unwrap_err();
     assert_eq!(error.to_string(), "the physical name `prices` is used by table `prices`");
@@ -151,6 +152,26 @@ async fn tables_are_registered_once() {
     assert_eq!(place.store.table("prices").await.unwrap(), first.value);
     assert_eq!(place.store.table(&second.uid).await.unwrap(), second);
     assert_eq!(place.store.table("nowhere").await.unwrap_err().code(), "store.table_not_found");
+}
+
+#[tokio::test]
+async fn metadata_is_applied_at_once_and_changes_nothing_else() {
+    let place = Place::new().await;
+    let held = contract("prices", &[("order", DataType::String)]);
+    let first = place.store.register_table(&held, at(3)).await.unwrap().value;
+    let mut given = held.clone();
+    given.description = "Closing prices.".to_owned();
+    given.labels = vec!["equities".to_owned()];
+    given.cadence = Some("1d".parse().unwrap());
+    given.columns[1].description = "Place in the book.".to_owned();
+    given.columns[1].label = "Order".to_owned();
+    let answer = place.store.register_table(&given, at(9)).await.unwrap();
+    assert!(!answer.created);
+    assert_eq!(answer.changes.len(), 5, "{:?}", answer.changes);
+    let now = place.store.table("prices").await.unwrap();
+    assert_eq!(now, answer.value);
+    assert_eq!(now, Table { contract: given.clone(), ..first }, "uid, epoch and age stay");
+    assert_eq!(place.store.register_table(&given, at(10)).await.unwrap().changes, []);
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use semver::Version;
 use super::snapshot::SqliteSnapshot;
 use super::{SqliteStore, commit, components, connection, nodes, runs, sources, tables};
 use crate::{
-    CommitOutcome, CommitRun, NewComponent, NewNode, Node, Registered, RunFilter, Snapshot, Source,
-    SourceKind, Store, StoreError, StoredComponent, Table,
+    CommitOutcome, CommitRun, NewComponent, NewNode, Node, Registered, RegisteredTable, RunFilter, Snapshot,
+    Source, SourceKind, Store, StoreError, StoredComponent, Table,
 };
 
 impl SqliteStore {
@@ -68,7 +68,7 @@ impl Store for SqliteStore {
         &self,
         contract: &Contract,
         now: Timestamp,
-    ) -> Result<Registered<Table>, StoreError> {
+    ) -> Result<RegisteredTable, StoreError> {
         let contract = contract.clone();
         self.write("registering a table", move |connection| tables::register(connection, &contract, now))
             .await

@@ -2,13 +2,13 @@
 
 use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
+use datanode_core::difference::{Reach, changes};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::ddl;
 use super::stored::{failed, from_json, timestamp, to_json};
-use crate::difference::difference;
-use crate::{Registered, StoreError, Table};
+use crate::{RegisteredTable, StoreError, Table};
 
 const COLUMNS: &str = "uid, contract, epoch, created_at";
 
@@ -69,18 +69,10 @@ pub(super) fn register(
     connection: &Connection,
     contract: &Contract,
     now: Timestamp,
-) -> Result<Registered<Table>, StoreError> {
+) -> Result<RegisteredTable, StoreError> {
     const DOING: &str = "registering a table";
     if let Some(holder) = find(connection, "identifier", &contract.identifier)? {
-        let difference = difference(&holder.contract, contract);
-        if difference.is_empty() {
-            return Ok(Registered { value: holder, created: false });
-        }
-        return Err(StoreError::IdentifierTaken {
-            identifier: contract.identifier.clone(),
-            holder: holder.uid,
-            difference: difference.join("\n"),
-        });
+        return apply_metadata(connection, holder, contract);
     }
     let create = ddl::create_table(contract)?;
     if let Some(holder) = find(connection, "physical_name", contract.physical_name())? {
@@ -105,7 +97,35 @@ pub(super) fn register(
         )
         .map_err(failed(DOING))?;
     connection.execute_batch(&create).map_err(failed("creating the storage of a table"))?;
-    Ok(Registered { value, created: true })
+    Ok(RegisteredTable { value, created: true, changes: Vec::new() })
+}
+
+/// Take over what changes no row, reader or writer; refuse the rest.
+fn apply_metadata(
+    connection: &Connection,
+    holder: Table,
+    contract: &Contract,
+) -> Result<RegisteredTable, StoreError> {
+    const DOING: &str = "changing the metadata of a table";
+    let changes = changes(&holder.contract, contract);
+    if changes.iter().any(|change| change.reach() != Reach::Metadata) {
+        let lines = changes.iter().map(|change| format!("  {:<9} {change}", change.reach().as_str()));
+        return Err(StoreError::IdentifierTaken {
+            identifier: contract.identifier.clone(),
+            holder: holder.uid,
+            difference: lines.collect::<Vec<_>>().join("\n"),
+        });
+    }
+    if !changes.is_empty() {
+        connection
+            .execute(
+                "UPDATE _tables SET contract = ?2 WHERE uid = ?1",
+                params![holder.uid, to_json(DOING, contract)?],
+            )
+            .map_err(failed(DOING))?;
+    }
+    let contract = if changes.is_empty() { holder.contract.clone() } else { contract.clone() };
+    Ok(RegisteredTable { value: Table { contract, ..holder }, created: false, changes })
 }
 
 /// Count a commit that changed the rows.
