@@ -70,6 +70,35 @@ fn the_same_bytes_again_change_nothing_and_other_bytes_under_a_version_are_refus
 }
 
 #[test]
+fn a_release_that_gives_nodes_another_identity_is_asked_for() {
+    let project = Project::new();
+    project.upload("well_behaved");
+    let contract = datanode_tests::root().join("tests/hostile/contract.toml");
+    let table = project.json(&["table", "register", contract.to_str().unwrap()]);
+    let table = table[0]["value"]["contract"]["identifier"].as_str().unwrap().to_owned();
+    project.run(&["node", "create", "well_behaved", "--table", &table]);
+    let before = project.json(&["node", "show", &table])["node"]["update_hash"].clone();
+
+    let file = component("well_behaved_renewed");
+    let (exit, said) = project.fails(&["component", "upload", file.to_str().unwrap()]);
+    assert_eq!(exit, 3, "{said}");
+    assert!(
+        said.contains("error[component.new_identity]: release 0.2.0 of component `well_behaved`"),
+        "{said}"
+    );
+    assert!(said.contains(before.as_str().unwrap()), "the node concerned is named: {said}");
+    assert!(said.contains("--accept-new-identity"), "{said}");
+    assert_eq!(project.json(&["component", "list"]).as_array().unwrap().len(), 1, "nothing is kept");
+
+    project.run(&["component", "upload", file.to_str().unwrap(), "--accept-new-identity"]);
+    let (_, said) = project.fails(&["node", "run", &table]);
+    assert!(said.contains("node.identity_changed"), "{said}");
+    project.run(&["node", "create", "well_behaved", "--table", &table]);
+    let nodes = project.json(&["node", "list"]);
+    assert_eq!(nodes.as_array().unwrap().len(), 2, "the old identity and the new one");
+}
+
+#[test]
 fn a_component_may_only_log_while_it_describes_itself() {
     let project = Project::new();
     let (_, said) = project.fails(&["component", "upload", component("emits_in_config").to_str().unwrap()]);

@@ -73,6 +73,9 @@ pub(crate) enum ComponentCommand {
         /// Component files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Take a release that gives nodes of the component another identity
+        #[arg(long)]
+        accept_new_identity: bool,
     },
     /// List all components
     List,

@@ -67,6 +67,16 @@ pub enum RuntimeError {
         /// The identity it computes.
         now: String,
     },
+    /// A release would give nodes another identity.
+    #[error("release {version} of component `{component}` gives nodes another identity:\n{}", .nodes.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
+    NewIdentity {
+        /// Component.
+        component: String,
+        /// The release.
+        version: String,
+        /// Each node, and what it would become.
+        nodes: Vec<String>,
+    },
     /// The pinned bytes are another component.
     #[error("the pinned bytes are a release of component `{found}`, not of `{asked}`")]
     PinOfAnother {
@@ -120,6 +130,7 @@ impl Diagnostic for RuntimeError {
             Self::Name(_) => "name.invalid",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
+            Self::NewIdentity { .. } => "component.new_identity",
             Self::PinOfAnother { .. } => "node.pin_of_another",
             Self::SourceMissing { .. } => "source.missing",
             Self::SourcePath { .. } => "source.path",
@@ -138,9 +149,10 @@ impl Diagnostic for RuntimeError {
             Self::Dependency(error) => error.class(),
             Self::Frame(error) => error.class(),
             Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } => ErrorClass::Usage,
-            Self::OutputMismatch { .. } | Self::IdentityChanged { .. } | Self::SourceMissing { .. } => {
-                ErrorClass::Refused
-            }
+            Self::OutputMismatch { .. }
+            | Self::IdentityChanged { .. }
+            | Self::NewIdentity { .. }
+            | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
             Self::Panicked(_) => ErrorClass::Infrastructure,
         }
@@ -163,6 +175,11 @@ impl Diagnostic for RuntimeError {
             }
             Self::IdentityChanged { .. } => Some(
                 "create the node again with `datanode node create`: its rows stay where they are, its identity is new"
+                    .to_owned(),
+            ),
+            Self::NewIdentity { .. } => Some(
+                "if that is meant, upload it with --accept-new-identity and create the nodes again; else give the new \
+                 field no default, or move it to the runtime options"
                     .to_owned(),
             ),
             Self::PinOfAnother { asked, .. } => Some(format!("see its releases: datanode component show {asked}")),

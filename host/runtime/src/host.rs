@@ -48,8 +48,14 @@ impl Host {
     }
 
     /// Admit a component: judge its imports from the bytes, compile it, ask it twice what it is, and only then keep
-    /// it. `label` names it in errors until its name is known (its file name, say).
-    pub async fn upload(&self, label: &str, bytes: Vec<u8>) -> Result<Uploaded, RuntimeError> {
+    /// it. `label` names it in errors until its name is known (its file name, say). A release that would give nodes
+    /// another identity is refused unless that is accepted.
+    pub async fn upload(
+        &self,
+        label: &str,
+        bytes: Vec<u8>,
+        accept_new_identity: bool,
+    ) -> Result<Uploaded, RuntimeError> {
         let digest = Digest::of(&bytes);
         let (sandbox, label) = (self.sandbox.clone(), label.to_owned());
         let (bytes, imports, manifest) = tokio::task::spawn_blocking(move || {
@@ -60,6 +66,9 @@ impl Host {
         })
         .await
         .map_err(|_| RuntimeError::Panicked("checking a component"))??;
+        if !accept_new_identity {
+            self.refuse_new_identity(&manifest).await?;
+        }
         let new = NewComponent { manifest, imports, digest, bytes, uploaded_at: clock::now() };
         let Registered { value, created } = self.store.add_component(new).await?;
         Ok(Uploaded { component: value, created })

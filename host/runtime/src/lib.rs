@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod graph;
 mod host;
+mod identity;
 pub mod run;
 mod source;
 

@@ -18,12 +18,13 @@ pub(crate) async fn run(
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        ComponentCommand::Upload { files } => {
+        ComponentCommand::Upload { files, accept_new_identity } => {
             let mut uploaded = Vec::with_capacity(files.len());
             for file in files {
                 let bytes =
                     std::fs::read(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-                uploaded.push(host.upload(&file.display().to_string(), bytes).await.or_fail()?);
+                let label = file.display().to_string();
+                uploaded.push(host.upload(&label, bytes, accept_new_identity).await.or_fail()?);
             }
             printer.show(&uploaded, || {
                 for upload in &uploaded {
