@@ -23,5 +23,5 @@ pub use error::StoreError;
 pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered, Rows,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
+    RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableRead,
 };
