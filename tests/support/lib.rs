@@ -1,6 +1,8 @@
 //! What the tests that cross crates share: a scratch project driven through the `datanode` command, as a user would.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod memory;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;

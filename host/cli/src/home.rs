@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datanode_runtime::Host;
+use datanode_runtime::{Host, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox};
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
@@ -20,6 +20,8 @@ pub(crate) const DATA: &str = ".datanode";
 const DATABASE: &str = "datanode.db";
 /// Compiled components inside the data directory.
 const CACHE: &str = "compiled";
+/// Output of runs that are under way, inside the data directory.
+const SPILL: &str = "spill";
 
 /// `datanode.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +29,21 @@ const CACHE: &str = "compiled";
 struct Settings {
     limits: Limits,
     compile: CompileLimits,
+    runs: RunSettings,
+}
+
+/// How runs are done; none of it changes what they compute.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RunSettings {
+    /// Bytes of output that a run keeps in memory until its commit.
+    spill_after_bytes: u64,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self { spill_after_bytes: SpillSettings::default().after_bytes }
+    }
 }
 
 /// A data directory and the settings that hold for it.
@@ -94,7 +111,9 @@ pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
         .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
     let sandbox =
         Sandbox::new(settings.limits).or_fail()?.with_cache(cache).with_compiler(compiler(settings.compile)?);
-    let host = Host::new(store.clone(), sandbox);
+    let spill =
+        SpillSettings { directory: home.data.join(SPILL), after_bytes: settings.runs.spill_after_bytes };
+    let host = Host::new(store.clone(), sandbox).with_spill(spill);
     Ok(Session { host, store })
 }
 

@@ -1,5 +1,7 @@
 //! What a run tells while it goes on: for progress bars, for scripts, and for tests that stop it at a chosen point.
 
+use std::time::{Duration, Instant};
+
 use datanode_core::run::RunRecord;
 use datanode_core::window::Window;
 use serde::Serialize;
@@ -31,14 +33,14 @@ pub enum RunEvent {
         /// Run.
         run_id: String,
     },
-    /// The guest was handed a batch of a dependency.
+    /// The guest was handed a batch of a dependency; not told of each.
     RowsRead {
         /// Run.
         run_id: String,
         /// Rows so far.
         rows: u64,
     },
-    /// The guest emitted a batch, which was accepted.
+    /// The guest emitted a batch, which was accepted; not told of each.
     RowsEmitted {
         /// Run.
         run_id: String,
@@ -52,7 +54,7 @@ pub enum RunEvent {
         /// Rows that will be stored.
         rows: u64,
     },
-    /// A batch was written inside the transaction; not visible to anybody yet.
+    /// A batch was written inside the transaction; not visible to anybody yet. Not told of each.
     RowsWritten {
         /// Run.
         run_id: String,
@@ -67,6 +69,23 @@ pub enum RunEvent {
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: &RunEvent);
+}
+
+/// Between two events of one kind that come with every batch: nobody reads faster, and batches may be of one row.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Says which of many like events are told: the first, and then one per [`INTERVAL`].
+#[derive(Debug, Default)]
+pub(crate) struct Pace(Option<Instant>);
+
+impl Pace {
+    pub(crate) fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|last| last.elapsed() >= INTERVAL);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
 }
 
 /// Nobody listens.

@@ -10,13 +10,14 @@ use datanode_sandbox::{Component, Sandbox, imports};
 use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKind, Store, StoredComponent};
 use serde::Serialize;
 
-use crate::{RuntimeError, clock};
+use crate::{RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
 #[derive(Clone)]
 pub struct Host {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sandbox: Sandbox,
+    pub(crate) spill: SpillSettings,
     /// Components compiled by this process.
     prepared: Arc<Mutex<HashMap<Digest, Component>>>,
 }
@@ -39,7 +40,13 @@ pub struct Uploaded {
 impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
-        Self { store, sandbox, prepared: Arc::default() }
+        Self { store, sandbox, spill: SpillSettings::default(), prepared: Arc::default() }
+    }
+
+    /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
+    #[must_use]
+    pub fn with_spill(self, spill: SpillSettings) -> Self {
+        Self { spill, ..self }
     }
 
     /// The store.

@@ -12,6 +12,8 @@
 //! * *Dependencies first*, each node at most once per run tree; a node whose dependency failed is `blocked`.
 //! * *The snapshot is taken after the dependencies have committed.*
 //! * *No write transaction is open while a guest runs.*
+//! * *Memory is bounded by the batch*, not by the run: output beyond a cap goes to a file until the commit, and reading
+//!   ahead has a budget.
 //! * *The guest's only notion of now is the window's end*, which is decided here and recorded.
 
 mod clock;
@@ -28,4 +30,4 @@ pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
 pub use graph::{NodeRequest, PlannedNode};
 pub use host::{Host, Uploaded};
-pub use run::{RunOptions, RunTree};
+pub use run::{RunOptions, RunTree, SpillSettings};

@@ -37,7 +37,7 @@ impl Default for Limits {
             memory_bytes: 1 << 30,
             table_elements: 100_000,
             message_bytes: 64 << 20,
-            emit_bytes: 1 << 30,
+            emit_bytes: 16 << 30,
             open_handles: 32,
             host_calls: 10_000_000,
             opens: 10_000,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use thiserror::Error;
 
+use crate::RowsError;
+
 /// Why the store refuses or fails.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -107,6 +109,9 @@ pub enum StoreError {
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
+    /// The rows of a commit cannot be had.
+    #[error("{0}")]
+    Rows(RowsError),
     /// The database file cannot be opened or created.
     #[error("the database {} cannot be opened: {source}", .path.display())]
     Open {
@@ -156,6 +161,7 @@ impl Diagnostic for StoreError {
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } => "commit.table_moved",
             Self::Damaged(_) => "store.damaged",
+            Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
             Self::Migration(_) => "store.migration",
             Self::Database { .. } | Self::Sqlite { .. } => "store.database",
@@ -172,6 +178,7 @@ impl Diagnostic for StoreError {
             | Self::UnsupportedType { .. }
             | Self::SourceTaken { .. } => ErrorClass::Refused,
             Self::DuplicateKey { .. } => ErrorClass::Failed,
+            Self::Rows(error) => error.class(),
             Self::TableMoved { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
@@ -214,6 +221,7 @@ impl Diagnostic for StoreError {
             Self::Migration(_) => {
                 "use the datanode release that wrote this database, or a newer one".to_owned()
             }
+            Self::Rows(error) => return error.next_step(),
             Self::UnsupportedType { .. } | Self::Damaged(_) => return None,
         })
     }

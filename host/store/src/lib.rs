@@ -22,5 +22,6 @@ pub use error::StoreError;
 pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered,
-    RegisteredTable, Rows, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
+    RegisteredTable, Rows, RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
+    TableRead,
 };

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use datanode_core::component::Manifest;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::dependency::DependencyTarget;
+use datanode_core::diagnostic::Diagnostic;
 use datanode_core::difference::Change;
 use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
@@ -192,8 +194,12 @@ pub struct Page {
     pub last: IndexKey,
 }
 
-/// Validated batches on their way into a table: columns in contract order.
-pub type Rows = Box<dyn Iterator<Item = RecordBatch> + Send>;
+/// Validated batches on their way into a table: columns in contract order. They may come from a disk: an error ends
+/// the commit, and nothing is stored.
+pub type Rows = Box<dyn Iterator<Item = Result<RecordBatch, RowsError>> + Send>;
+
+/// Why a batch cannot be had.
+pub type RowsError = Box<dyn Diagnostic + Send + Sync>;
 
 /// Everything that one run leaves behind.
 pub struct CommitRun {
@@ -249,15 +255,20 @@ pub trait Snapshot: Send + Debug {
     /// Progress of a table.
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
 
-    /// The next rows of a read after `after`, at most `max_rows` (fewer where values are long); None when there are no
-    /// more. The query must have passed [`ReadQuery::check`]. `limit` of the query is applied by the caller.
-    async fn read_page(
-        &mut self,
-        table: &Table,
-        query: &ReadQuery,
-        after: Option<&IndexKey>,
-        max_rows: usize,
-    ) -> Result<Option<Page>, StoreError>;
+    /// Prepare a read, so that what a long query costs is paid once and not for each page. The query must have passed
+    /// [`ReadQuery::check`]; its `limit` is applied by the caller.
+    fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead>;
+
+    /// Give the view up, once the reads that are under way have ended. Dropping does the same without waiting.
+    async fn end(self: Box<Self>);
+}
+
+/// A prepared read. Its snapshot may be used beside it; reads of one snapshot take turns.
+#[async_trait]
+pub trait TableRead: Send + Sync + Debug {
+    /// The next rows after `after`, at most `max_rows` (fewer where values are long); None when there are no more.
+    /// When the future is dropped, the database soon stops looking for them.
+    async fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> Result<Option<Page>, StoreError>;
 }
 
 /// The catalogue and the rows of tables.

@@ -14,7 +14,7 @@ use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{CommitRun, Node, Rows, Store, StoreError, Table};
+use datanode_store::{CommitRun, Node, Rows, RowsError, Store, StoreError, Table};
 use proptest::prelude::*;
 use support::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
 use uuid::Uuid;
@@ -129,7 +129,7 @@ async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
     let mut batches = three_batches(&table, &[key(300, "a")]).into_iter();
     let rows: Rows = Box::new(std::iter::from_fn(move || {
         assert!(batches.len() > 1, "the disk is gone");
-        batches.next()
+        batches.next().map(Ok)
     }));
     let commit = CommitRun { rows, ..commit(&table, run(&node, "r"), Vec::new(), progress(&[])) };
     let store = AssertUnwindSafe(&place.store);
@@ -138,6 +138,35 @@ async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
     assert_untouched(&place, &table).await;
     // The store lives on.
     fill(&place.store, &table, "again", &model([(1, "a")])).await;
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the disk is gone")]
+struct Gone;
+
+impl Diagnostic for Gone {
+    fn code(&self) -> &'static str {
+        "test.gone"
+    }
+
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Infrastructure
+    }
+}
+
+#[tokio::test]
+async fn rows_that_fail_leave_nothing_and_the_error_is_theirs() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let whole = three_batches(&table, &[key(300, "a")]).into_iter().map(Ok);
+    let rows: Rows = Box::new(whole.chain([Err(Box::new(Gone) as RowsError)]));
+    let keys: Vec<_> =
+        (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
+    let commit = CommitRun { rows, ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys)) };
+    let error = place.store.commit_run(commit).await.unwrap_err();
+    assert_eq!((error.code(), error.to_string()), ("test.gone", "the disk is gone".to_owned()));
+    assert_eq!(error.class(), ErrorClass::Infrastructure);
+    assert_untouched(&place, &table).await;
 }
 
 /// What a future that panics panicked with.
@@ -167,8 +196,10 @@ async fn a_commit_that_is_given_up_leaves_nothing() {
     });
     let keys: Vec<_> =
         (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
-    let commit =
-        CommitRun { rows: Box::new(rows), ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys)) };
+    let commit = CommitRun {
+        rows: Box::new(rows.map(Ok)),
+        ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys))
+    };
     tokio::select! {
         outcome = place.store.commit_run(commit) => panic!("{outcome:?}"),
         _ = wait_for_rows => {}

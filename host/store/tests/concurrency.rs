@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
@@ -128,15 +129,42 @@ async fn a_read_that_is_given_up_spoils_nothing() {
     let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let table = fill(&place.store, &table, "run-1", &rows(1)).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
-    let everything = ReadQuery::default();
+    let everything = snapshot.read(&table, &ReadQuery::default());
     for _ in 0..20 {
         tokio::select! {
             biased;
-            page = snapshot.read_page(&table, &everything, None, 200) => { page.unwrap(); }
+            page = everything.page(None, 200) => { page.unwrap(); }
             () = tokio::task::yield_now() => {}
         }
         assert_eq!(snapshot.progress(&table).await.unwrap().rows(), 200);
     }
+}
+
+/// A query that matches nothing looks at all rows: it must not keep the others waiting once nobody wants the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on() {
+    const ROWS: i64 = 2_000;
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let model: Model = (0..ROWS).map(|id| ((1, Coordinate(vec![CoordinateValue::Int(id)])), None)).collect();
+    let table = fill(&place.store, &table, "run-1", &model).await;
+    // Each row is compared with the rows of all rows, by a view under the table's name: hours of work.
+    place
+        .raw()
+        .execute_batch(
+            "ALTER TABLE t RENAME TO rows; CREATE VIEW t AS SELECT a.* FROM rows a WHERE \
+        (SELECT count(*) FROM rows b, rows c, rows d WHERE b.id + c.id + d.id + a.id < -1) > 0",
+        )
+        .unwrap();
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let endless = snapshot.read(&table, &ReadQuery::default());
+    tokio::select! {
+        page = endless.page(None, 10) => panic!("{page:?}"),
+        () = tokio::time::sleep(Duration::from_millis(50)) => {}
+    }
+    assert_eq!(snapshot.progress(&table).await.unwrap().rows(), ROWS.unsigned_abs());
+    snapshot.end().await;
+    assert!(endless.page(None, 10).await.is_err(), "a read ends with its snapshot");
 }
 
 #[test]

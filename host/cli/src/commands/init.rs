@@ -18,7 +18,11 @@ const TEMPLATE: &str = "\
 # Linear memory of a component, in bytes.
 # memory_bytes = 1_073_741_824
 # All emitted messages of one run, in bytes.
-# emit_bytes = 1_073_741_824
+# emit_bytes = 17_179_869_184
+
+[runs]
+# Bytes of output that a run keeps in memory until its commit; the rest waits on disk.
+# spill_after_bytes = 67_108_864
 ";
 
 pub(crate) async fn run(directory: Option<&Path>, printer: Printer) -> anyhow::Result<ExitCode> {

@@ -196,11 +196,12 @@ async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow
     let format = if printer.json { RowFormat::Json } else { arguments.format };
     let mut sink = Sink::new(format, &columns);
     let mut left = if arguments.limit == 0 { u64::MAX } else { arguments.limit };
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
+    let snapshot = host.store().snapshot().await.or_fail()?;
+    let rows_of = snapshot.read(&table, &query);
     let mut after = None;
     while left > 0 {
         let rows = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let Some(page) = snapshot.read_page(&table, &query, after.as_ref(), rows).await.or_fail()? else {
+        let Some(page) = rows_of.page(after.as_ref(), rows).await.or_fail()? else {
             break;
         };
         left -= page.batch.num_rows() as u64;
@@ -210,7 +211,7 @@ async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow
         }
         after = Some(page.last);
     }
-    let cut = left == 0 && snapshot.read_page(&table, &query, after.as_ref(), 1).await.or_fail()?.is_some();
+    let cut = left == 0 && rows_of.page(after.as_ref(), 1).await.or_fail()?.is_some();
     if sink.finish().is_ok() && cut && format == RowFormat::Table {
         say!("… there are more rows; --limit 0 shows all");
     }

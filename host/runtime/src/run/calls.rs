@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::RecordBatch;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
@@ -12,10 +11,11 @@ use serde_json::Value;
 
 use super::inputs::Inputs;
 use super::logs::Logs;
-use crate::events::{Observer, RunEvent};
+use super::spill::{Spill, SpillSettings};
+use crate::events::{Observer, Pace, RunEvent};
 use crate::source::Sources;
 
-/// Output batches as they arrive: checked, hashed, kept until the commit.
+/// Output batches as they arrive: checked, hashed, kept for the commit.
 #[derive(Debug)]
 pub(crate) struct Output {
     decoder: FrameDecoder,
@@ -23,18 +23,18 @@ pub(crate) struct Output {
     digest: Digester,
     bytes: u64,
     rows: u64,
-    batches: Vec<RecordBatch>,
+    kept: Spill,
 }
 
 impl Output {
-    pub(crate) fn new(table: &str, validator: OutputValidator) -> Self {
+    pub(crate) fn new(table: &str, validator: OutputValidator, spill: SpillSettings) -> Self {
         Self {
             decoder: FrameDecoder::new(table),
             validator,
             digest: Digester::default(),
             bytes: 0,
             rows: 0,
-            batches: Vec::new(),
+            kept: Spill::new(spill),
         }
     }
 
@@ -45,7 +45,9 @@ impl Output {
             Decoded::Schema(schema) => self.validator.schema(&schema)?,
             Decoded::Batch(batch) => {
                 self.rows += batch.num_rows() as u64;
-                self.batches.extend(self.validator.batch(&batch)?);
+                if let Some(batch) = self.validator.batch(&batch)? {
+                    self.kept.push(batch).map_err(HostCallError)?;
+                }
             }
         }
         Ok(())
@@ -56,7 +58,7 @@ impl Output {
 #[derive(Debug)]
 pub(crate) struct Collected {
     pub(crate) summary: OutputSummary,
-    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) kept: Spill,
     pub(crate) bytes_emitted: u64,
     pub(crate) output_digest: Option<Digest>,
     pub(crate) inputs: Vec<InputRecord>,
@@ -77,6 +79,8 @@ struct Shared {
     options: BTreeMap<String, Value>,
     logs: Logs,
     observer: Arc<dyn Observer>,
+    read: Pace,
+    emitted: Pace,
 }
 
 impl RunCalls {
@@ -90,22 +94,24 @@ impl RunCalls {
     ) -> Self {
         let logs = Logs::default();
         let run_id = run_id.to_owned();
-        Self(Arc::new(Mutex::new(Shared { run_id, inputs, output, sources, options, logs, observer })))
+        let (read, emitted) = (Pace::default(), Pace::default());
+        let shared = Shared { run_id, inputs, output, sources, options, logs, observer, read, emitted };
+        Self(Arc::new(Mutex::new(shared)))
     }
 
-    /// Close the door and take what was collected. None while another handle is alive.
-    pub(crate) fn finish(self) -> Option<Collected> {
+    /// Close the door, end all reads, and take what was collected. None while another handle is alive.
+    pub(crate) async fn finish(self) -> Option<Collected> {
         let shared = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Shared { inputs, output, sources, logs, .. } = shared;
         Some(Collected {
-            inputs: inputs.records(),
+            inputs: inputs.end().await,
             fetches: sources.records(),
             logs: logs.lines,
             logs_dropped: logs.dropped,
             output_digest: (output.bytes > 0).then(|| output.digest.finish()),
             bytes_emitted: output.bytes,
             summary: output.validator.finish(),
-            batches: output.batches,
+            kept: output.kept,
         })
     }
 
@@ -126,8 +132,10 @@ impl HostCalls for RunCalls {
             HostCall::Schema { reader } => shared.inputs.schema(reader),
             HostCall::Next { reader } => {
                 let reply = shared.inputs.next(reader)?;
-                let (run_id, rows) = (shared.run_id.clone(), shared.inputs.rows());
-                shared.observer.event(&RunEvent::RowsRead { run_id, rows });
+                if shared.read.is_due() {
+                    let (run_id, rows) = (shared.run_id.clone(), shared.inputs.rows());
+                    shared.observer.event(&RunEvent::RowsRead { run_id, rows });
+                }
                 reply
             }
             HostCall::CloseReader { reader } => {
@@ -136,8 +144,10 @@ impl HostCalls for RunCalls {
             }
             HostCall::Emit { message } => {
                 shared.output.emit(message)?;
-                let (run_id, rows) = (shared.run_id.clone(), shared.output.rows);
-                shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
+                if shared.emitted.is_due() {
+                    let (run_id, rows) = (shared.run_id.clone(), shared.output.rows);
+                    shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
+                }
                 HostReply::Done
             }
             HostCall::Log { level, message, fields } => {

@@ -1,7 +1,7 @@
 //! One run: window, call, validation, commit, record.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use datanode_core::Timestamp;
@@ -11,13 +11,13 @@ use datanode_core::progress::Progress;
 use datanode_core::run::{Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Snapshot, Table};
+use datanode_store::{CommitRun, Snapshot, StoreError, Table};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
 use super::{RunCalls, RunOptions};
-use crate::events::RunEvent;
+use crate::events::{Pace, RunEvent};
 use crate::source::Sources;
 use crate::{Host, PlannedNode, RuntimeError, clock};
 
@@ -139,13 +139,11 @@ impl Host {
         let contract = Arc::new(prepared.table.contract.clone());
         let validator =
             OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.progress))
-                .map_err(|error| {
-                    datanode_store::StoreError::Damaged(format!("table `{}`: {error}", contract.identifier))
-                })?;
+                .map_err(|error| StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
-            Output::new(&contract.identifier, validator),
+            Output::new(&contract.identifier, validator, self.spill.clone()),
             Sources::new(&component, &planned.release.manifest.sources, known_sources),
             options.options.clone(),
             Arc::clone(&observer),
@@ -165,7 +163,7 @@ impl Host {
                 .await
                 .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
         record.durations.update_us = micros_since(updating);
-        let collected = calls.finish().ok_or(RuntimeError::Panicked("a run was being collected"))?;
+        let collected = calls.finish().await.ok_or(RuntimeError::Panicked("a run was being collected"))?;
         note(record, &report, &collected);
         report.result?;
         Ok(Computed { table: prepared.table, collected })
@@ -184,13 +182,16 @@ impl Host {
         record.finished_at = clock::now();
         let (observer, run_id) = (Arc::clone(&options.observer), record.run_id.clone());
         observer.event(&RunEvent::Committing { run_id: run_id.clone(), rows });
+        let pace = Mutex::new(Pace::default());
         let commit = CommitRun {
             table,
             record,
-            rows: Box::new(collected.batches.into_iter()),
+            rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
             added: collected.summary.added,
             on_rows: Box::new(move |rows| {
-                observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows });
+                if pace.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+                    observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows });
+                }
             }),
         };
         Ok(self.store.commit_run(commit).await?.record)

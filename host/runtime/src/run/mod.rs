@@ -4,7 +4,9 @@ mod calls;
 mod execute;
 mod inputs;
 mod logs;
+mod spill;
 mod tree;
 
 pub(crate) use calls::RunCalls;
+pub use spill::SpillSettings;
 pub use tree::{RunOptions, RunTree};

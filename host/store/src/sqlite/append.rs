@@ -28,6 +28,7 @@ pub(super) fn append(
     let mut inserts = Inserts::prepare(connection, contract)?;
     let mut written = 0;
     for batch in rows {
+        let batch = batch.map_err(StoreError::Rows)?;
         inserts.batch(&batch)?;
         written += batch.num_rows() as u64;
         on_rows(written);

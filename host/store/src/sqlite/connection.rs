@@ -20,6 +20,9 @@ use crate::StoreError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a write waits in all. A commit of many rows can hold the lock for minutes.
 const PATIENCE: Duration = Duration::from_mins(15);
+/// What the write-ahead log is cut back to once its pages are in the file: it grows to the size of the largest commit,
+/// and would keep that.
+const LOG_BYTES: &str = "67108864";
 /// Connections for short reads of the catalogue.
 const READERS: u32 = 4;
 /// Snapshots open at once; the next one waits.
@@ -45,6 +48,7 @@ impl Pools {
             .clone()
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
+            .pragma("journal_size_limit", LOG_BYTES)
             .synchronous(SqliteSynchronous::Full);
         let reading = common.pragma("query_only", "ON");
         let writer = open_writer(writing).await?;

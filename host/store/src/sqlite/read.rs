@@ -16,28 +16,31 @@ use datanode_core::data_type::DataType;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params_from_iter};
 
-use super::select::Select;
+use super::select::{PageSelect, Select};
 use super::stored::{damaged, failed, timestamp};
 use crate::{IndexKey, Page, StoreError};
 
 /// A page ends early when its texts and bytes reach this size, so that neither memory nor Arrow's 32-bit offsets
 /// depend on how long the values of a table are.
-const MAX_PAGE_BYTES: usize = 64 << 20;
+const MAX_PAGE_BYTES: usize = 4 << 20;
 /// Rows for which builders make room in advance.
 const ROWS_AT_ONCE: usize = 8_192;
 
-/// Run a query; None when no row matches.
+/// Run a query for its next rows; None when no row matches.
 pub(super) fn page(
     connection: &Connection,
-    contract: &Contract,
-    select: Select<'_>,
+    select: &Select,
+    after: Option<&IndexKey>,
     max_rows: usize,
 ) -> Result<Option<Page>, StoreError> {
     let failed = failed("reading rows");
+    let contract = &select.contract;
+    let PageSelect { sql, parameters } = select.page(after, max_rows);
     let mut cells: Vec<Cells> =
         select.columns.iter().map(|column| Cells::new(column, max_rows.min(ROWS_AT_ONCE))).collect();
-    let mut statement = connection.prepare(&select.sql).map_err(&failed)?;
-    let mut rows = statement.query(params_from_iter(select.parameters)).map_err(&failed)?;
+    let mut statement = connection.prepare(&sql).map_err(&failed)?;
+    let parameters = select.parameters().iter().chain(&parameters);
+    let mut rows = statement.query(params_from_iter(parameters)).map_err(&failed)?;
     let (mut count, mut bytes) = (0, 0);
     while let Some(row) = rows.next().map_err(&failed)? {
         for (at, column) in cells.iter_mut().enumerate() {

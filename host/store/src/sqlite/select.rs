@@ -14,43 +14,85 @@ use super::ddl::quote;
 use super::value_list::{ValueList, decode, parameter};
 use crate::IndexKey;
 
-/// A statement and its parameters.
+/// A read, written down once for all its pages; a list of 100,000 values is megabytes of text.
 #[derive(Debug)]
-pub(super) struct Select<'c> {
-    pub(super) sql: String,
-    pub(super) parameters: Vec<Value>,
+pub(super) struct Select {
+    pub(super) contract: Contract,
     /// What the columns of the answer are.
-    pub(super) columns: Vec<&'c Column>,
+    pub(super) columns: Vec<Column>,
+    /// Up to the last condition that all pages have in common.
+    head: String,
+    order: String,
+    /// The parameters that all pages have in common.
+    parameters: Vec<Value>,
+    /// The earliest time asked for.
+    start: i64,
 }
 
-/// The next rows of a read. Sorted by the index, which is the order in which the table is stored.
-pub(super) fn select<'c>(
-    contract: &'c Contract,
-    query: &ReadQuery,
-    after: Option<&IndexKey>,
-    max_rows: usize,
-) -> Select<'c> {
-    let columns = query.output_columns(contract);
-    let mut statement = Statement { contract, conditions: Vec::new(), parameters: Vec::new() };
-    let (with, join) = query.range_map.as_ref().map_or_else(Default::default, |map| statement.range_map(map));
-    statement.times(query, after);
-    for (dimension, values) in &query.dimension_filters {
-        statement.dimension_filter(dimension, values);
+/// One page: its statement, and the parameters that follow those of the read.
+#[derive(Debug)]
+pub(super) struct PageSelect {
+    pub(super) sql: String,
+    pub(super) parameters: Vec<Value>,
+}
+
+impl Select {
+    /// Write a read down.
+    pub(super) fn new(contract: &Contract, query: &ReadQuery) -> Self {
+        let columns: Vec<Column> = query.output_columns(contract).into_iter().cloned().collect();
+        let mut statement = Statement { contract, conditions: Vec::new(), parameters: Vec::new() };
+        let (with, join) =
+            query.range_map.as_ref().map_or_else(Default::default, |map| statement.range_map(map));
+        let (start, end) = bounds(query);
+        let end = statement.bind(Value::Integer(end));
+        statement.conditions.push(format!("{} <= {end}", of_table(TIME_INDEX)));
+        for (dimension, values) in &query.dimension_filters {
+            statement.dimension_filter(dimension, values);
+        }
+        if !query.index_coordinates.is_empty() {
+            statement.index_coordinates(&query.index_coordinates);
+        }
+        let Statement { conditions, parameters, .. } = statement;
+        let head = format!(
+            "{with}SELECT {} FROM {} AS _t{join} WHERE {}",
+            list(columns.iter().map(|column| column.name.as_str())),
+            quote(contract.physical_name()),
+            conditions.join(" AND "),
+        );
+        let order = list(contract.index.iter().map(String::as_str));
+        Self { contract: contract.clone(), columns, head, order, parameters, start }
     }
-    if !query.index_coordinates.is_empty() {
-        statement.index_coordinates(&query.index_coordinates);
+
+    /// The next rows of the read. Sorted by the index, which is the order in which the table is stored.
+    pub(super) fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> PageSelect {
+        let time = of_table(TIME_INDEX);
+        let mut parameters = Vec::new();
+        let mut bind = |value: Value| {
+            parameters.push(value);
+            format!("?{}", self.parameters.len() + parameters.len())
+        };
+        let position = match after {
+            // SQLite uses one lower bound of an index. Of the two, the later one implies the other.
+            Some(key) if key.time.micros() >= self.start => {
+                let mut values = vec![bind(Value::Integer(key.time.micros()))];
+                values.extend(key.coordinate.0.iter().map(|value| bind(parameter(value))));
+                if values.len() == 1 {
+                    format!("{time} > {}", values[0])
+                } else {
+                    format!("({}) > ({})", self.order, values.join(", "))
+                }
+            }
+            _ => format!("{time} >= {}", bind(Value::Integer(self.start))),
+        };
+        let limit = bind(Value::Integer(i64::try_from(max_rows).unwrap_or(i64::MAX)));
+        let sql = format!("{} AND {position} ORDER BY {} LIMIT {limit}", self.head, self.order);
+        PageSelect { sql, parameters }
     }
-    let Statement { conditions, mut parameters, .. } = statement;
-    parameters.push(Value::Integer(i64::try_from(max_rows).unwrap_or(i64::MAX)));
-    let sql = format!(
-        "{with}SELECT {} FROM {} AS _t{join} WHERE {} ORDER BY {} LIMIT ?{}",
-        list(columns.iter().map(|column| column.name.as_str())),
-        quote(contract.physical_name()),
-        conditions.join(" AND "),
-        list(contract.index.iter().map(String::as_str)),
-        parameters.len(),
-    );
-    Select { sql, parameters, columns }
+
+    /// The parameters that come before those of a page.
+    pub(super) fn parameters(&self) -> &[Value] {
+        &self.parameters
+    }
 }
 
 /// A column of the table.
@@ -74,34 +116,6 @@ impl Statement<'_> {
     fn bind(&mut self, value: Value) -> String {
         self.parameters.push(value);
         format!("?{}", self.parameters.len())
-    }
-
-    /// Bounds on the time, by which the primary key narrows the scan.
-    fn times(&mut self, query: &ReadQuery, after: Option<&IndexKey>) {
-        let time = of_table(TIME_INDEX);
-        let (start, end) = bounds(query);
-        match after {
-            // SQLite uses one lower bound of an index. Of the two, the later one implies the other.
-            Some(key) if key.time.micros() >= start => self.after(key),
-            _ => {
-                let start = self.bind(Value::Integer(start));
-                self.conditions.push(format!("{time} >= {start}"));
-            }
-        }
-        let end = self.bind(Value::Integer(end));
-        self.conditions.push(format!("{time} <= {end}"));
-    }
-
-    fn after(&mut self, key: &IndexKey) {
-        let time = of_table(TIME_INDEX);
-        let mut values = vec![self.bind(Value::Integer(key.time.micros()))];
-        values.extend(key.coordinate.0.iter().map(|value| self.bind(parameter(value))));
-        let condition = if values.len() == 1 {
-            format!("{time} > {}", values[0])
-        } else {
-            format!("({}) > ({})", list(self.contract.index.iter().map(String::as_str)), values.join(", "))
-        };
-        self.conditions.push(condition);
     }
 
     fn dimension_filter(&mut self, dimension: &str, values: &[CoordinateValue]) {
@@ -285,9 +299,11 @@ mod tests {
         query.check(&contract).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(&create_table(&contract).unwrap()).unwrap();
-        let select = select(&contract, query, after, 10);
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", select.sql)).unwrap();
-        let steps = statement.query_map(params_from_iter(select.parameters), |row| row.get(3)).unwrap();
+        let select = Select::new(&contract, query);
+        let page = select.page(after, 10);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", page.sql)).unwrap();
+        let parameters = select.parameters().iter().chain(&page.parameters);
+        let steps = statement.query_map(params_from_iter(parameters), |row| row.get(3)).unwrap();
         steps.collect::<Result<_, _>>().unwrap()
     }
 
@@ -351,8 +367,8 @@ mod tests {
             query.dimension_filters[0].1[0] = CoordinateValue::Text("a".to_owned());
             query.index_coordinates[0][0].1 = CoordinateValue::Text("a".to_owned());
             let after = IndexKey { time: at(10), coordinate: coordinate("a") };
-            select(&contract, &query, Some(&after), 11).sql
+            Select::new(&contract, &query).page(Some(&after), 11).sql
         };
-        assert_eq!(select(&contract, &query, Some(&after), 10).sql, harmless);
+        assert_eq!(Select::new(&contract, &query).page(Some(&after), 10).sql, harmless);
     }
 }

@@ -12,16 +12,60 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::connection::{OwnedTransaction, begin_read, blocking};
-use super::select::select;
+use super::handle::{self, Stop};
+use super::select::Select;
 use super::stored::failed;
-use super::{handle, progress, read, tables};
-use crate::{IndexKey, Page, Snapshot, StoreError, Table};
+use super::{progress, read, tables};
+use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
-pub(super) struct SqliteSnapshot {
-    /// Shared with the read that is under way: a caller who gives up on a read leaves it running to its end, and the
-    /// next read waits for it.
+/// The read transaction, shared by the snapshot and its reads, which take turns.
+struct View {
     transaction: Arc<Mutex<Option<OwnedTransaction>>>,
     runtime: Handle,
+}
+
+impl View {
+    /// Do work in the transaction, on a thread that may block. When the caller goes away, SQLite is told to stop; the
+    /// next work waits until it has.
+    async fn work<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut transaction = Arc::clone(&self.transaction).lock_owned().await;
+        let runtime = self.runtime.clone();
+        let stop = Stop::default();
+        let _gone = StopWhenDropped(stop.clone());
+        blocking(doing, move || match transaction.as_mut() {
+            Some(transaction) => handle::with_connection_until(&runtime, transaction, stop, work),
+            // A read that has outlived its snapshot.
+            None => Err(StoreError::Database { doing, source: sqlx::Error::PoolClosed }),
+        })
+        .await?
+    }
+}
+
+struct StopWhenDropped(Stop);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // sqlx hands the connection back through a task, which needs the runtime; the caller may have left it.
+        let _runtime = self.runtime.enter();
+        // Work that still runs drops the transaction when it ends, on a thread of the runtime.
+        if let Ok(mut transaction) = self.transaction.try_lock() {
+            transaction.take();
+        }
+    }
+}
+
+pub(super) struct SqliteSnapshot {
+    view: Arc<View>,
 }
 
 impl fmt::Debug for SqliteSnapshot {
@@ -32,44 +76,24 @@ impl fmt::Debug for SqliteSnapshot {
 
 impl SqliteSnapshot {
     pub(super) async fn begin(pool: &SqlitePool) -> Result<Self, StoreError> {
-        let transaction = begin_read(pool).await?;
-        let mut snapshot =
-            Self { transaction: Arc::new(Mutex::new(Some(transaction))), runtime: Handle::current() };
+        let transaction = Arc::new(Mutex::new(Some(begin_read(pool).await?)));
+        let view = Arc::new(View { transaction, runtime: Handle::current() });
         // `BEGIN` alone reads nothing: SQLite fixes the view at the first read.
-        snapshot
-            .work("beginning a snapshot", |connection| {
-                connection
-                    .query_row("SELECT EXISTS (SELECT 1 FROM _tables)", (), |_| Ok(()))
-                    .map_err(failed("beginning a snapshot"))
-            })
-            .await?;
-        Ok(snapshot)
-    }
-
-    async fn work<T: Send + 'static>(
-        &mut self,
-        doing: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (transaction, runtime) = (Arc::clone(&self.transaction), self.runtime.clone());
-        blocking(doing, move || {
-            let mut transaction = transaction.blocking_lock();
-            // Only `drop` takes it.
-            let Some(transaction) = transaction.as_mut() else {
-                return Err(StoreError::Database { doing, source: sqlx::Error::PoolClosed });
-            };
-            handle::with_connection(&runtime, transaction, work)
+        view.work("beginning a snapshot", |connection| {
+            connection
+                .query_row("SELECT EXISTS (SELECT 1 FROM _tables)", (), |_| Ok(()))
+                .map_err(failed("beginning a snapshot"))
         })
-        .await?
+        .await?;
+        Ok(Self { view })
     }
 }
 
 impl Drop for SqliteSnapshot {
     fn drop(&mut self) {
-        // sqlx hands the connection back through a task, which needs the runtime; the caller may have left it.
-        let _runtime = self.runtime.enter();
-        // A read that still runs drops the transaction when it ends, on a thread of the runtime.
-        if let Ok(mut transaction) = self.transaction.try_lock() {
+        // The view ends with its snapshot, whoever still holds a read.
+        let _runtime = self.view.runtime.enter();
+        if let Ok(mut transaction) = self.view.transaction.try_lock() {
             transaction.take();
         }
     }
@@ -79,26 +103,44 @@ impl Drop for SqliteSnapshot {
 impl Snapshot for SqliteSnapshot {
     async fn table(&mut self, uid: &str) -> Result<Table, StoreError> {
         let uid = uid.to_owned();
-        self.work("reading a table", move |connection| tables::by_uid(connection, &uid)).await
+        self.view.work("reading a table", move |connection| tables::by_uid(connection, &uid)).await
     }
 
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let table = table.clone();
-        self.work("reading progress", move |connection| progress::read(connection, &table)).await
+        self.view.work("reading progress", move |connection| progress::read(connection, &table)).await
     }
 
-    async fn read_page(
-        &mut self,
-        table: &Table,
-        query: &ReadQuery,
-        after: Option<&IndexKey>,
-        max_rows: usize,
-    ) -> Result<Option<Page>, StoreError> {
-        let (contract, query, after) = (table.contract.clone(), query.clone(), after.cloned());
-        self.work("reading rows", move |connection| {
-            let select = select(&contract, &query, after.as_ref(), max_rows);
-            read::page(connection, &contract, select, max_rows)
-        })
-        .await
+    fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {
+        let select = Arc::new(Select::new(&table.contract, query));
+        Arc::new(SqliteRead { view: Arc::clone(&self.view), select })
+    }
+
+    async fn end(self: Box<Self>) {
+        if let Some(transaction) = self.view.transaction.lock().await.take() {
+            // It has read and written nothing; the pool discards a connection that is stuck.
+            let _ = transaction.rollback().await;
+        }
+    }
+}
+
+struct SqliteRead {
+    view: Arc<View>,
+    select: Arc<Select>,
+}
+
+impl fmt::Debug for SqliteRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteRead").field("table", &self.select.contract.identifier).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableRead for SqliteRead {
+    async fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> Result<Option<Page>, StoreError> {
+        let (select, after) = (Arc::clone(&self.select), after.cloned());
+        self.view
+            .work("reading rows", move |connection| read::page(connection, &select, after.as_ref(), max_rows))
+            .await
     }
 }

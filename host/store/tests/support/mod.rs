@@ -230,7 +230,7 @@ pub fn commit(table: &Table, record: RunRecord, batches: Vec<RecordBatch>, added
     CommitRun {
         table: table.clone(),
         record,
-        rows: Box::new(batches.into_iter()),
+        rows: Box::new(batches.into_iter().map(Ok)),
         added,
         on_rows: Box::new(|_| {}),
     }
@@ -254,7 +254,8 @@ pub async fn pages(
 ) -> Vec<RecordBatch> {
     query.check(&table.contract).unwrap();
     let (mut found, mut after) = (Vec::new(), None);
-    while let Some(page) = snapshot.read_page(table, query, after.as_ref(), max_rows).await.unwrap() {
+    let read = snapshot.read(table, query);
+    while let Some(page) = read.page(after.as_ref(), max_rows).await.unwrap() {
         assert!((1..=max_rows).contains(&page.batch.num_rows()));
         after = Some(page.last);
         found.push(page.batch);

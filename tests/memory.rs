@@ -1,0 +1,105 @@
+//! Memory bounded by the batch: output that is spilled is not held, is committed whole, and leaves nothing behind.
+#![cfg(target_os = "linux")] // what a process holds is read from /proc
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use datanode_tests::memory::{peak_of, register};
+use datanode_tests::{Project, root};
+
+/// Output beyond 4 MiB goes to the disk.
+const SETTINGS: &str = "[runs]\nspill_after_bytes = 4_194_304\n";
+const ROWS: u64 = 3_000_000;
+/// A row of `many_rows` as Arrow: a time, four numbers, and a name of six letters with its offset.
+const BYTES_PER_ROW: u64 = 8 + 4 * 8 + 6 + 4;
+/// What the process may hold: less than its output alone.
+const BOUND: u64 = 130 << 20;
+
+fn files_of(data: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_holds_less_than_its_output() {
+    const { assert!(BOUND < ROWS * BYTES_PER_ROW, "the bound would hold without spilling") };
+    let project = Project::with_settings(SETTINGS);
+    register(&project, "many_rows", &format!("{{\"rows\": {ROWS}, \"coordinates\": 100}}"));
+    let peak = peak_of(project.command(&["node", "run", "many_rows"]));
+    assert!(peak < BOUND, "the process held {peak} bytes");
+    assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], ROWS);
+    assert_eq!(files_of(&project.path().join(".datanode/spill")), [""; 0]);
+}
+
+/// Killed while output lies on the disk: nothing of it is left, and the next run is as good as any.
+#[test]
+fn a_run_that_is_killed_leaves_no_spilled_output() {
+    let project = Project::with_settings("[runs]\nspill_after_bytes = 0\n");
+    register(&project, "many_rows", "{\"rows\": 400000}");
+    for event in ["rows_emitted", "rows_written"] {
+        let mut child = project
+            .command(&["node", "run", "many_rows", "--progress", "json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = lines.map_while(Result::ok).filter(|line| line.contains(&format!("\"{event}\"")));
+        // The second one of its kind: by then there is a file.
+        assert!(seen.nth(1).is_some(), "no two `{event}`");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(files_of(&project.path().join(".datanode/spill")), [""; 0], "killed at `{event}`");
+    }
+    assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], 0);
+    project.run(&["node", "run", "many_rows"]);
+    assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], 400_000);
+}
+
+#[test]
+fn a_spill_directory_that_cannot_be_used_is_an_error_of_the_machine() {
+    let project = Project::with_settings(SETTINGS);
+    register(&project, "many_rows", "{\"rows\": 400000}");
+    let spill = project.path().join(".datanode/spill");
+    std::fs::write(&spill, "in the way").unwrap();
+    let (exit, said) = project.fails(&["node", "run", "many_rows"]);
+    assert_eq!(exit, 5, "{said}");
+    assert!(said.starts_with("error[run.spill]"), "{said}");
+    let run = &project.json(&["run", "list"])[0];
+    assert_eq!((run["status"].as_str(), run["rows_inserted"].as_u64()), (Some("failed"), Some(0)));
+    std::fs::remove_file(spill).unwrap();
+    project.run(&["node", "run", "many_rows"]);
+}
+
+/// What is read ahead of the guest is not part of what it read.
+#[test]
+fn a_reader_that_is_closed_early_is_recorded_as_far_as_it_was_read() {
+    let project = Project::new();
+    register(&project, "many_rows", "{\"rows\": 200000}");
+    project.run(&["node", "run", "many_rows"]);
+    project.upload("reads_rows");
+    let contract = root().join("tests/guests/reads_rows/contract.toml");
+    project.run(&["table", "register", contract.to_str().unwrap()]);
+    let create = |config: &str| {
+        let node =
+            project.json(&["node", "create", "reads_rows", "--table", "reads_rows", "--config", config]);
+        let nodes = node.as_array().unwrap();
+        nodes.last().unwrap()["node"]["uid"].as_str().unwrap().to_owned()
+    };
+    let read = |config: &str, until: &str| {
+        let runs = project.json(&["node", "run", &create(config), "--until", until]);
+        runs.as_array().unwrap().last().unwrap()["inputs"].clone()
+    };
+    let whole = read("{\"table\": \"many_rows\"}", "2025-01-01");
+    let begun = read("{\"table\": \"many_rows\", \"batches\": 2}", "2025-01-02");
+    let twice = read("{\"table\": \"many_rows\", \"readers\": 2}", "2025-01-03");
+    assert_eq!(whole[0]["rows"], 200_000);
+    let (rows, bytes) = (begun[0]["rows"].as_u64().unwrap(), begun[0]["bytes"].as_u64().unwrap());
+    assert!(rows < 200_000 && bytes < whole[0]["bytes"].as_u64().unwrap(), "{begun}");
+    assert!(rows.is_multiple_of(2), "two pages of one size: {rows}");
+    assert_eq!((&twice[0], &twice[1]), (&whole[0], &whole[0]));
+}
