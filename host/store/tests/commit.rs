@@ -140,6 +140,22 @@ async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
     fill(&place.store, &table, "again", &model([(1, "a")])).await;
 }
 
+/// A log keeps the size of the largest commit unless it is told otherwise.
+#[tokio::test]
+async fn the_log_of_a_large_commit_is_cut_back_by_the_next() {
+    const LIMIT: u64 = 64 << 20;
+    let place = Place::new().await;
+    let table = table(&place.store, &contract("long", &[("name", DataType::String)])).await;
+    let log = place.path().with_extension("sqlite-wal");
+    let size = || std::fs::metadata(&log).unwrap().len();
+    let long = "x".repeat(1 << 20);
+    let rows = (0..80).map(|at| ((at, Coordinate(vec![text(&format!("{long}{at}"))])), None)).collect();
+    let table = fill(&place.store, &table, "large", &rows).await;
+    assert!(size() > LIMIT, "{} bytes", size());
+    fill(&place.store, &table, "small", &model([(100, "a")])).await;
+    assert!(size() <= LIMIT, "{} bytes", size());
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the disk is gone")]
 struct Gone;

@@ -110,11 +110,11 @@ struct Message {
 
 /// What came of reading ahead.
 #[derive(Debug)]
-enum Ahead {
-    /// The page, or none, and the share of the budget that it holds.
-    Page(Box<Position>, Option<Message>, #[allow(dead_code)] OwnedSemaphorePermit),
-    /// The page did not fit the budget and was let go.
-    TooLarge(Box<Position>),
+struct Ahead {
+    position: Box<Position>,
+    /// The page, if there is one, and the share of the budget that it holds; None when it did not fit the budget and was
+    /// let go.
+    page: Option<(Option<Message>, OwnedSemaphorePermit)>,
 }
 
 /// A task that is not wanted any more once this is dropped.
@@ -219,12 +219,12 @@ impl Inputs {
         let (mut position, message) = match std::mem::replace(&mut reader.next, Next::Ended) {
             Next::Unread(position) => self.runtime.block_on(read(position))?,
             Next::Ahead(mut task) => match self.runtime.block_on(&mut task.0) {
-                // The share of the budget is given back here.
-                Ok(ahead) => match ahead? {
-                    Ahead::Page(position, message, _) => (position, message),
-                    Ahead::TooLarge(position) => self.runtime.block_on(read(position))?,
-                },
                 Err(error) => return Err(ended_early(error)),
+                Ok(ahead) => match ahead? {
+                    // The share of the budget is given back here.
+                    Ahead { position, page: Some((message, _)) } => (position, message),
+                    Ahead { position, page: None } => self.runtime.block_on(read(position))?,
+                },
             },
             Next::Ended => return Ok(HostReply::End),
         };
@@ -276,11 +276,11 @@ fn read_ahead(runtime: &Handle, budget: &Arc<Semaphore>, position: Box<Position>
         // Where the pages of a frame end must not depend on the budget: a page that is larger than the last one and
         // does not fit is read again when its turn has come.
         let more = position.bytes.saturating_sub(share.num_permits());
-        match self::share(&budget, more) {
-            Some(more) => share.merge(more),
-            None => return Ok(Ahead::TooLarge(position)),
-        }
-        Ok(Ahead::Page(position, message, share))
+        let page = self::share(&budget, more).map(|more| {
+            share.merge(more);
+            (message, share)
+        });
+        Ok(Ahead { position, page })
     })))
 }
 

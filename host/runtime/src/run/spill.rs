@@ -213,7 +213,7 @@ fn bytes_held_by(batch: &RecordBatch) -> u64 {
     let mut bytes = OVERHEAD * (1 + batch.num_columns());
     for column in batch.columns() {
         let data = column.to_data();
-        for buffer in data.buffers().iter().chain(data.nulls().map(|nulls| nulls.buffer())) {
+        for buffer in data.buffers().iter().chain(data.nulls().iter().map(|nulls| nulls.buffer())) {
             if seen.insert(buffer.data_ptr()) {
                 bytes += buffer.capacity();
             }

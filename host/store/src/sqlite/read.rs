@@ -61,7 +61,8 @@ pub(super) fn page(
         return Ok(None);
     }
     let place = format!("table `{}`", contract.identifier);
-    let schema = Schema::new(select.columns.iter().map(|column| column.arrow_field()).collect::<Vec<_>>());
+    let fields: Vec<_> = select.columns.iter().map(Column::arrow_field).collect();
+    let schema = Schema::new(fields);
     let arrays =
         cells.into_iter().map(Cells::finish).collect::<Result<Vec<_>, _>>().map_err(damaged(&place))?;
     let batch = RecordBatch::try_new(Arc::new(schema), arrays).map_err(damaged(&place))?;
