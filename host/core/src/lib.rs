@@ -23,6 +23,7 @@ pub mod dependency;
 pub mod diagnostic;
 pub mod digest;
 pub mod frame;
+pub mod guest_failure;
 pub mod hash;
 pub mod name;
 pub mod progress;

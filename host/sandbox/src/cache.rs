@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_this_host_wrote_is_loaded_and_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
-        let engine = crate::engine::engine().unwrap();
+        let engine = crate::engine::engine(&crate::Limits::default()).unwrap();
         let cache = CodeCache::open(directory.path()).unwrap();
         cache.load_or_compile(&engine, &component()).unwrap();
         let path = entry(directory.path());

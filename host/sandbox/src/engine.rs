@@ -1,15 +1,11 @@
 //! Every setting of the engine that decides whether two runs give the same bytes, in one place.
 
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-use crate::SandboxError;
+use crate::{Limits, SandboxError};
 
 /// Version of the engine, as recorded with each run. Fuel compares only within one version.
 pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
-
-/// Stack of a guest in bytes. Depth at overflow depends on the compiled code, so overflow is an infrastructure error
-/// and never a recorded fact.
-pub(crate) const MAX_WASM_STACK: usize = 1 << 20;
 
 /// CPU features of the fixed level x86-64-v2, which every server processor since about 2009 has.
 #[cfg(target_arch = "x86_64")]
@@ -18,7 +14,7 @@ const CPU_LEVEL: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42",
 const CPU_LEVEL: [&str; 0] = [];
 
 /// The configuration of all engines of this host.
-pub fn config() -> Result<Config, SandboxError> {
+pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
     let mut config = Config::new();
 
     // -- What guests can be -----------------------------------------------------------------------------------
@@ -43,7 +39,10 @@ pub fn config() -> Result<Config, SandboxError> {
     // -- How long guests may run --------------------------------------------------------------------------------
     // default: false. Fuel decides limits, because it counts the same on every machine.
     config.consume_fuel(true);
-    config.max_wasm_stack(MAX_WASM_STACK);
+    // default: false. The kill switch of the watcher (`supervise.rs`); it decides nothing and changes no fuel.
+    config.epoch_interruption(true);
+    // default: 512 KiB. Each call has a thread whose stack holds this and what the host needs.
+    config.max_wasm_stack(usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX));
 
     // -- One machine code for all machines ----------------------------------------------------------------------
     // default: features of this processor. A fixed level gives every host the same code, so that compiled artefacts
@@ -62,10 +61,13 @@ pub fn config() -> Result<Config, SandboxError> {
     // -- What authors see when it fails -------------------------------------------------------------------------
     // default: 20. Enough to find the author's function below the SDK's.
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(64));
+    // default: what an environment variable says. Source lines where the component has debug information; it is kept
+    // beside the compiled code and read when a guest has trapped.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     Ok(config)
 }
 
 /// An engine with the settings of [`config`].
-pub fn engine() -> Result<Engine, SandboxError> {
-    Engine::new(&config()?).map_err(|error| SandboxError::Engine(error.to_string()))
+pub fn engine(limits: &Limits) -> Result<Engine, SandboxError> {
+    Engine::new(&config(limits)?).map_err(|error| SandboxError::Engine(error.to_string()))
 }

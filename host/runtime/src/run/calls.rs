@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
-use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Refusal};
+use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Limits, Refusal};
 use serde_json::Value;
 
 use super::inputs::Inputs;
@@ -87,8 +87,9 @@ impl RunCalls {
         sources: Sources,
         options: BTreeMap<String, Value>,
         observer: Arc<dyn Observer>,
+        limits: &Limits,
     ) -> Self {
-        let logs = Logs::default();
+        let logs = Logs::new(limits);
         let run_id = run_id.to_owned();
         Self(Arc::new(Mutex::new(Shared { run_id, inputs, output, sources, options, logs, observer })))
     }
@@ -138,7 +139,7 @@ impl HostCalls for RunCalls {
                 shared.output.emit(message)?;
                 let (run_id, rows) = (shared.run_id.clone(), shared.output.rows);
                 shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
-                HostReply::Done
+                HostReply::Emitted { rows }
             }
             HostCall::Log { level, message, fields } => {
                 shared.logs.write(level, message, fields);
