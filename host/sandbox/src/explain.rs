@@ -49,8 +49,15 @@ pub(crate) fn ended(
 ) -> SandboxError {
     let mut failure = failure(component, function, &state.watched);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        failure.stack = backtrace.frames().iter().flat_map(frames).take(MAX_FRAMES).collect();
-        failure.place = failure.stack.iter().find(|frame| !is_glue(frame)).cloned();
+        let mut stack: Vec<StackFrame> = backtrace.frames().iter().flat_map(frames).collect();
+        failure.place = stack.iter().find(|frame| !is_glue(frame)).cloned();
+        // Twelve frames of a panic's machinery, or of one recursion, would hide what the author can mend.
+        if failure.place.is_some() {
+            stack.retain(|frame| !is_library(frame));
+        }
+        stack.dedup();
+        stack.truncate(MAX_FRAMES);
+        failure.stack = stack;
     }
     if let Some(refused) = state.failure.take() {
         return guest_error(GuestCause::HostCall(refused), failure);
@@ -125,18 +132,35 @@ fn readable(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name)).chars().take(MAX_NAME).collect()
 }
 
-/// Whether a frame is of a language's library or of our SDK: true, but not what the author wants to hear first.
-fn is_glue(frame: &StackFrame) -> bool {
-    const CRATES: [&str; 8] =
-        ["core", "alloc", "std", "compiler_builtins", "dlmalloc", "wit_bindgen", "datanode_sdk", "__rustc"];
+/// Whether a frame is of Rust's own library or runtime.
+fn is_library(frame: &StackFrame) -> bool {
+    const CRATES: [&str; 7] =
+        ["core", "alloc", "std", "compiler_builtins", "dlmalloc", "panic_abort", "__rustc"];
     const FUNCTIONS: [&str; 3] = ["rust_", "__rust", "cabi_"];
-    const FILES: [&str; 4] = ["/rust/library/", "/rustc/", "/.cargo/registry/", "/cargo/registry/"];
-    // `<alloc::vec::Vec<T> as core::ops::Index>::index` is of `alloc`.
+    is_of(frame, &CRATES)
+        || FUNCTIONS.iter().any(|start| frame.function.starts_with(start))
+        || is_below(frame, &["/rust/library/", "/rustc/"])
+}
+
+/// Whether a frame is of a library, of our SDK or of an export's wrapper: true, but not what the author wants to hear
+/// first.
+fn is_glue(frame: &StackFrame) -> bool {
+    is_library(frame)
+        || is_of(frame, &["datanode_sdk", "wit_bindgen"])
+        || is_below(frame, &["/.cargo/registry/", "/cargo/registry/"])
+        || frame.function.starts_with("datanode:node/")
+        || frame.function.starts_with("function ")
+}
+
+/// `<alloc::vec::Vec<T> as core::ops::Index>::index` is of `alloc`.
+fn is_of(frame: &StackFrame, crates: &[&str]) -> bool {
     let name = frame.function.trim_start_matches(['<', '&', '[']);
-    let of_crate = |name: &str| name.split_once("::").is_some_and(|(first, _)| CRATES.contains(&first));
-    of_crate(name)
-        || FUNCTIONS.iter().any(|start| name.starts_with(start))
-        || frame.location.as_ref().is_some_and(|file| FILES.iter().any(|part| file.contains(part)))
+    name.split_once("::").is_some_and(|(first, _)| crates.contains(&first))
+}
+
+fn is_below(frame: &StackFrame, directories: &[&str]) -> bool {
+    let location = frame.location.as_ref();
+    location.is_some_and(|location| directories.iter().any(|directory| location.contains(directory)))
 }
 
 #[cfg(test)]
