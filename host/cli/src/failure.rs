@@ -4,10 +4,12 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use datanode_core::guest_failure::GuestFailure;
+use datanode_core::run::LogLine;
 use datanode_core::{Diagnostic, ErrorClass};
 use serde_json::json;
 
-use crate::print::visible_lines;
+use crate::print::{visible, visible_lines};
 
 /// Any error of the libraries, reduced to what is shown.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub(crate) struct Failure {
     pub(crate) class: ErrorClass,
     pub(crate) message: String,
     pub(crate) next_step: Option<String>,
+    pub(crate) guest: Option<Box<GuestFailure>>,
 }
 
 impl Failure {
@@ -25,6 +28,7 @@ impl Failure {
             class: ErrorClass::Usage,
             message: message.into(),
             next_step: None,
+            guest: None,
         }
     }
 
@@ -34,6 +38,7 @@ impl Failure {
             class: error.class(),
             message: error.to_string(),
             next_step: error.next_step(),
+            guest: error.guest().cloned().map(Box::new),
         }
     }
 
@@ -50,6 +55,7 @@ impl Failure {
             class: ErrorClass::Infrastructure,
             message: message.into(),
             next_step: None,
+            guest: None,
         }
     }
 
@@ -90,26 +96,55 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
             class: ErrorClass::Failed,
             message: format!("{error:#}"),
             next_step: None,
+            guest: None,
         };
         &other
     };
     if json {
-        let document = json!({"error": {
+        let mut document = json!({"error": {
             "code": failure.code, "class": failure.class.as_str(), "message": failure.message, "next_step": failure.next_step,
         }});
+        if let Some(guest) = &failure.guest {
+            document["error"]["guest"] = json!(guest);
+        }
         eprintln!("{document}");
     } else {
-        print(&failure.code, &failure.message, failure.next_step.as_deref());
+        print(&failure.code, &failure.message, failure.next_step.as_deref(), failure.guest.as_deref());
     }
     crate::exit_code(failure.class)
 }
 
-/// Print an error for people.
-pub(crate) fn print(code: &str, message: &str, next_step: Option<&str>) {
+/// Print an error for people. Only the host's own lines begin at the margin: what a guest wrote can imitate none.
+pub(crate) fn print(code: &str, message: &str, next_step: Option<&str>, guest: Option<&GuestFailure>) {
     let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
     let cyan = Style::new().fg_color(Some(AnsiColor::Cyan.into()));
-    anstream::eprintln!("{red}error[{code}]{red:#}: {}", visible_lines(message));
-    if let Some(step) = next_step {
-        anstream::eprintln!("{cyan}next:{cyan:#} {}", visible_lines(step));
+    anstream::eprintln!("{red}error[{code}]{red:#}: {}", indented(message));
+    if let Some(guest) = guest {
+        for frame in &guest.stack {
+            anstream::eprintln!("    at {}", visible(&frame.to_string()));
+        }
+        for line in &guest.log_tail {
+            anstream::eprintln!("{cyan}log:{cyan:#}  {}", log_line(line));
+        }
     }
+    if let Some(step) = next_step {
+        anstream::eprintln!("{cyan}next:{cyan:#} {}", indented(step));
+    }
+}
+
+/// A log line of a guest, safe to show.
+pub(crate) fn log_line(line: &LogLine) -> String {
+    let fields = line.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect::<String>();
+    visible(&format!("{:<5} {}{fields}", line.level, line.message))
+}
+
+/// Safe to show, with all lines but the first away from the margin.
+fn indented(text: &str) -> String {
+    let text = visible_lines(text);
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| {
+        let margin = if line.starts_with(' ') { "" } else { "  " };
+        format!("{text}\n{margin}{line}")
+    })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datanode_runtime::{Host, SpillSettings};
-use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox};
+use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
 
@@ -109,8 +109,16 @@ pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
     let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
     let cache = CodeCache::open(&home.data.join(CACHE))
         .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
-    let sandbox =
-        Sandbox::new(settings.limits).or_fail()?.with_cache(cache).with_compiler(compiler(settings.compile)?);
+    let in_settings = |error: SandboxError| match &home.settings {
+        Some(path) if matches!(error, SandboxError::Setting { .. }) => {
+            Failure::of(&error).at(&path.display().to_string())
+        }
+        _ => Failure::of(&error),
+    };
+    let sandbox = Sandbox::new(settings.limits)
+        .map_err(in_settings)?
+        .with_cache(cache)
+        .with_compiler(compiler(settings.compile)?);
     let spill =
         SpillSettings { directory: home.data.join(SPILL), after_bytes: settings.runs.spill_after_bytes };
     let host = Host::new(store.clone(), sandbox).with_spill(spill);

@@ -77,9 +77,11 @@ pub(crate) fn rows(names: &[String], numeric: &[bool], rows: Vec<Vec<String>>) {
     say!("{}", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
 }
 
-/// Text of strangers without control characters, so that it can neither break a table nor command the terminal.
+/// Text of strangers without control characters, so that it can neither break a table nor command the terminal, and
+/// without those that turn the direction of writing, so that it reads as it is.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// The same for text of several lines.
@@ -153,5 +155,11 @@ mod tests {
         assert_eq!(first_line("  one two three\nfour", 8), "one two…");
         assert_eq!(first_line("short", 8), "short");
         assert_eq!(duration(1_234_567), "1.23 s");
+    }
+
+    #[test]
+    fn texts_of_strangers_cannot_command_the_terminal_or_turn_around() {
+        assert_eq!(visible("a\x1b[31mb\nc\u{202e}d"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d");
+        assert_eq!(visible("Zürich 日本"), "Zürich 日本");
     }
 }

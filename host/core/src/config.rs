@@ -14,8 +14,8 @@ pub const OFFSET_START: &str = "offset_start";
 /// The keyword that marks a field as a table reference in a config schema.
 pub const TABLE_REFERENCE: &str = "x-table-reference";
 
-/// The longest config or config schema, in bytes of JSON.
-pub const MAX_CONFIG_BYTES: usize = 256 * 1024;
+/// The longest config schema, in bytes of JSON. How long a config may be is a setting.
+pub const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 
 /// Depth to which schemas and configs are walked; deeper ones are refused.
 const MAX_DEPTH: usize = 32;
@@ -49,11 +49,13 @@ pub enum ConfigError {
     /// The schema itself is unusable.
     #[error("the config schema is not usable: {0}")]
     Schema(String),
-    /// Larger than [`MAX_CONFIG_BYTES`].
-    #[error("the config has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed")]
+    /// Larger than the setting allows.
+    #[error("the config has {bytes} bytes where {limit} are allowed")]
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// What is allowed.
+        limit: usize,
     },
     /// The document is not JSON.
     #[error("the config is not JSON: {0}")]
@@ -94,6 +96,9 @@ impl Diagnostic for ConfigError {
             Self::UnknownTable { table, .. } => {
                 Some(format!("register it first: datanode table register {table}.toml"))
             }
+            Self::TooLarge { .. } => {
+                Some("write less, or raise `config_bytes` under [limits] in datanode.toml".to_owned())
+            }
             _ => None,
         }
     }
@@ -103,9 +108,9 @@ impl ConfigSchema {
     /// Compile a schema. References may only point inside the document.
     pub fn parse(schema: &Value) -> Result<Self, ConfigError> {
         let bytes = schema.to_string().len();
-        if bytes > MAX_CONFIG_BYTES {
+        if bytes > MAX_SCHEMA_BYTES {
             return Err(ConfigError::Schema(format!(
-                "it has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed"
+                "it has {bytes} bytes where {MAX_SCHEMA_BYTES} are allowed"
             )));
         }
         refuse_foreign_references(schema, 0)?;
@@ -116,14 +121,15 @@ impl ConfigSchema {
         Ok(Self { schema: schema.clone(), validator })
     }
 
-    /// Read, complete and validate a config. `table_uid` answers the uid of a table reference.
+    /// Read, complete and validate a config of at most so many bytes. `table_uid` answers the uid of a table reference.
     pub fn resolve(
         &self,
         text: &str,
+        max_bytes: usize,
         table_uid: impl Fn(&str) -> Option<String>,
     ) -> Result<Config, ConfigError> {
-        if text.len() > MAX_CONFIG_BYTES {
-            return Err(ConfigError::TooLarge { bytes: text.len() });
+        if text.len() > max_bytes {
+            return Err(ConfigError::TooLarge { bytes: text.len(), limit: max_bytes });
         }
         let mut value: Value =
             serde_json::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
@@ -423,6 +429,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const MAX_BYTES: usize = 4_096;
+
     fn schema() -> ConfigSchema {
         ConfigSchema::parse(&json!({
             "type": "object",
@@ -438,7 +446,7 @@ mod tests {
     }
 
     fn resolve(text: &str) -> Result<Config, ConfigError> {
-        schema().resolve(text, |table| (table != "missing").then(|| format!("uid-of-{table}")))
+        schema().resolve(text, MAX_BYTES, |table| (table != "missing").then(|| format!("uid-of-{table}")))
     }
 
     #[test]
@@ -482,7 +490,7 @@ mod tests {
     #[test]
     fn integers_that_json_cannot_keep_apart_are_refused() {
         let schema = ConfigSchema::parse(&json!({"properties": {"id": {"type": "integer"}}})).unwrap();
-        let resolve = |text: &str| schema.resolve(text, |_| None);
+        let resolve = |text: &str| schema.resolve(text, MAX_BYTES, |_| None);
         assert!(resolve(r#"{"id": 9007199254740991}"#).is_ok());
         for beyond in ["9007199254740992", "9007199254740993", "-9007199254740993", "18446744073709551615"] {
             let error = resolve(&format!("{{\"id\": {beyond}}}")).unwrap_err();
@@ -494,10 +502,20 @@ mod tests {
     fn a_default_offset_start_counts_like_a_written_one() {
         let schema = json!({"properties": {"offset_start": {"type": "string", "default": "2020-01-01"}}});
         let schema = ConfigSchema::parse(&schema).unwrap();
-        let omitted = schema.resolve("{}", |_| None).unwrap();
-        let written = schema.resolve(r#"{"offset_start": "2020-01-01T00:00:00Z"}"#, |_| None).unwrap();
+        let omitted = schema.resolve("{}", MAX_BYTES, |_| None).unwrap();
+        let written =
+            schema.resolve(r#"{"offset_start": "2020-01-01T00:00:00Z"}"#, MAX_BYTES, |_| None).unwrap();
         assert_eq!(omitted, written);
         assert_eq!(omitted.offset_start, Some("2020-01-01".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_config_has_a_greatest_size() {
+        let text = r#"{"window": 3}"#;
+        assert!(schema().resolve(text, text.len(), |table| Some(table.to_owned())).is_ok());
+        let error = schema().resolve(text, text.len() - 1, |table| Some(table.to_owned())).unwrap_err();
+        assert_eq!(error.to_string(), "the config has 13 bytes where 12 are allowed");
+        assert!(error.next_step().unwrap().contains("`config_bytes`"));
     }
 
     #[test]
@@ -509,7 +527,7 @@ mod tests {
         ] {
             // The compiler of schemas may refuse it first.
             if let Ok(schema) = ConfigSchema::parse(&bomb) {
-                assert!(schema.resolve("{}", |_| None).is_err(), "{bomb}");
+                assert!(schema.resolve("{}", MAX_BYTES, |_| None).is_err(), "{bomb}");
             }
         }
     }

@@ -3,14 +3,12 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::{Config, MAX_CONFIG_BYTES};
+use crate::config::Config;
 use crate::diagnostic::{Diagnostic, ErrorClass};
 use crate::name::{self, NameError};
 
 /// The key under which a node reads its own output table.
 pub const SELF_KEY: &str = "self";
-/// The most dependencies of one node.
-pub const MAX_DEPENDENCIES: usize = 256;
 /// The longest chain of dependencies.
 pub const MAX_GRAPH_DEPTH: usize = 64;
 
@@ -78,16 +76,18 @@ pub enum DependencyError {
         key: String,
     },
     /// Too many.
-    #[error("component `{component}` declares {count} dependencies where {MAX_DEPENDENCIES} are allowed")]
+    #[error("component `{component}` declares {count} dependencies where {limit} are allowed")]
     TooMany {
         /// The component.
         component: String,
         /// How many.
         count: usize,
+        /// How many are allowed.
+        limit: usize,
     },
     /// A config larger than any config may be.
     #[error(
-        "component `{component}`, dependency `{key}`: its config has {bytes} bytes where {MAX_CONFIG_BYTES} are allowed"
+        "component `{component}`, dependency `{key}`: its config has {bytes} bytes where {limit} are allowed"
     )]
     ConfigTooLarge {
         /// The component.
@@ -96,6 +96,8 @@ pub enum DependencyError {
         key: String,
         /// The size.
         bytes: usize,
+        /// What is allowed.
+        limit: usize,
     },
     /// A table that no config field names.
     #[error(
@@ -145,16 +147,40 @@ impl Diagnostic for DependencyError {
                 "take the table from a config field that the schema marks with \"x-table-reference\": true"
                     .to_owned(),
             ),
+            Self::TooMany { .. } => {
+                Some("declare fewer, or raise `dependencies` under [limits] in datanode.toml".to_owned())
+            }
+            Self::ConfigTooLarge { .. } => {
+                Some("make it smaller, or raise `config_bytes` under [limits] in datanode.toml".to_owned())
+            }
             _ => None,
         }
     }
 }
 
+/// How much one node may depend on: settings of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Dependencies of one node.
+    pub dependencies: usize,
+    /// Bytes of JSON of a dependency's config.
+    pub config_bytes: usize,
+}
+
 /// Check the answer of a component's `dependencies` export against the config it was given.
-pub fn check(component: &str, config: &Config, dependencies: &[Dependency]) -> Result<(), DependencyError> {
+pub fn check(
+    component: &str,
+    config: &Config,
+    dependencies: &[Dependency],
+    bounds: Bounds,
+) -> Result<(), DependencyError> {
     let component = || component.to_owned();
-    if dependencies.len() > MAX_DEPENDENCIES {
-        return Err(DependencyError::TooMany { component: component(), count: dependencies.len() });
+    if dependencies.len() > bounds.dependencies {
+        return Err(DependencyError::TooMany {
+            component: component(),
+            count: dependencies.len(),
+            limit: bounds.dependencies,
+        });
     }
     for (position, dependency) in dependencies.iter().enumerate() {
         let in_name = |source| DependencyError::Name { component: component(), source };
@@ -176,11 +202,12 @@ pub fn check(component: &str, config: &Config, dependencies: &[Dependency]) -> R
         }
         if let DependencyTarget::Node { component: name, config: inner, .. } = &dependency.target {
             name::check_name("component name", name).map_err(in_name)?;
-            if inner.len() > MAX_CONFIG_BYTES {
+            if inner.len() > bounds.config_bytes {
                 return Err(DependencyError::ConfigTooLarge {
                     component: component(),
                     key: key(),
                     bytes: inner.len(),
+                    limit: bounds.config_bytes,
                 });
             }
         }
@@ -215,8 +242,13 @@ mod tests {
     fn config(table: &str) -> Config {
         let schema = json!({"properties": {"rates": {"type": "string", "x-table-reference": true}}});
         let text = json!({ "rates": table }).to_string();
-        ConfigSchema::parse(&schema).unwrap().resolve(&text, |table| Some(format!("uid-{table}"))).unwrap()
+        ConfigSchema::parse(&schema)
+            .unwrap()
+            .resolve(&text, 4_096, |table| Some(format!("uid-{table}")))
+            .unwrap()
     }
+
+    const BOUNDS: Bounds = Bounds { dependencies: 3, config_bytes: 20 };
 
     fn on_table(key: &str, table: &str) -> Dependency {
         Dependency { key: key.into(), target: DependencyTarget::Table(table.into()) }
@@ -224,8 +256,8 @@ mod tests {
 
     #[test]
     fn what_escapes_the_hash_is_refused() {
-        assert!(check("c", &config("fx"), &[on_table("rates", "fx")]).is_ok());
-        let hidden = check("c", &config("fx"), &[on_table("rates", "other")]).unwrap_err();
+        assert!(check("c", &config("fx"), &[on_table("rates", "fx")], BOUNDS).is_ok());
+        let hidden = check("c", &config("fx"), &[on_table("rates", "other")], BOUNDS).unwrap_err();
         assert_eq!(hidden.code(), "dependency.hard_coded_table");
         assert!(check_inherited_tables("c", "k", &config("fx"), &config("fx")).is_ok());
         let inherited = check_inherited_tables("c", "k", &config("fx"), &config("other")).unwrap_err();
@@ -234,10 +266,24 @@ mod tests {
 
     #[test]
     fn keys_are_unique_names_and_not_self() {
-        let refused = |list: &[Dependency]| check("c", &config("fx"), list).unwrap_err().code();
+        let refused = |list: &[Dependency]| check("c", &config("fx"), list, BOUNDS).unwrap_err().code();
         assert_eq!(refused(&[on_table("self", "fx")]), "dependency.reserved_key");
         assert_eq!(refused(&[on_table("a", "fx"), on_table("a", "fx")]), "dependency.key_twice");
         assert_eq!(refused(&[on_table("A b", "fx")]), "dependency.name");
-        assert_eq!(refused(&vec![on_table("a", "fx"); MAX_DEPENDENCIES + 1]), "dependency.too_many");
+        let many: Vec<_> = ["a", "b", "c", "d"].iter().map(|key| on_table(key, "fx")).collect();
+        assert_eq!(refused(&many), "dependency.too_many");
+        assert!(check("c", &config("fx"), &many[..3], BOUNDS).is_ok());
+    }
+
+    #[test]
+    fn configs_of_dependencies_have_a_greatest_size() {
+        let on_node = |config: String| Dependency {
+            key: "k".into(),
+            target: DependencyTarget::Node { component: "c".into(), config, table: "fx".into() },
+        };
+        assert!(check("c", &config("fx"), &[on_node(" ".repeat(20))], BOUNDS).is_ok());
+        let error = check("c", &config("fx"), &[on_node(" ".repeat(21))], BOUNDS).unwrap_err();
+        assert_eq!(error.code(), "dependency.config_too_large");
+        assert!(error.to_string().contains("21 bytes where 20 are allowed"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! What every error a user can meet must be able to say.
 
+use crate::guest_failure::GuestFailure;
+
 /// Who has to act, and the exit code of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -49,6 +51,11 @@ pub trait Diagnostic: std::error::Error {
 
     /// What to do next, when there is something to say beyond the message.
     fn next_step(&self) -> Option<String> {
+        None
+    }
+
+    /// What is known of the guest's call that ended in this error, where one did.
+    fn guest(&self) -> Option<&GuestFailure> {
         None
     }
 }

@@ -40,8 +40,8 @@ pub fn canonical_json(document: &Value) -> String {
 /// ```
 /// # use datanode_core::{config::ConfigSchema, hash::update_hash};
 /// let schema = ConfigSchema::parse(&serde_json::json!({"properties": {"n": {"type": "integer", "default": 20}}})).unwrap();
-/// let written = schema.resolve(r#"{"n": 20}"#, |_| None).unwrap();
-/// let omitted = schema.resolve("{}", |_| None).unwrap();
+/// let written = schema.resolve(r#"{"n": 20}"#, 4_096, |_| None).unwrap();
+/// let omitted = schema.resolve("{}", 4_096, |_| None).unwrap();
 /// assert_eq!(update_hash("volatility", &written, ""), update_hash("volatility", &omitted, ""));
 /// ```
 pub fn update_hash(component: &str, config: &Config, hash_namespace: &str) -> String {
@@ -59,7 +59,7 @@ mod tests {
 
     fn config(text: &str) -> Config {
         let schema = json!({"properties": {"a": {"type": "integer", "default": 1}, "b": {"type": "string", "default": "x"}}});
-        ConfigSchema::parse(&schema).unwrap().resolve(text, |_| None).unwrap()
+        ConfigSchema::parse(&schema).unwrap().resolve(text, 4_096, |_| None).unwrap()
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod diagnostic;
 pub mod difference;
 pub mod digest;
 pub mod frame;
+pub mod guest_failure;
 pub mod hash;
 pub mod name;
 pub mod progress;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Timestamp;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
+use crate::guest_failure::GuestFailure;
 use crate::window::Window;
 
 /// How a run ended.
@@ -109,6 +110,9 @@ pub struct RunError {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
+    /// What is known of the guest's call that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestFailure>,
 }
 
 /// Characters kept of an error: much of its text may come from a guest.
@@ -122,6 +126,7 @@ impl RunError {
             class: error.class().as_str().to_owned(),
             message: error.to_string().chars().take(MAX_ERROR_CHARS).collect(),
             next_step: error.next_step(),
+            guest: error.guest().cloned(),
         }
     }
 }
@@ -219,4 +224,16 @@ pub struct RunRecord {
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
     pub logs_dropped: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_older_records_still_load() {
+        let old = r#"{"code": "sandbox.trap", "class": "failed", "message": "it trapped"}"#;
+        let error: RunError = serde_json::from_str(old).unwrap();
+        assert_eq!((error.code.as_str(), error.next_step, error.guest), ("sandbox.trap", None, None));
+    }
 }

@@ -43,7 +43,7 @@ fn vectors() -> Vec<Vector> {
 
 fn resolve(vector: &Vector) -> Result<Config, ConfigError> {
     let schema = ConfigSchema::parse(&vector.config_schema).unwrap();
-    schema.resolve(&vector.config, |table| vector.tables.get(table).cloned())
+    schema.resolve(&vector.config, usize::MAX, |table| vector.tables.get(table).cloned())
 }
 
 #[test]

@@ -6,6 +6,7 @@ use datanode_core::contract::ContractError;
 use datanode_core::dependency::DependencyError;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::frame::FrameError;
+use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
 use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
@@ -155,6 +156,13 @@ impl Diagnostic for RuntimeError {
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
             Self::Panicked(_) => ErrorClass::Infrastructure,
+        }
+    }
+
+    fn guest(&self) -> Option<&GuestFailure> {
+        match self {
+            Self::Sandbox(error) => error.guest(),
+            _ => None,
         }
     }
 

@@ -92,6 +92,16 @@ impl Host {
         self.plan_expecting(request, Some(&node.update_hash)).await
     }
 
+    /// How much a node of this host may depend on.
+    fn bounds(&self) -> dependency::Bounds {
+        let limits = self.sandbox.limits();
+        let size = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
+        dependency::Bounds {
+            dependencies: size(limits.dependencies),
+            config_bytes: size(limits.config_bytes),
+        }
+    }
+
     async fn plan_expecting(
         &self,
         request: NodeRequest,
@@ -140,7 +150,9 @@ impl Planner<'_> {
         let in_config = |source| RuntimeError::Config { component: component.clone(), source };
         let schema = ConfigSchema::parse(&release.manifest.config_schema).map_err(in_config)?;
         let config = schema
-            .resolve(&request.config, |table| self.table(table).map(|table| table.uid.clone()))
+            .resolve(&request.config, self.host.bounds().config_bytes, |table| {
+                self.table(table).map(|table| table.uid.clone())
+            })
             .map_err(in_config)?;
         let table = match self.table(&request.table) {
             Some(table) => table.clone(),
@@ -222,7 +234,7 @@ impl Planner<'_> {
             .await
             .map_err(|_| RuntimeError::Panicked("asking a component for its dependencies"))??;
         let name = &release.manifest.name;
-        dependency::check(name, config, &declared)?;
+        dependency::check(name, config, &declared, self.host.bounds())?;
         let (mut edges, mut writers) = (Vec::new(), Vec::new());
         for declared in declared {
             let (table_uid, writer) = match &declared.target {

@@ -34,7 +34,7 @@ impl Host {
             if node.component != manifest.name || node.pinned_digest.is_some() {
                 continue;
             }
-            let becomes = match schema.resolve(&node.config.to_string(), uid) {
+            let becomes = match schema.resolve(&node.config.to_string(), self.bounds().config_bytes, uid) {
                 Ok(config) => hash::update_hash(&manifest.name, &config, &node.hash_namespace),
                 Err(error) => format!("refused: {}", error.to_string().replace('\n', " ")),
             };

@@ -217,7 +217,8 @@ fn relative(path: &str) -> Option<&Path> {
 }
 
 fn open_file(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {
-    // Asked before it is opened: opening a pipe would wait for a writer.
+    // Asked before it is opened: opening a pipe would wait for a writer. Where one takes the file's place in between,
+    // the deadline of host calls ends the run.
     if !directory.metadata(path)?.is_file() {
         return Err(ErrorKind::IsADirectory.into());
     }
@@ -299,6 +300,14 @@ mod tests {
         {
             assert_eq!(refused(sources.fetch(&get(path))), "source.path", "{path}");
         }
+        #[cfg(unix)]
+        {
+            let made = std::process::Command::new("mkfifo").arg(root.path().join("pipe")).status().unwrap();
+            assert!(made.success());
+        }
+        // A pipe without a writer would never answer.
+        #[cfg(unix)]
+        assert!(matches!(sources.fetch(&get("pipe")), HostReply::Fetched(FetchResponse { status: 404, .. })));
         for path in ["sub", "nothing", "sub/nothing"] {
             assert!(
                 matches!(sources.fetch(&get(path)), HostReply::Fetched(FetchResponse { status: 404, .. })),

@@ -102,7 +102,7 @@ pub enum HostCall<'a> {
         /// Number of the reader.
         reader: u32,
     },
-    /// `frames.emit`. The bytes lie in guest memory and are gone after the call. Answer: [`HostReply::Done`].
+    /// `frames.emit`. The bytes lie in guest memory and are gone after the call. Answer: [`HostReply::Emitted`].
     Emit {
         /// One encapsulated IPC message.
         message: &'a [u8],
@@ -170,6 +170,11 @@ pub struct Refusal {
 pub enum HostReply {
     /// Nothing to say.
     Done,
+    /// The message is taken.
+    Emitted {
+        /// Rows of the run so far, those of this message included.
+        rows: u64,
+    },
     /// A reader was opened under this number.
     Opened(u32),
     /// Bytes.

@@ -2,9 +2,10 @@
 
 use datanode_core::Timestamp;
 use datanode_core::component::{Manifest, OutputColumn, SourceDeclaration};
-use datanode_core::config::MAX_CONFIG_BYTES;
+use datanode_core::config::MAX_SCHEMA_BYTES;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::dependency::{Dependency, DependencyTarget};
+use datanode_core::guest_failure::{AuthorError, Field};
 use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
 use datanode_core::timestamp::TimestampError;
@@ -14,7 +15,6 @@ use uuid::Uuid;
 use crate::bindings::datanode::node::{frames, types};
 use crate::bindings::exports::datanode::node::node;
 use crate::calls::LogLevel;
-use crate::error::AuthorError;
 
 /// Fields kept of an author's error.
 const MAX_ERROR_FIELDS: usize = 32;
@@ -27,8 +27,8 @@ const MAX_ERROR_VALUE: usize = 1_024;
 pub(crate) type Problem = String;
 
 pub(crate) fn manifest(config: node::ComponentConfig) -> Result<Manifest, Problem> {
-    if config.config_schema.len() > MAX_CONFIG_BYTES {
-        return Err(format!("the config schema is larger than {MAX_CONFIG_BYTES} bytes"));
+    if config.config_schema.len() > MAX_SCHEMA_BYTES {
+        return Err(format!("the config schema is larger than {MAX_SCHEMA_BYTES} bytes"));
     }
     Ok(Manifest {
         version: Version::parse(&config.version)
@@ -79,7 +79,9 @@ pub(crate) fn author_error(error: types::NodeError) -> AuthorError {
     AuthorError {
         kind: shorten(&error.kind),
         message: cut(&error.message, MAX_ERROR_TEXT),
-        fields: fields.map(|field| (shorten(&field.name), cut(&field.value, MAX_ERROR_VALUE))).collect(),
+        fields: fields
+            .map(|field| Field { name: shorten(&field.name), value: cut(&field.value, MAX_ERROR_VALUE) })
+            .collect(),
         traceback: error.traceback.map(|text| cut(&text, MAX_ERROR_TEXT)),
     }
 }

@@ -1,16 +1,12 @@
 //! Every setting of the engine that decides whether two runs give the same bytes, in one place; and where the memory of
 //! guests comes from, which decides nothing but speed.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::{Limits, SandboxError};
 
 /// Version of the engine, as recorded with each run. Fuel compares only within one version.
 pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
-
-/// Stack of a guest in bytes. Depth at overflow depends on the compiled code, so overflow is an infrastructure error
-/// and never a recorded fact.
-pub(crate) const MAX_WASM_STACK: usize = 1 << 20;
 
 /// CPU features of the fixed level x86-64-v2, which every server processor since about 2009 has.
 #[cfg(target_arch = "x86_64")]
@@ -19,7 +15,7 @@ const CPU_LEVEL: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42",
 const CPU_LEVEL: [&str; 0] = [];
 
 /// The configuration of all engines of this host.
-pub fn config() -> Result<Config, SandboxError> {
+pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
     let mut config = Config::new();
 
     // -- What guests can be -----------------------------------------------------------------------------------
@@ -44,7 +40,10 @@ pub fn config() -> Result<Config, SandboxError> {
     // -- How long guests may run --------------------------------------------------------------------------------
     // default: false. Fuel decides limits, because it counts the same on every machine.
     config.consume_fuel(true);
-    config.max_wasm_stack(MAX_WASM_STACK);
+    // default: false. The kill switch of the watcher (`supervise.rs`); it decides nothing and changes no fuel.
+    config.epoch_interruption(true);
+    // default: 512 KiB. Each call has a thread whose stack holds this and what the host needs.
+    config.max_wasm_stack(usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX));
 
     // -- One machine code for all machines ----------------------------------------------------------------------
     // default: features of this processor. A fixed level gives every host the same code, so that compiled artefacts
@@ -63,6 +62,9 @@ pub fn config() -> Result<Config, SandboxError> {
     // -- What authors see when it fails -------------------------------------------------------------------------
     // default: 20. Enough to find the author's function below the SDK's.
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(64));
+    // default: what an environment variable says. Source lines where the component has debug information; it is kept
+    // beside the compiled code and read when a guest has trapped.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     Ok(config)
 }
 
@@ -114,7 +116,7 @@ const COMPACT_GUARD: u64 = 64 << 10;
 
 /// The settings of an engine for this kind of allocation under these limits.
 pub fn config_for(allocation: Allocation, limits: &Limits) -> Result<Config, SandboxError> {
-    let mut config = config()?;
+    let mut config = config(limits)?;
     match allocation {
         Allocation::Pooling => {
             let mut pool = PoolingAllocationConfig::new();
@@ -148,9 +150,9 @@ fn compact(config: &mut Config) {
 }
 
 /// An engine that makes the code which [`engine`] runs with this allocation, and reserves nothing itself: a pool leaves
-/// no trace in compiled code.
+/// no trace in compiled code, and neither do limits.
 pub(crate) fn compiling_engine(allocation: Allocation) -> Result<Engine, SandboxError> {
-    let mut config = config()?;
+    let mut config = config(&Limits::default())?;
     if allocation == Allocation::Compact {
         compact(&mut config);
     }

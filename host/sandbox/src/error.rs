@@ -4,7 +4,7 @@ use std::fmt;
 
 use datanode_core::component::ManifestError;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
-use serde::Serialize;
+use datanode_core::guest_failure::{GuestFailure, StackFrame};
 use thiserror::Error;
 
 use crate::calls::HostCallError;
@@ -21,18 +21,26 @@ pub enum LimitKind {
     Memory,
     /// Table of functions.
     TableElements,
+    /// Core instances, memories or tables of one component.
+    Instances,
     /// Call depth.
     Stack,
     /// Arguments of one host call.
     MessageBytes,
     /// All emitted bytes.
     EmitBytes,
+    /// All emitted rows.
+    EmitRows,
     /// Readers and bodies open at once.
     OpenHandles,
     /// Host calls.
     HostCalls,
     /// Frames opened and sources fetched.
     Opens,
+    /// Time of one host call.
+    HostCallTime,
+    /// Time of the whole call.
+    CallTime,
 }
 
 impl LimitKind {
@@ -42,29 +50,55 @@ impl LimitKind {
             Self::Fuel | Self::DescribeFuel => "sandbox.limit.fuel",
             Self::Memory => "sandbox.limit.memory",
             Self::TableElements => "sandbox.limit.table_elements",
+            Self::Instances => "sandbox.limit.instances",
             Self::Stack => "sandbox.limit.stack",
             Self::MessageBytes => "sandbox.limit.message_bytes",
             Self::EmitBytes => "sandbox.limit.emit_bytes",
+            Self::EmitRows => "sandbox.limit.emit_rows",
             Self::OpenHandles => "sandbox.limit.open_handles",
             Self::HostCalls => "sandbox.limit.host_calls",
             Self::Opens => "sandbox.limit.opens",
+            Self::HostCallTime => "sandbox.limit.host_call_time",
+            Self::CallTime => "sandbox.limit.call_time",
         }
     }
 
-    /// The setting in `datanode.toml` under `[limits]`, where there is one.
-    pub fn setting(self) -> Option<&'static str> {
+    /// The setting in `datanode.toml` under `[limits]`.
+    pub fn setting(self) -> &'static str {
         match self {
-            Self::Fuel => Some("fuel"),
-            Self::DescribeFuel => Some("describe_fuel"),
-            Self::Memory => Some("memory_bytes"),
-            Self::TableElements => Some("table_elements"),
-            Self::Stack => None,
-            Self::MessageBytes => Some("message_bytes"),
-            Self::EmitBytes => Some("emit_bytes"),
-            Self::OpenHandles => Some("open_handles"),
-            Self::HostCalls => Some("host_calls"),
-            Self::Opens => Some("opens"),
+            Self::Fuel => "fuel",
+            Self::DescribeFuel => "describe_fuel",
+            Self::Memory => "memory_bytes",
+            Self::TableElements => "table_elements",
+            Self::Instances => "instances",
+            Self::Stack => "stack_bytes",
+            Self::MessageBytes => "message_bytes",
+            Self::EmitBytes => "emit_bytes",
+            Self::EmitRows => "emit_rows",
+            Self::OpenHandles => "open_handles",
+            Self::HostCalls => "host_calls",
+            Self::Opens => "opens",
+            Self::HostCallTime => "host_call_ms",
+            Self::CallTime => "call_seconds",
         }
+    }
+
+    /// What a limit of time or stack says is about this machine and this compiler, never about the data.
+    fn class(self) -> ErrorClass {
+        match self {
+            Self::Stack | Self::HostCallTime | Self::CallTime => ErrorClass::Infrastructure,
+            _ => ErrorClass::Failed,
+        }
+    }
+
+    fn next_step(self) -> String {
+        let first = match self {
+            Self::Stack => "recurse less deeply",
+            Self::Instances => "build the component from fewer modules",
+            Self::HostCallTime => "see why the database or the source did not answer, and run again",
+            _ => "do less per run",
+        };
+        format!("{first}, or raise `{}` under [limits] in datanode.toml", self.setting())
     }
 }
 
@@ -74,39 +108,79 @@ impl fmt::Display for LimitKind {
             Self::Fuel | Self::DescribeFuel => "units of fuel (about one per instruction)",
             Self::Memory => "bytes of memory",
             Self::TableElements => "elements of a function table",
+            Self::Instances => "core instances, memories or tables in one component",
             Self::Stack => "bytes of stack",
             Self::MessageBytes => "bytes in one host call",
             Self::EmitBytes => "emitted bytes in all",
+            Self::EmitRows => "emitted rows in all",
             Self::OpenHandles => "frame readers and response bodies open at once",
             Self::HostCalls => "host calls",
             Self::Opens => "frames opened and sources fetched",
+            Self::HostCallTime => "milliseconds in one host call",
+            Self::CallTime => "seconds in one call",
         })
     }
 }
 
-/// An error that the author's code returned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AuthorError {
-    /// Word or dotted path of the author's choice.
-    pub kind: String,
-    /// Text.
-    pub message: String,
-    /// Facts.
-    pub fields: Vec<(String, String)>,
-    /// Where, in the form usual for the language.
-    pub traceback: Option<String>,
+/// Why a call of a guest ended in an error.
+#[derive(Debug)]
+pub enum GuestCause {
+    /// A limit was reached.
+    Limit {
+        /// Which.
+        kind: LimitKind,
+        /// Its value.
+        limit: u64,
+        /// The host call that did not come back, where that is the limit.
+        host_call: Option<&'static str>,
+    },
+    /// A trap: a bug of the guest, or of its language runtime.
+    Trap {
+        /// What kind of trap.
+        reason: String,
+    },
+    /// An error value of the author: [`GuestFailure::author`].
+    Author,
+    /// A host call that ends the run.
+    HostCall(HostCallError),
 }
 
-impl fmt::Display for AuthorError {
+/// A call of a guest that ended in an error.
+#[derive(Debug)]
+pub struct GuestError {
+    /// Why.
+    pub cause: GuestCause,
+    /// Everything else that is known of it.
+    pub failure: GuestFailure,
+}
+
+impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.message)?;
-        for (name, value) in &self.fields {
-            write!(f, "\n    {name}: {value}")?;
+        let GuestFailure { component, function, place, author, .. } = &self.failure;
+        if let GuestCause::HostCall(error) = &self.cause {
+            return error.0.fmt(f);
         }
-        if let Some(traceback) = &self.traceback {
-            write!(f, "\n{traceback}")?;
+        write!(f, "component `{component}`: `{function}` ")?;
+        match &self.cause {
+            GuestCause::Limit { kind, limit, host_call } => {
+                write!(f, "reached the limit of {limit} {kind}")?;
+                host_call.map_or(Ok(()), |call| write!(f, " (`{call}`)"))
+            }
+            GuestCause::Trap { reason } => {
+                write!(f, "trapped: {reason}")?;
+                match place {
+                    Some(StackFrame { function, location: Some(location) }) => {
+                        write!(f, ", at {location} ({function})")
+                    }
+                    Some(StackFrame { function, location: None }) => write!(f, ", in {function}"),
+                    None => Ok(()),
+                }
+            }
+            GuestCause::Author | GuestCause::HostCall(_) => {
+                f.write_str("returned an error")?;
+                author.as_ref().map_or(Ok(()), |author| write!(f, "\n  {author}"))
+            }
         }
-        Ok(())
     }
 }
 
@@ -169,43 +243,21 @@ pub enum SandboxError {
         /// Second answer.
         second: String,
     },
-    /// A limit was reached.
-    #[error("component `{component}`: `{function}` reached the limit of {limit} {kind}")]
-    Limit {
-        /// Component.
-        component: String,
-        /// Exported function.
-        function: &'static str,
-        /// Which limit.
-        kind: LimitKind,
+    /// A call of it ended in an error.
+    #[error("{0}")]
+    Guest(Box<GuestError>),
+    /// A setting of the host makes no sense.
+    #[error("`{setting}` = {value} under [limits] makes no sense: it may be {min} to {max}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
         /// Its value.
-        limit: u64,
+        value: u64,
+        /// The least that it may be.
+        min: u64,
+        /// The most that it may be.
+        max: u64,
     },
-    /// A trap: a bug of the guest, or of its language runtime.
-    #[error("component `{component}`: `{function}` trapped: {reason}{}", if .stack.is_empty() { String::new() } else { format!("\n{}", .stack) })]
-    Trap {
-        /// Component.
-        component: String,
-        /// Exported function.
-        function: &'static str,
-        /// What kind of trap.
-        reason: String,
-        /// Frames of the guest, innermost first; empty where the component has no names.
-        stack: String,
-    },
-    /// An error value of the author.
-    #[error("component `{component}`: `{function}` returned an error\n  {error}")]
-    Author {
-        /// Component.
-        component: String,
-        /// Exported function.
-        function: &'static str,
-        /// The error.
-        error: Box<AuthorError>,
-    },
-    /// A host call that ends the run.
-    #[error("{}", .0.0)]
-    HostCall(HostCallError),
     /// The engine failed.
     #[error("the engine failed: {0}")]
     Engine(String),
@@ -224,10 +276,13 @@ impl Diagnostic for SandboxError {
             Self::Busy(_) => "sandbox.busy",
             Self::Manifest(error) => error.code(),
             Self::Nondeterministic { .. } => "sandbox.nondeterministic",
-            Self::Limit { kind, .. } => kind.code(),
-            Self::Trap { .. } => "sandbox.trap",
-            Self::Author { .. } => "node.error",
-            Self::HostCall(error) => error.0.code(),
+            Self::Guest(error) => match &error.cause {
+                GuestCause::Limit { kind, .. } => kind.code(),
+                GuestCause::Trap { .. } => "sandbox.trap",
+                GuestCause::Author => "node.error",
+                GuestCause::HostCall(error) => error.0.code(),
+            },
+            Self::Setting { .. } => "sandbox.setting",
             Self::Engine(_) => "sandbox.engine",
         }
     }
@@ -241,15 +296,16 @@ impl Diagnostic for SandboxError {
             | Self::CompileMemory { .. }
             | Self::Manifest(_)
             | Self::Nondeterministic { .. } => ErrorClass::Refused,
-            // How long a compilation takes depends on what else the machine does, and the depth at overflow on the
-            // compiled code: neither says anything about the data.
-            Self::Engine(_)
-            | Self::CompileTime { .. }
-            | Self::Compiler(_)
-            | Self::Busy(_)
-            | Self::Limit { kind: LimitKind::Stack, .. } => ErrorClass::Infrastructure,
-            Self::HostCall(error) => error.0.class(),
-            Self::Limit { .. } | Self::Trap { .. } | Self::Author { .. } => ErrorClass::Failed,
+            Self::Setting { .. } => ErrorClass::Usage,
+            // How long a compilation takes depends on what else the machine does.
+            Self::Engine(_) | Self::CompileTime { .. } | Self::Compiler(_) | Self::Busy(_) => {
+                ErrorClass::Infrastructure
+            }
+            Self::Guest(error) => match &error.cause {
+                GuestCause::Limit { kind, .. } => kind.class(),
+                GuestCause::Trap { .. } | GuestCause::Author => ErrorClass::Failed,
+                GuestCause::HostCall(error) => error.0.class(),
+            },
         }
     }
 
@@ -263,13 +319,18 @@ impl Diagnostic for SandboxError {
             Self::Nondeterministic { .. } => {
                 "make the function depend on its arguments alone: no random order of maps, no addresses".to_owned()
             }
-            Self::Limit { kind, .. } => match kind.setting() {
-                Some(setting) => format!("do less per run, or raise `{setting}` under [limits] in datanode.toml"),
-                None => "recurse less deeply".to_owned(),
+            Self::Setting { .. } => "mend datanode.toml; a setting that is left out has its default".to_owned(),
+            Self::Guest(error) => match &error.cause {
+                GuestCause::Limit { kind, .. } => kind.next_step(),
+                GuestCause::Trap { .. } if error.failure.place.as_ref().is_some_and(|place| place.location.is_some()) => {
+                    "run the node natively with the SDK's harness to step through it".to_owned()
+                }
+                GuestCause::Trap { .. } => {
+                    "build it with `debug = \"line-tables-only\"` to see source lines, or run it natively with the SDK's harness".to_owned()
+                }
+                GuestCause::Author => return None,
+                GuestCause::HostCall(error) => return error.0.next_step(),
             },
-            Self::Trap { .. } => {
-                "read the log in the run's record, and test the node natively with the SDK's stub host".to_owned()
-            }
             Self::CompileTime { .. } => {
                 "try again when the machine has less to do, or raise `time_ms` under [compile] in datanode.toml".to_owned()
             }
@@ -279,8 +340,14 @@ impl Diagnostic for SandboxError {
             Self::Busy(_) => "try again when fewer nodes run".to_owned(),
             Self::Compiler(_) => "try again; if it stays, see whether this machine lets the datanode command start itself".to_owned(),
             Self::Manifest(error) => return error.next_step(),
-            Self::HostCall(error) => return error.0.next_step(),
-            Self::Author { .. } | Self::Prepare(_) | Self::Engine(_) => return None,
+            Self::Prepare(_) | Self::Engine(_) => return None,
         })
+    }
+
+    fn guest(&self) -> Option<&GuestFailure> {
+        match self {
+            Self::Guest(error) => Some(&error.failure),
+            _ => None,
+        }
     }
 }

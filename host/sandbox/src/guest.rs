@@ -10,7 +10,7 @@ use datanode_core::progress::Progress;
 use datanode_core::window::Window;
 use serde::Serialize;
 use wasmtime::component::{Component as Compiled, Linker};
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
@@ -18,13 +18,11 @@ use crate::cache::CodeCache;
 use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
 use crate::compile::Compiler;
 use crate::engine::Allocation;
-use crate::error::LimitKind;
-use crate::limits::{LimitReached, Limits};
+use crate::explain;
+use crate::limits::Limits;
 use crate::linker::{self, State};
+use crate::supervise::{self, Lost, Watched};
 use crate::{SandboxError, convert, engine, imports};
-
-/// Frames of a guest's stack that an error shows.
-const SHOWN_FRAMES: usize = 16;
 
 /// Characters of an answer that an error shows.
 const SHOWN_ANSWER: usize = 4_096;
@@ -65,10 +63,17 @@ pub struct UpdateContext {
 pub struct CallReport {
     /// The outcome.
     pub result: Result<(), SandboxError>,
-    /// Fuel used.
+    /// Fuel used; 0 when the call was left behind.
     pub fuel: u64,
-    /// Largest linear memory, in bytes.
+    /// Largest linear memory, in bytes; 0 when the call was left behind.
     pub peak_memory: u64,
+}
+
+/// How a call of any function went.
+struct Called<T> {
+    result: Result<T, SandboxError>,
+    fuel: u64,
+    peak_memory: u64,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -86,6 +91,7 @@ impl std::fmt::Debug for Component {
 impl Sandbox {
     /// A sandbox with the engine settings of [`engine::config`], which compiles in this process and keeps nothing.
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
+        limits.check()?;
         let (engine, allocation) = engine::engine(&limits)?;
         let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
         let compiler = Compiler::InProcess;
@@ -150,10 +156,8 @@ impl Sandbox {
 
     /// Ask the component what it is: twice, and the answers must be equal.
     pub fn manifest(&self, component: &Component) -> Result<Manifest, SandboxError> {
-        let function = "config";
-        let config = self.twice(component, function, |guest, store| {
-            let config = guest.datanode_node_node().call_config(store)?;
-            Ok(convert::manifest(config))
+        let config = self.twice(component, "config", |guest, store| {
+            Ok(Ok(convert::manifest(guest.datanode_node_node().call_config(store)?)))
         })?;
         let manifest = config.map_err(|problem| datanode_core::component::ManifestError::Rule {
             component: component.label.clone(),
@@ -165,22 +169,15 @@ impl Sandbox {
 
     /// Ask the component what it depends on under a validated config: twice, and the answers must be equal.
     pub fn dependencies(&self, component: &Component, config: &str) -> Result<Vec<Dependency>, SandboxError> {
-        let function = "dependencies";
         let config = config.to_owned();
-        let answer = self.twice(component, function, |guest, store| {
+        self.twice(component, "dependencies", move |guest, store| {
             let answer = guest.datanode_node_node().call_dependencies(store, &config)?;
-            Ok(answer
-                .map(|list| list.into_iter().map(convert::dependency).collect::<Vec<_>>())
-                .map_err(convert::author_error))
-        })?;
-        answer.map_err(|error| SandboxError::Author {
-            component: component.label.clone(),
-            function,
-            error: Box::new(error),
+            Ok(answer.map(|list| list.into_iter().map(convert::dependency).collect()))
         })
     }
 
-    /// Compute: the guest's host calls are answered by `calls`.
+    /// Compute: the guest's host calls are answered by `calls`. When the answer is that a limit of time was reached,
+    /// `calls` may still be alive: a host call that does not come back is left behind.
     pub fn update(
         &self,
         component: &Component,
@@ -188,7 +185,6 @@ impl Sandbox {
         context: &UpdateContext,
         calls: Box<dyn HostCalls>,
     ) -> CallReport {
-        let function = "update";
         let context = types::UpdateContext {
             statistics: types::UpdateStatistics {
                 index_names: context.index.clone(),
@@ -203,48 +199,66 @@ impl Sandbox {
             is_backfill: context.is_backfill,
         };
         let config = config.to_owned();
-        let mut store = self.store(calls);
-        let outcome = store
-            .set_fuel(self.limits.fuel)
-            .and_then(|()| component.pre.instantiate(&mut store))
-            .and_then(|guest| guest.datanode_node_node().call_update(&mut store, &config, &context));
-        let used = self.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
-        let result = match outcome {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(SandboxError::Author {
-                component: component.label.clone(),
-                function,
-                error: Box::new(convert::author_error(error)),
-            }),
-            Err(error) => {
-                Err(explain(component, function, &error, store.data_mut(), &self.limits, self.limits.fuel))
-            }
-        };
-        CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory() }
+        let Called { result, fuel, peak_memory } =
+            self.call(component, "update", self.limits.fuel, calls, move |guest, store| {
+                guest.datanode_node_node().call_update(store, &config, &context)
+            });
+        CallReport { result, fuel, peak_memory }
     }
 
-    fn store(&self, calls: Box<dyn HostCalls>) -> Store<State> {
-        let mut store = Store::new(&self.engine, State::new(&self.limits, calls));
-        store.limiter(|state| &mut state.watch);
-        // Charged for every list that crosses into the host; the excess is mapped to `message_bytes`.
-        store.set_hostcall_fuel(usize::try_from(self.limits.message_bytes).unwrap_or(usize::MAX));
-        store
-    }
-
-    fn twice<T: PartialEq + Serialize>(
+    /// Call a function of a guest in a fresh store, watched from here.
+    fn call<T: Send + 'static>(
         &self,
         component: &Component,
         function: &'static str,
-        call: impl Fn(&DataNode, &mut Store<State>) -> wasmtime::Result<T>,
+        fuel: u64,
+        calls: Box<dyn HostCalls>,
+        call: impl Ask<T>,
+    ) -> Called<T> {
+        let watched = Arc::new(Watched::default());
+        let store = self.store(calls, Arc::clone(&watched));
+        let theirs = component.clone();
+        let called = supervise::run(&self.engine, &self.limits, &watched, move || {
+            // The store is gone when the answer is sent: who gets it may take `calls` apart.
+            call_in(store, &theirs, function, fuel, call)
+        });
+        called.unwrap_or_else(|lost| {
+            let error = match lost {
+                Lost::LeftBehind(reached, host_call) => {
+                    explain::left_behind(&component.label, function, reached, host_call, &watched)
+                }
+                Lost::NoThread(error) => SandboxError::Engine(format!("no thread for a guest: {error}")),
+            };
+            Called { result: Err(error), fuel: 0, peak_memory: 0 }
+        })
+    }
+
+    fn store(&self, calls: Box<dyn HostCalls>, watched: Arc<Watched>) -> Store<State> {
+        let mut store = Store::new(&self.engine, State::new(&self.limits, calls, watched));
+        store.limiter(|state| &mut state.watch);
+        // Charged for every list that crosses into the host; the excess is mapped to `message_bytes`.
+        store.set_hostcall_fuel(usize::try_from(self.limits.message_bytes).unwrap_or(usize::MAX));
+        // The epoch moves on when the watcher of any guest wants it to end: those that need not end go on.
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            let state = store.data();
+            if state.watched.has_ended() {
+                return Err(state.out_of_time().into());
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store
+    }
+
+    fn twice<T: PartialEq + Serialize + Send + 'static>(
+        &self,
+        component: &Component,
+        function: &'static str,
+        call: impl Ask<T> + Clone,
     ) -> Result<T, SandboxError> {
         let once = || {
-            let mut store = self.store(Box::new(LogOnly { function }));
-            let fuel = self.limits.describe_fuel;
-            store
-                .set_fuel(fuel)
-                .and_then(|()| component.pre.instantiate(&mut store))
-                .and_then(|guest| call(&guest, &mut store))
-                .map_err(|error| explain(component, function, &error, store.data_mut(), &self.limits, fuel))
+            let calls = Box::new(LogOnly { function });
+            self.call(component, function, self.limits.describe_fuel, calls, call.clone()).result
         };
         let (first, second) = (once()?, once()?);
         if first == second {
@@ -267,6 +281,38 @@ impl Sandbox {
 #[allow(clippy::needless_pass_by_value)]
 fn prepare_error(error: wasmtime::Error) -> SandboxError {
     SandboxError::Prepare(format!("{error:#}"))
+}
+
+/// Asks an instance of a guest: the engine's outcome, and in it the author's.
+trait Ask<T>:
+    FnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>> + Send + 'static
+{
+}
+
+impl<T, F> Ask<T> for F where
+    F: FnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>> + Send + 'static
+{
+}
+
+fn call_in<T>(
+    mut store: Store<State>,
+    component: &Component,
+    function: &'static str,
+    fuel: u64,
+    call: impl Ask<T>,
+) -> Called<T> {
+    let outcome = store
+        .set_fuel(fuel)
+        .and_then(|()| component.pre.instantiate(&mut store))
+        .and_then(|guest| call(&guest, &mut store));
+    let used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let label = &component.label;
+    let result = match outcome {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(explain::author(label, function, error, store.data())),
+        Err(error) => Err(explain::ended(label, function, &error, store.data_mut(), fuel)),
+    };
+    Called { result, fuel: used, peak_memory: store.data().watch.peak_memory() }
 }
 
 /// Answers the host calls of `config` and `dependencies`: log lines are taken, all else is denied by name.
@@ -303,47 +349,4 @@ impl Diagnostic for NotInThisPhase {
     fn next_step(&self) -> Option<String> {
         Some("move the call into `update`".to_owned())
     }
-}
-
-/// Say why a call of a guest ended early.
-fn explain(
-    component: &Component,
-    function: &'static str,
-    error: &wasmtime::Error,
-    state: &mut State,
-    limits: &Limits,
-    fuel: u64,
-) -> SandboxError {
-    if let Some(failure) = state.failure.take() {
-        return SandboxError::HostCall(failure);
-    }
-    if let Some(full) = error.downcast_ref::<PoolConcurrencyLimitError>() {
-        return SandboxError::Busy(full.to_string());
-    }
-    let label = || component.label.clone();
-    let limit = |kind, limit| SandboxError::Limit { component: label(), function, kind, limit };
-    if let Some(reached) = error.chain().find_map(|cause| cause.downcast_ref::<LimitReached>()) {
-        return limit(reached.kind, reached.limit);
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) if function == "update" => return limit(LimitKind::Fuel, fuel),
-        Some(Trap::OutOfFuel) => return limit(LimitKind::DescribeFuel, fuel),
-        Some(Trap::StackOverflow) => return limit(LimitKind::Stack, engine::MAX_WASM_STACK as u64),
-        _ => {}
-    }
-    let reason = error.root_cause().to_string();
-    // The type of this error is private to the engine; a test fails when its text changes.
-    if reason.contains("fuel allocated for hostcalls has been exhausted") {
-        return limit(LimitKind::MessageBytes, limits.message_bytes);
-    }
-    let stack = error.downcast_ref::<WasmBacktrace>().map(stack_text).unwrap_or_default();
-    SandboxError::Trap { component: label(), function, reason, stack }
-}
-
-fn stack_text(backtrace: &WasmBacktrace) -> String {
-    let named = backtrace.frames().iter().filter_map(wasmtime::FrameInfo::func_name);
-    let lines = named
-        .take(SHOWN_FRAMES)
-        .map(|name| format!("    at {:.200}", format!("{:#}", rustc_demangle::demangle(name))));
-    lines.collect::<Vec<_>>().join("\n")
 }

@@ -4,13 +4,14 @@
 //! is set up so that nothing else can reach it ([`engine`]), and each host call goes through the one method of
 //! [`HostCalls`], shaped as (function, arguments) → result, so that it can be answered, recorded or replayed.
 //!
-//! **May depend on:** `datanode-core`, wasmtime, wasmparser. **Never on:** a database, the network, the clock, tokio.
+//! **May depend on:** `datanode-core`, wasmtime, wasmparser. **Never on:** a database, the network, the clock (but for
+//! the watcher's patience, which decides nothing about data), tokio.
 //!
 //! Invariants:
 //!
 //! * *Imports are judged by name from the bytes, before anything is compiled* ([`imports::check`]).
 //! * *A fresh store for each call*: nothing that a guest kept survives it.
-//! * *A limit is an error with a name*, never a `-1` that the guest could hide ([`SandboxError::Limit`]).
+//! * *A limit is an error with a name*, never a `-1` that the guest could hide ([`GuestCause::Limit`]).
 //! * *`config` and `dependencies` may only log*, and must answer the same twice.
 
 mod bindings;
@@ -20,16 +21,19 @@ mod compile;
 mod convert;
 pub mod engine;
 mod error;
+mod explain;
 mod guest;
 pub mod imports;
 mod limits;
 mod linker;
+mod log_tail;
+mod supervise;
 
 pub use cache::CodeCache;
 pub use calls::{
     ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, LogLevel, Refusal,
 };
 pub use compile::{CompileLimits, Compiler, compile_child};
-pub use error::{AuthorError, LimitKind, SandboxError};
+pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;

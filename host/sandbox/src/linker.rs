@@ -3,6 +3,8 @@
 //! `emit` takes a `WasmList<u8>`, so that the host reads the message where it lies in guest memory; frames and bodies
 //! come back as `Bytes`, one copy into guest memory and none before. Generated bindings would make a `Vec` of each.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList};
@@ -13,6 +15,7 @@ use crate::calls::{ByteRange, FetchRequest, HostCall, HostCallError, HostCalls, 
 use crate::convert;
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits, Watch};
+use crate::supervise::Watched;
 
 /// Marks handles of frame readers. `pub` because the generated bindings re-export it; the module is private.
 #[derive(Debug)]
@@ -30,7 +33,8 @@ const MAX_BODY_READ: u32 = 4 << 20;
 /// What the store of one call holds.
 pub(crate) struct State {
     pub(crate) watch: Watch,
-    limits: Limits,
+    pub(crate) watched: Arc<Watched>,
+    pub(crate) limits: Limits,
     /// Taken out while a host call runs, so that the call may borrow guest memory from the store.
     calls: Option<Box<dyn HostCalls>>,
     emitted: u64,
@@ -42,9 +46,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(limits: &Limits, calls: Box<dyn HostCalls>) -> Self {
+    pub(crate) fn new(limits: &Limits, calls: Box<dyn HostCalls>, watched: Arc<Watched>) -> Self {
         Self {
             watch: Watch::new(limits),
+            watched,
             limits: limits.clone(),
             calls: Some(calls),
             emitted: 0,
@@ -63,12 +68,27 @@ impl State {
                 return Err(LimitReached { kind: LimitKind::Opens, limit: self.limits.opens }.into());
             }
         }
+        if let HostCall::Log { level, message, fields } = &call {
+            self.watched.log(*level, message, fields);
+        }
         let function = call.function();
+        self.enter(function)?;
         let Some(calls) = &mut self.calls else { return self.wrong_reply(function) };
-        match calls.call(call) {
+        let reply = calls.call(call);
+        self.watched.leave();
+        match reply {
             Ok(reply) => Ok(reply),
             Err(error) => self.end(error),
         }
+    }
+
+    fn enter(&self, function: &'static str) -> wasmtime::Result<()> {
+        if self.watched.enter(function) { Ok(()) } else { Err(self.out_of_time().into()) }
+    }
+
+    /// Why a guest that the watcher ended did.
+    pub(crate) fn out_of_time(&self) -> LimitReached {
+        LimitReached { kind: LimitKind::CallTime, limit: self.limits.call_seconds }
     }
 
     fn count(&mut self) -> wasmtime::Result<()> {
@@ -125,6 +145,13 @@ impl State {
         self.emitted += bytes as u64;
         if self.emitted > limits.emit_bytes {
             return Err(LimitReached { kind: LimitKind::EmitBytes, limit: limits.emit_bytes }.into());
+        }
+        Ok(())
+    }
+
+    fn emitted_rows(&self, rows: u64) -> wasmtime::Result<()> {
+        if rows > self.limits.emit_rows {
+            return Err(LimitReached { kind: LimitKind::EmitRows, limit: self.limits.emit_rows }.into());
         }
         Ok(())
     }
@@ -203,12 +230,14 @@ fn frames(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     instance.func_wrap("emit", |mut store: Store<'_>, (message,): (WasmList<u8>,)| {
         let state = store.data_mut();
         state.emit(message.len())?;
+        state.enter("frames.emit")?;
         let Some(mut calls) = state.calls.take() else { return state.wrong_reply("frames.emit") };
         let reply = calls.call(HostCall::Emit { message: message.as_le_slice(&store) });
         let state = store.data_mut();
+        state.watched.leave();
         state.calls = Some(calls);
         match reply {
-            Ok(HostReply::Done) => Ok(()),
+            Ok(HostReply::Emitted { rows }) => state.emitted_rows(rows),
             Ok(_) => state.wrong_reply("frames.emit"),
             Err(error) => state.end(error),
         }

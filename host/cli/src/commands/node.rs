@@ -109,13 +109,8 @@ fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
                 &error.code,
                 &format!("{}: {}", run.table, error.message),
                 error.next_step.as_deref(),
+                error.guest.as_ref(),
             );
-            // A trap says little; what the guest logged before it says more.
-            if let Some(line) = run.logs.iter().rev().find(|line| line.level == "error") {
-                let fields: Vec<String> =
-                    line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                eprintln!("log:  {}  {}", print::visible(&line.message), print::visible(&fields.join(" ")));
-            }
             eprintln!("see:  datanode run show {}", run.run_id);
         }
         if run.status == RunStatus::Failed {

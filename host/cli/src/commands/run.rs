@@ -133,6 +133,11 @@ fn show(run: &RunRecord) {
         if let Some(step) = &error.next_step {
             facts.push(("next", step.clone()));
         }
+        let stack = error.guest.iter().flat_map(|guest| &guest.stack).map(ToString::to_string);
+        let stack: Vec<String> = stack.collect();
+        if !stack.is_empty() {
+            facts.push(("stack", stack.join("\n")));
+        }
     }
     print::facts(&facts);
     if !run.inputs.is_empty() {

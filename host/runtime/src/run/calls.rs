@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
-use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Refusal};
+use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Limits, Refusal};
 use serde_json::Value;
 
 use super::inputs::Inputs;
@@ -91,8 +91,9 @@ impl RunCalls {
         sources: Sources,
         options: BTreeMap<String, Value>,
         observer: Arc<dyn Observer>,
+        limits: &Limits,
     ) -> Self {
-        let logs = Logs::default();
+        let logs = Logs::new(limits);
         let run_id = run_id.to_owned();
         let (read, emitted) = (Pace::default(), Pace::default());
         let shared = Shared { run_id, inputs, output, sources, options, logs, observer, read, emitted };
@@ -144,11 +145,12 @@ impl HostCalls for RunCalls {
             }
             HostCall::Emit { message } => {
                 shared.output.emit(message)?;
+                let rows = shared.output.rows;
                 if shared.emitted.is_due() {
-                    let (run_id, rows) = (shared.run_id.clone(), shared.output.rows);
+                    let run_id = shared.run_id.clone();
                     shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
                 }
-                HostReply::Done
+                HostReply::Emitted { rows }
             }
             HostCall::Log { level, message, fields } => {
                 shared.logs.write(level, message, fields);

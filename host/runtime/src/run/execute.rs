@@ -147,6 +147,7 @@ impl Host {
             Sources::new(&component, &planned.release.manifest.sources, known_sources),
             options.options.clone(),
             Arc::clone(&observer),
+            self.sandbox.limits(),
         );
         let context = UpdateContext {
             index: contract.index.clone(),
@@ -163,7 +164,11 @@ impl Host {
                 .await
                 .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
         record.durations.update_us = micros_since(updating);
-        let collected = calls.finish().await.ok_or(RuntimeError::Panicked("a run was being collected"))?;
+        let Some(collected) = calls.finish().await else {
+            // A host call that did not come back holds the other handle: what it saw so far is out of reach.
+            report.result?;
+            return Err(RuntimeError::Panicked("a run was being collected"));
+        };
         note(record, &report, &collected);
         report.result?;
         Ok(Computed { table: prepared.table, collected })

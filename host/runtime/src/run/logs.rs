@@ -1,12 +1,8 @@
 //! Log lines of a guest, bounded.
 
 use datanode_core::run::LogLine;
-use datanode_sandbox::LogLevel;
+use datanode_sandbox::{Limits, LogLevel};
 
-/// Lines kept of one run.
-const MAX_LINES: usize = 1_000;
-/// Bytes kept of one run.
-const MAX_BYTES: usize = 1 << 20;
 /// Characters kept of a message.
 const MAX_MESSAGE: usize = 8_192;
 /// Fields kept of a line.
@@ -14,17 +10,24 @@ const MAX_FIELDS: usize = 32;
 /// Characters kept of the name or value of a field.
 const MAX_FIELD: usize = 1_024;
 
-/// Keeps the first lines up to the bounds and counts the rest.
-#[derive(Debug, Default)]
+/// Keeps the first lines up to the bounds, which are settings, and counts the rest.
+#[derive(Debug)]
 pub(crate) struct Logs {
+    max_lines: u64,
+    max_bytes: u64,
     pub(crate) lines: Vec<LogLine>,
     pub(crate) dropped: u64,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl Logs {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (max_lines, max_bytes) = (limits.log_lines, limits.log_bytes);
+        Self { max_lines, max_bytes, lines: Vec::new(), dropped: 0, bytes: 0 }
+    }
+
     pub(crate) fn write(&mut self, level: LogLevel, message: &str, fields: &[(String, String)]) {
-        let full = self.lines.len() >= MAX_LINES || self.bytes >= MAX_BYTES;
+        let full = self.lines.len() as u64 >= self.max_lines || self.bytes >= self.max_bytes;
         if full {
             self.dropped += 1;
             if level != LogLevel::Error {
@@ -48,8 +51,9 @@ impl Logs {
     }
 }
 
-fn size(line: &LogLine) -> usize {
-    line.message.len() + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+fn size(line: &LogLine) -> u64 {
+    let fields: usize = line.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+    (line.message.len() + fields) as u64
 }
 
 #[cfg(test)]
@@ -58,24 +62,25 @@ mod tests {
 
     #[test]
     fn a_flood_is_bounded_and_the_last_error_survives() {
-        let mut logs = Logs::default();
-        for _ in 0..5_000 {
+        let mut logs = Logs::new(&Limits { log_lines: 70, ..Limits::default() });
+        for _ in 0..500 {
             logs.write(LogLevel::Info, "again and again", &[]);
         }
         logs.write(LogLevel::Error, "panicked", &[]);
-        assert_eq!((logs.lines.len(), logs.dropped), (MAX_LINES, 4_001));
+        assert_eq!((logs.lines.len(), logs.dropped), (70, 431));
         assert_eq!(logs.lines.last().unwrap().message, "panicked");
     }
 
     #[test]
     fn huge_lines_are_cut_and_counted_by_what_is_kept() {
-        let mut logs = Logs::default();
+        let max_bytes = 100_000;
+        let mut logs = Logs::new(&Limits { log_bytes: max_bytes, ..Limits::default() });
         let field = ("x".repeat(100_000), "y".repeat(100_000));
         for _ in 0..200 {
             logs.write(LogLevel::Info, &"z".repeat(1_000_000), &vec![field.clone(); 100]);
         }
-        let kept: usize = logs.lines.iter().map(size).sum();
-        assert!(kept < MAX_BYTES + MAX_MESSAGE + 2 * MAX_FIELDS * MAX_FIELD, "{kept} bytes");
+        let kept: u64 = logs.lines.iter().map(size).sum();
+        assert!(kept < max_bytes + (MAX_MESSAGE + 2 * MAX_FIELDS * MAX_FIELD) as u64, "{kept} bytes");
         assert_eq!(logs.lines.len() as u64 + logs.dropped, 200);
     }
 }
