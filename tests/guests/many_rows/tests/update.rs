@@ -7,13 +7,17 @@ use many_rows::ManyRows;
 
 const INDEX: [&str; 2] = ["time_index", "series"];
 
-fn run(config: serde_json::Value, held: Vec<RecordBatch>) -> Run {
-    Harness::<ManyRows>::new().config(config).output(Table::new(INDEX, held)).run().ok()
+/// A run over a table that holds these rows.
+fn run(config: datanode_sdk::serde_json::Value, held: &[RecordBatch]) -> Run {
+    let harness = Harness::<ManyRows>::new().config(config);
+    let harness =
+        if held.is_empty() { harness } else { harness.output(Table::new(INDEX, held.iter().cloned())) };
+    harness.run().ok()
 }
 
 #[test]
 fn a_run_emits_the_rows_of_its_config_in_batches_of_its_config() {
-    let run = run(json!({ "rows": 10, "rows_per_batch": 4, "coordinates": 3 }), Vec::new());
+    let run = run(json!({ "rows": 10, "rows_per_batch": 4, "coordinates": 3 }), &[]);
     assert_eq!(run.batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [4, 4, 2]);
     let frame = run.frame().unwrap();
     let (times, series) = (frame.timestamps("time_index").unwrap(), frame.strings("series").unwrap());
@@ -25,8 +29,8 @@ fn a_run_emits_the_rows_of_its_config_in_batches_of_its_config() {
 #[test]
 fn each_run_begins_after_the_one_before() {
     let config = json!({ "rows": 10, "rows_per_batch": 4, "coordinates": 3 });
-    let first = run(config.clone(), Vec::new());
-    let second = run(config, first.batches.clone());
+    let first = run(config.clone(), &[]);
+    let second = run(config, &first.batches);
     assert_eq!(second.rows(), 10);
     let last = first.frame().unwrap().timestamps("time_index").unwrap().at(9);
     assert!(second.frame().unwrap().timestamps("time_index").unwrap().at(0) > last);
@@ -34,5 +38,5 @@ fn each_run_begins_after_the_one_before() {
 
 #[test]
 fn no_rows_emit_nothing() {
-    assert!(run(json!({ "rows": 0 }), Vec::new()).messages.is_empty());
+    assert!(run(json!({ "rows": 0 }), &[]).messages.is_empty());
 }
