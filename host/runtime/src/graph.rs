@@ -93,7 +93,7 @@ impl Host {
     }
 
     /// How much a node of this host may depend on.
-    fn bounds(&self) -> dependency::Bounds {
+    pub(crate) fn bounds(&self) -> dependency::Bounds {
         let limits = self.sandbox.limits();
         let size = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
         dependency::Bounds {
