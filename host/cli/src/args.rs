@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use datanode_core::Timestamp;
 use datanode_core::digest::Digest;
 
+use crate::plot::MOST;
 use crate::progress::ProgressMode;
 
 /// Data updaters that can be trusted: sandboxed WebAssembly components fill time-indexed tables.
@@ -98,11 +99,21 @@ pub(crate) enum TableCommand {
     },
     /// List all tables with their rows and time ranges
     List,
-    /// Show one table: contract, progress, nodes that write it
-    #[command(after_help = "Example:\n  datanode table show fx_log_returns")]
+    /// Show one table: contract, progress, nodes that write it; or draw one of its columns
+    #[command(
+        after_help = "With --plot a column is drawn over time: a chart of one coordinate, a line for each of several.\n\n\
+        Examples:\n  datanode table show fx_log_returns\n  \
+        datanode table show fx_ecb_daily_rates --plot rate --where currency=USD --start 2020-01-01\n  \
+        datanode table show fx_ecb_daily_rates --plot rate"
+    )]
     Show {
         /// Identifier or uid
         table: String,
+        /// Draw this column over time instead
+        #[arg(long, value_name = "COLUMN")]
+        plot: Option<String>,
+        #[command(flatten)]
+        arguments: PlotArguments,
     },
     /// Read rows
     #[command(
@@ -110,6 +121,28 @@ pub(crate) enum TableCommand {
         datanode table read fx_ecb_daily_rates --columns rate --limit 0 --format csv > rates.csv"
     )]
     Read(ReadArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlotArguments {
+    /// Draw rows of this value of an identity dimension; several of one dimension are alternatives
+    #[arg(long = "where", value_name = "DIMENSION=VALUE", requires = "plot")]
+    pub(crate) filters: Vec<String>,
+    /// First moment, inclusive: RFC 3339 or a date
+    #[arg(long, value_name = "TIME", requires = "plot")]
+    pub(crate) start: Option<Timestamp>,
+    /// Last moment, inclusive
+    #[arg(long, value_name = "TIME", requires = "plot")]
+    pub(crate) end: Option<Timestamp>,
+    /// Characters that the drawing is wide, without its axis [default: what the terminal has]; with --json the number
+    /// of buckets
+    #[arg(long, value_name = "CHARACTERS", requires = "plot",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST)))]
+    pub(crate) width: Option<u16>,
+    /// Lines that a chart is high, without its axis
+    #[arg(long, value_name = "LINES", requires = "plot", default_value_t = 12,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST)))]
+    pub(crate) height: u16,
 }
 
 #[derive(Debug, Args)]

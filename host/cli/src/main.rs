@@ -5,6 +5,7 @@ mod cells;
 mod commands;
 mod failure;
 mod home;
+mod plot;
 mod print;
 mod progress;
 

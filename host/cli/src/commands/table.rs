@@ -17,7 +17,7 @@ use crate::args::{ReadArguments, RowFormat, TableCommand};
 use crate::failure::{Failure, OrFail};
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
-use crate::{cells, usage};
+use crate::{cells, plot, usage};
 
 /// Rows fetched at a time.
 const PAGE: usize = 10_000;
@@ -28,7 +28,11 @@ pub(crate) async fn run(command: TableCommand, host: &Host, printer: Printer) ->
     match command {
         TableCommand::Register { files } => register(&files, host, printer).await?,
         TableCommand::List => list(host, printer).await?,
-        TableCommand::Show { table } => show(&table, host, printer).await?,
+        TableCommand::Show { table, plot: None, .. } => show(&table, host, printer).await?,
+        TableCommand::Show { table, plot: Some(column), arguments } => {
+            let table = host.store().table(&table).await.or_fail()?;
+            plot::show(&table, &column, &arguments, host, printer).await?;
+        }
         TableCommand::Read(arguments) => read(arguments, host, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -217,7 +221,10 @@ async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow
     Ok(())
 }
 
-fn filters(contract: &Contract, texts: &[String]) -> anyhow::Result<Vec<(String, Vec<CoordinateValue>)>> {
+pub(crate) fn filters(
+    contract: &Contract,
+    texts: &[String],
+) -> anyhow::Result<Vec<(String, Vec<CoordinateValue>)>> {
     let mut filters: Vec<(String, Vec<CoordinateValue>)> = Vec::new();
     for text in texts {
         let (dimension, value) =
