@@ -26,7 +26,6 @@ fn build_all() -> Result<Vec<PathBuf>, BuildError> {
         &Request {
             manifest: &root().join("guest-sdk/rust/Cargo.toml"),
             target_directory: &build_dir,
-            remap: vec![(root(), "/datanode".to_owned())],
             debug_lines: false,
             arguments: &["--locked", "--lib", "--examples"].map(str::to_owned),
         },

@@ -10,17 +10,6 @@ use crate::{BuildError, TARGET, Toolchain};
 
 /// Makes symbols independent of where the sources lie.
 const STABLE_METADATA: &str = include_str!("../../../guest-sdk/rust/toolchain/stable-metadata.sh");
-/// Options of `cargo build` that `cargo metadata` must hear of too, or it would use the network, say.
-const SHARED_OPTIONS: [&str; 3] = ["--locked", "--offline", "--frozen"];
-
-/// What cargo says of the crates in a directory.
-#[derive(Debug, Clone)]
-pub struct Crates {
-    /// Where cargo builds.
-    pub target_directory: PathBuf,
-    /// Directory and name of every crate that comes from a path.
-    local: Vec<(PathBuf, String)>,
-}
 
 /// What to compile.
 #[derive(Debug, Clone)]
@@ -29,8 +18,6 @@ pub struct Request<'r> {
     pub manifest: &'r Path,
     /// Where to build.
     pub target_directory: &'r Path,
-    /// Path prefixes that must not enter the component, and what stands in their place.
-    pub remap: Vec<(PathBuf, String)>,
     /// Keep line tables, so that a trap can name the line of the source. The component gets larger.
     pub debug_lines: bool,
     /// Further arguments of `cargo build`.
@@ -46,46 +33,27 @@ pub struct Module {
     pub path: PathBuf,
 }
 
-/// Ask cargo about the crates of a manifest.
-pub fn crates(toolchain: &Toolchain, manifest: &Path, arguments: &[String]) -> Result<Crates, BuildError> {
-    let mut cargo = toolchain.cargo();
-    cargo.args(["metadata", "--format-version", "1", "--filter-platform", TARGET, "--manifest-path"]);
-    cargo.arg(manifest);
-    cargo.args(arguments.iter().filter(|argument| SHARED_OPTIONS.contains(&argument.as_str())));
-    let answer: Value = serde_json::from_str(&read(&mut cargo)?)
-        .map_err(|error| BuildError::Answer { command: shown(&cargo), problem: error.to_string() })?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let local =
-        answer["packages"].as_array().into_iter().flatten().filter(|package| package["source"].is_null());
-    let local = local.filter_map(|package| {
-        let directory = Path::new(package["manifest_path"].as_str()?).parent()?.to_owned();
-        Some((directory, text(&package["name"])?))
-    });
-    Ok(Crates {
-        target_directory: text(&answer["target_directory"]).map(PathBuf::from).ok_or_else(|| {
-            BuildError::Answer { command: shown(&cargo), problem: "no target_directory".to_owned() }
-        })?,
-        local: local.collect(),
-    })
-}
-
-impl Crates {
-    /// Each local crate under its name instead of its directory.
-    pub fn remap(&self) -> Vec<(PathBuf, String)> {
-        self.local.iter().map(|(directory, name)| (directory.clone(), format!("/{name}"))).collect()
-    }
+/// Where cargo builds the crates of a manifest when nobody says where.
+pub fn target_directory(toolchain: &Toolchain, manifest: &Path) -> Result<PathBuf, BuildError> {
+    let mut cargo = cargo_at(toolchain, manifest)?;
+    cargo.args(["metadata", "--format-version", "1", "--no-deps"]);
+    let text = read(&mut cargo)?;
+    let unreadable = |problem: String| BuildError::Answer { command: shown(&cargo), problem };
+    let answer: Value = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let directory = answer["target_directory"].as_str().map(PathBuf::from);
+    directory.ok_or_else(|| unreadable("it names no target_directory".to_owned()))
 }
 
 /// Compile; answers the modules that can become components, sorted. What the compiler says goes to standard error.
 pub fn compile(toolchain: &Toolchain, request: &Request<'_>) -> Result<Vec<Module>, BuildError> {
-    let mut cargo = toolchain.cargo();
+    let target_directory = absolute(request.target_directory)?;
+    let mut cargo = cargo_at(toolchain, request.manifest)?;
     cargo.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
-    cargo.arg("--manifest-path").arg(request.manifest).arg("--target-dir").arg(request.target_directory);
+    cargo.arg("--target-dir").arg(&target_directory);
     // By `--config` and not by a variable: it adds to what the author has set, and takes paths with spaces.
-    let own = [(cargo_home(), "/cargo".to_owned())];
-    let remap = request.remap.iter().chain(&own);
-    let remap = remap.map(|(from, to)| Value::from(format!("--remap-path-prefix={}={to}", from.display())));
-    cargo.arg("--config").arg(format!("target.{TARGET}.rustflags={}", Value::Array(remap.collect())));
+    let cargo_home = cargo_home();
+    let remap = Value::from(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
+    cargo.arg("--config").arg(format!("target.{TARGET}.rustflags=[{remap}]"));
     if request.debug_lines {
         cargo.args(["--config", "profile.release.debug=\"line-tables-only\""]);
         cargo.args(["--config", "profile.release.strip=false"]);
@@ -95,13 +63,12 @@ pub fn compile(toolchain: &Toolchain, request: &Request<'_>) -> Result<Vec<Modul
     cargo.env("CONST_RANDOM_SEED", "fixed");
     #[cfg(unix)]
     {
-        // At a place that stays: cargo builds again when its path changes.
-        let wrapper = request.target_directory.join("datanode/stable-metadata.sh");
-        write(&wrapper, STABLE_METADATA.as_bytes())?;
         use std::os::unix::fs::PermissionsExt;
+        let wrapper = target_directory.join("datanode/stable-metadata.sh");
+        write(&wrapper, STABLE_METADATA.as_bytes())?;
         fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))
             .map_err(|error| file(&wrapper, &error))?;
-        cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+        cargo.env("RUSTC_WRAPPER", wrapper).env("DATANODE_CARGO_HOME", cargo_home);
     }
     let messages = read(&mut cargo)?;
     let mut modules: Vec<Module> = messages
@@ -121,6 +88,17 @@ fn module(target: &Value, files: &Value) -> Option<Module> {
     let path = files.find(|path| path.extension().is_some_and(|extension| extension == "wasm"))?;
     // Of a library the file's name is the crate's, with underscores.
     Some(Module { name: target["name"].as_str()?.replace('-', "_"), path })
+}
+
+/// A cargo in the directory of a manifest, so that the toolchain and the settings chosen there hold.
+fn cargo_at(toolchain: &Toolchain, manifest: &Path) -> Result<Command, BuildError> {
+    let mut cargo = toolchain.cargo();
+    cargo.current_dir(absolute(manifest.parent().unwrap_or(manifest))?);
+    Ok(cargo)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, BuildError> {
+    std::path::absolute(path).map_err(|error| file(path, &error))
 }
 
 fn cargo_home() -> PathBuf {

@@ -11,7 +11,7 @@ mod compile;
 mod error;
 mod toolchain;
 
-pub use compile::{Crates, Module, Request, compile, crates, write};
+pub use compile::{Module, Request, compile, target_directory, write};
 pub use error::BuildError;
 pub use toolchain::{Packages, Toolchain};
 
