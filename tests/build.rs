@@ -87,6 +87,10 @@ fn the_node_of_the_readme_goes_from_nothing_to_rows() {
         .current_dir(directory.path())
         .env("PATH", format!("{bin}:{}", std::env::var("PATH").unwrap()))
         .env("CARGO_TARGET_DIR", guests())
+        // The profile of the guests' workspace: dependencies that were compiled for it are compiled.
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")
+        .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
         .env("NO_COLOR", "1")
         .env_remove("DATANODE_HOME")
         .output()
@@ -105,7 +109,6 @@ fn what_stands_in_the_way_of_a_build_is_named() {
     fs::create_dir_all(path("plain/src")).unwrap();
     fs::create_dir_all(path("broken/src")).unwrap();
     fs::create_dir_all(path("empty")).unwrap();
-    fs::create_dir_all(path("tools")).unwrap();
     let manifest = |name: &str, kind: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{kind}")
     };

@@ -1,6 +1,6 @@
 //! A cargo that can build for wasm32.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -109,7 +109,7 @@ impl Toolchain {
 }
 
 /// Whether a compiler has what is needed to build for wasm32.
-fn has_library(rustc: &OsString, directory: &Path) -> bool {
+fn has_library(rustc: &OsStr, directory: &Path) -> bool {
     let mut command = Command::new(rustc);
     command
         .args(["--print", "target-libdir", "--target", TARGET])

@@ -45,7 +45,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return commands::init::run(directory.as_deref(), printer).await;
         }
         let home = home::find(arguments.home.as_deref())?;
-        if let Command::Build(build) = arguments.command {
+        if let Command::Build(build) = &arguments.command {
             return commands::build::run(build, &home, printer).await;
         }
         let missing = if arguments.command.begins() { home::Missing::Make } else { home::Missing::Refuse };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use datanode_core::run::RunStatus;
 use datanode_runtime::{Observer, RunEvent};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::print::{count, visible};
 
@@ -51,7 +51,7 @@ pub(crate) struct Spinner(ProgressBar);
 impl Spinner {
     pub(crate) fn start(message: String) -> Self {
         // Hidden by indicatif itself when standard error is no terminal.
-        let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg}  {elapsed}"));
+        let bar = ProgressBar::new_spinner().with_style(style(CHECKING));
         bar.set_message(visible(&message));
         bar.enable_steady_tick(TICK);
         Self(bar)
@@ -68,11 +68,12 @@ impl Drop for Spinner {
 const TICK: Duration = Duration::from_millis(100);
 /// The commit knows how many rows it has: a bar, a rate and the time left. (`bold` is left out by `NO_COLOR`.)
 const COMMITTING: &str =
-    "{spinner} {prefix:.bold} committing {bar:24} {human_pos}/{human_len} rows  {per_sec}  {eta} left";
+    "{spinner} {prefix:.bold} committing {bar:16} {human_pos}/{human_len}  {rate}  {eta} left";
 /// What goes before only knows how far it has come.
 const WORKING: &str = "{spinner} {prefix:.bold} {msg}  {elapsed}";
-const COUNTING: &str = "{spinner} {prefix:.bold} {msg}  {per_sec}  {elapsed}";
+const COUNTING: &str = "{spinner} {prefix:.bold} {msg}  {rate}  {elapsed}";
 const DONE: &str = "{prefix:.bold} {msg}";
+const CHECKING: &str = "{spinner} {msg}  {elapsed}";
 
 /// One line per node of a run tree; those that are done stay above the one that moves.
 struct Lines {
@@ -108,7 +109,8 @@ impl Lines {
 
     fn rows(&self, rows: u64, what: &str) {
         self.with(|bar| {
-            bar.set_position(rows);
+            // Reads and emits take turns; the rate is that of the one which is ahead.
+            bar.set_position(rows.max(bar.position()));
             bar.set_message(format!("{} rows {what}", count(rows)));
         });
     }
@@ -150,7 +152,23 @@ impl Drop for Lines {
     }
 }
 
-/// A template of this file: known to be well formed, by the test below.
+/// A template of this file.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate that is shown
+        let _ = write!(out, "{} rows/s", count(state.per_sec() as u64));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_well_formed() {
+        for template in [COMMITTING, WORKING, COUNTING, DONE, CHECKING] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
 }

@@ -27,12 +27,12 @@ struct Built {
 }
 
 pub(crate) async fn run(
-    arguments: BuildArguments,
+    arguments: &BuildArguments,
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     let directory = arguments.directory.clone().unwrap_or_else(|| PathBuf::from("."));
-    let files = make(&arguments, &directory).map_err(|error| failure(&error))?;
+    let files = make(arguments, &directory).map_err(|error| failure(&error))?;
     let mut built = Vec::with_capacity(files.len());
     for path in files {
         built.push(check(home, path).await?);
