@@ -78,3 +78,181 @@ fn setting_up_again_changes_nothing() {
         assert_ne!(isolated[node]["node"]["update_hash"], again[node]["node"]["update_hash"]);
     }
 }
+
+#[test]
+fn columns_are_drawn_in_the_terminal() {
+    let project = Project::with_fx();
+    project.run(&["node", "run", "fx_ecb_daily_rates", "--until", "2010-12-31"]);
+    let plot = ["table", "show", "fx_ecb_daily_rates", "--plot", "rate"];
+    let drawn = |locale: &str, more: &[&str]| {
+        let mut command = project.command(&[&plot[..], more].concat());
+        let output = command.env("LC_ALL", locale).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let usd = ["--where", "currency=USD", "--width", "60", "--height", "8"];
+    insta::assert_snapshot!("plot_of_one_coordinate", drawn("C.UTF-8", &usd));
+    insta::assert_snapshot!(
+        "plot_without_unicode",
+        drawn("C", &[&usd[..], &["--end", "2001-01-01"]].concat())
+    );
+    insta::assert_snapshot!("plot_of_many_coordinates", drawn("C.UTF-8", &["--width", "30"]));
+    assert!(drawn("C", &[]).is_ascii() || drawn("C", &[]).lines().next_back().unwrap().starts_with('…'));
+    assert_eq!(
+        drawn("C.UTF-8", &["--where", "currency=XYZ"]),
+        "fx_ecb_daily_rates: rate where currency=XYZ: no rows to draw\n"
+    );
+
+    // The same as buckets, which hold every row.
+    let document = project.json(&[&plot[..], &["--where", "currency=USD", "--width", "7"]].concat());
+    let series = &document["series"][0];
+    let buckets = series["buckets"].as_array().unwrap();
+    assert_eq!(buckets.len(), 7);
+    let rows: u64 = buckets.iter().map(|bucket| bucket["rows"].as_u64().unwrap()).sum();
+    let stored =
+        project.json(&["table", "read", "fx_ecb_daily_rates", "--where", "currency=USD", "--limit", "0"]);
+    let rates: Vec<f64> =
+        stored.as_array().unwrap().iter().map(|row| row["rate"].as_f64().unwrap()).collect();
+    assert_eq!((rows, series["rows"].as_u64()), (rates.len() as u64, Some(rates.len() as u64)));
+    assert_eq!(series["max"].as_f64().unwrap(), rates.iter().copied().fold(f64::MIN, f64::max));
+    assert_eq!(series["min"].as_f64().unwrap(), rates.iter().copied().fold(f64::MAX, f64::min));
+    assert_eq!(series["last"].as_f64(), rates.last().copied());
+
+    let (exit, said) = project.fails(&["table", "show", "fx_ecb_daily_rates", "--plot", "currency"]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("columns that can be drawn: rate"), "{said}");
+    let (exit, said) = project.fails(&["table", "show", "fx_ecb_daily_rates", "--where", "currency=USD"]);
+    assert_eq!(exit, 2);
+    assert!(said.contains("--plot"), "{said}");
+}
+
+#[test]
+fn graph_and_logs_tell_what_became_of_a_run() {
+    let project = Project::with_fx();
+    assert!(project.run(&["node", "graph"]).contains("never run"));
+    let runs = project.json(&["node", "run", "fx_log_returns", "--until", "2010-12-31"]);
+    let clean = |text: String| {
+        let mut text = text;
+        for run in runs.as_array().unwrap() {
+            let started = &run["started_at"].as_str().unwrap()[..16];
+            text = text
+                .replace(started, "STARTED")
+                .replace(run["node_uid"].as_str().unwrap(), run["table"].as_str().unwrap());
+        }
+        text
+    };
+    let mut transcript = String::new();
+    for arguments in [
+        &["node", "graph"][..],
+        &["node", "graph", "fx_ecb_daily_rates"],
+        &["node", "graph", "--format", "dot"],
+        &["node", "graph", "--format", "mermaid"],
+    ] {
+        // The hash holds the uid of a table, which is drawn by lot.
+        let said = clean(project.run(arguments));
+        let said = runs
+            .as_array()
+            .unwrap()
+            .iter()
+            .fold(said, |said, run| said.replace(run["update_hash"].as_str().unwrap(), "UPDATE_HASH"));
+        transcript += &format!("$ datanode {}\n{said}\n", arguments.join(" "));
+    }
+    insta::assert_snapshot!(transcript);
+    let graph = project.json(&["node", "graph"]);
+    assert_eq!(graph, project.json(&["node", "graph", "--format", "json"]));
+    assert_eq!(graph["edges"][0]["key"], "rates");
+
+    let run = runs[1]["run_id"].as_str().unwrap();
+    let lines = |more: &[&str]| project.run(&[&["run", "logs", run, "--json"][..], more].concat());
+    let all: Vec<serde_json::Value> =
+        lines(&[]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(serde_json::Value::from(all.clone()), runs[1]["logs"]);
+    assert!(all.len() > 1);
+    assert_eq!(lines(&["--tail", "1"]).trim_end(), lines(&[]).lines().next_back().unwrap());
+    assert_eq!(lines(&["--level", "error"]), "");
+    assert!(project.run(&["run", "logs", run]).starts_with("info  "));
+}
+
+#[test]
+fn components_are_disabled_and_removed_when_nothing_needs_them() {
+    let project = Project::with_fx();
+    project.run(&["node", "run", "fx_log_returns", "--until", "1999-01-10"]);
+    let mut transcript = String::new();
+    let hash = project.json(&["node", "show", "fx_log_returns"])["node"]["update_hash"].clone();
+    for arguments in [
+        &["component", "remove", "fx_log_returns"][..],
+        &["component", "disable", "fx_log_returns@0.1.0"],
+        &["node", "run", "fx_log_returns"],
+        &["component", "remove", "fx_log_returns"],
+        &["component", "remove", "fx_log_returns", "--force"],
+        &["component", "remove", "fx_log_returns", "--force"],
+        &["component", "enable", "fx_log_returns"],
+    ] {
+        let output = project.output(arguments);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap().replace(hash.as_str().unwrap(), "UPDATE_HASH");
+        // The digest depends on the compiler.
+        let said =
+            said.lines().map(|line| line.split(" (sha256").next().unwrap()).collect::<Vec<_>>().join("\n");
+        transcript += &format!(
+            "$ datanode {}\n{said}\nexit {}\n\n",
+            arguments.join(" "),
+            output.status.code().unwrap()
+        );
+    }
+    insta::assert_snapshot!(transcript);
+    // What is recorded stays.
+    let run =
+        project.json(&["run", "list", "--table", "fx_log_returns", "--status", "ok"])[0]["run_id"].clone();
+    assert!(project.run(&["run", "show", run.as_str().unwrap()]).contains("fx_log_returns 0.1.0"));
+}
+
+#[test]
+fn of_several_files_those_that_can_be_are_taken() {
+    let project = Project::new();
+    let good = datanode_tests::component("ecb_daily_fx_rates");
+    let contract = datanode_tests::root().join("examples/fx/contracts/fx_log_returns.toml");
+    let (good, contract) = (good.to_str().unwrap(), contract.to_str().unwrap());
+    std::fs::write(project.path().join("no.wasm"), "no component").unwrap();
+    std::fs::write(project.path().join("no.toml"), "no contract").unwrap();
+    let output = project.output(&["component", "upload", "missing.wasm", "no.wasm", good, "--json"]);
+    // Refused is worse than misspelt.
+    assert_eq!(output.status.code(), Some(3));
+    let done: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done.as_array().unwrap().len(), 1);
+    assert_eq!(done[0]["component"]["manifest"]["name"], "ecb_daily_fx_rates");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    let output = project.output(&["table", "register", "no.toml", contract]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("registered table fx_log_returns"));
+}
+
+#[test]
+fn commands_that_only_read_leave_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("nowhere");
+    for arguments in [
+        &["component", "list"][..],
+        &["table", "list"],
+        &["table", "show", "prices"],
+        &["source", "list"],
+        &["node", "list"],
+        &["node", "graph"],
+        &["run", "list"],
+    ] {
+        let mut command = std::process::Command::new(datanode_tests::program());
+        let output = command.args(arguments).arg("--home").arg(&home).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(said.contains("cli.no_data") && said.contains("datanode init"), "{arguments:?}: {said}");
+        assert!(!home.exists(), "{arguments:?}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let mut command = std::process::Command::new(datanode_tests::program());
+        let output = command.args(["completions", shell]).env("DATANODE_HOME", &home).output().unwrap();
+        assert!(output.status.success(), "{shell}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("hash-namespace"), "{shell}");
+        assert!(!home.exists(), "{shell}");
+    }
+}

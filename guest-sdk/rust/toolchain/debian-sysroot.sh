@@ -7,12 +7,17 @@
 #
 # It takes Debian's rustc and the standard library's sources that belong to exactly this compiler, builds std
 # once into ${XDG_CACHE_HOME:-~/.cache}/datanode/guest-sysroot/<key of the compiler>, and from then on answers
-# at once. Missing packages are installed when the caller is root and apt is there; otherwise they are named.
+# at once. Missing packages are installed when the caller is root and apt is there; otherwise, and with --no-install,
+# they are named.
 #
-# Standard output holds nothing but lines of the form KEY=value, in single quotes where the value has spaces.
-# Everything else goes to standard error.
+# `datanode build` carries this script, and calls it where it is needed.
+#
+# Standard output holds nothing but lines of the form KEY=value. Everything else goes to standard error.
 set -euo pipefail
 
+install=yes
+[ "${1:-}" != --no-install ] || install=no
+readonly install
 readonly TARGET=wasm32-unknown-unknown
 readonly PACKAGES=(rustc-web cargo-web rust-web-src)
 # Raise it when the way std is built below changes: it is a part of the cache key.
@@ -27,7 +32,7 @@ die() { say "error: $*"; exit 1; }
 
 # Installs the packages given, or says which command would.
 install_packages() {
-    if command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+    if [ "$install" = yes ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
         say "installing $*"
         export DEBIAN_FRONTEND=noninteractive
         apt-get update >&2
@@ -97,22 +102,14 @@ build_std() {
 ensure_toolchain
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/datanode/guest-sysroot
 sysroot=$cache/$(cache_key)
-project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
-cargo_home=${CARGO_HOME:-$HOME/.cargo}
-case "$sysroot$project$cargo_home" in
-    *[[:space:]\']*) die "a path with a space or a quote cannot travel in RUSTFLAGS: set XDG_CACHE_HOME or CARGO_HOME elsewhere" ;;
+case "$sysroot" in
+    *[[:space:]\']*) die "a path with a space or a quote cannot travel in RUSTFLAGS: set XDG_CACHE_HOME elsewhere" ;;
 esac
 [ -f "$sysroot/rustc-version" ] || build_std "$sysroot"
 
-# The rest makes components reproducible. Remapped paths keep this machine's folders out of them (a later flag wins
-# over an earlier one); the wrapper makes symbols independent of the checkout's place; the seed fixes the number that
-# `const-random`, below Arrow's hash maps, would otherwise draw at each build.
-rustflags="--sysroot=$sysroot --remap-path-prefix=$project=/datanode --remap-path-prefix=$cargo_home=/cargo"
 cat <<END
 CARGO=$DEB_CARGO
 RUSTC=$DEB_RUSTC
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(wasm_ld)
-CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='$rustflags'
-RUSTC_WORKSPACE_WRAPPER=$project/guest-sdk/rust/toolchain/stable-metadata.sh
-CONST_RANDOM_SEED=fixed
+CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=--sysroot=$sysroot
 END

@@ -59,6 +59,11 @@ impl Failure {
         }
     }
 
+    pub(crate) fn with_code(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
     pub(crate) fn with_next_step(mut self, step: impl Into<String>) -> Self {
         self.next_step = Some(step.into());
         self
@@ -82,6 +87,34 @@ pub(crate) trait OrFail<T> {
 impl<T, E: Diagnostic> OrFail<T> for Result<T, E> {
     fn or_fail(self) -> anyhow::Result<T> {
         self.map_err(|error| Failure::of(&error).into())
+    }
+}
+
+/// Of several failures the one that the exit code tells: the machine's first, then what was refused.
+pub(crate) fn worst(classes: impl IntoIterator<Item = ErrorClass>) -> Option<ErrorClass> {
+    let ranked = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage, ErrorClass::Failed];
+    classes.into_iter().min_by_key(|class| ranked.iter().position(|ranked| ranked == class))
+}
+
+/// Failures of some of several things that were asked for at once. They are told when all was tried.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Vec<anyhow::Error>);
+
+impl Failures {
+    /// Keep a failure for later.
+    pub(crate) fn note<T>(&mut self, outcome: anyhow::Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.0.push(error)).ok()
+    }
+
+    /// Tell them and answer the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        for error in &self.0 {
+            report(error, json);
+        }
+        let class = |error: &anyhow::Error| {
+            error.downcast_ref::<Failure>().map_or(ErrorClass::Failed, |failure| failure.class)
+        };
+        worst(self.0.iter().map(class)).map_or(ExitCode::SUCCESS, crate::exit_code)
     }
 }
 

@@ -92,36 +92,56 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     Ok(Home { data, settings })
 }
 
-/// Open the store of a home, made if it is missing, and a host over it.
-pub(crate) async fn open(home: &Home) -> anyhow::Result<Session> {
-    let settings = match &home.settings {
-        None => Settings::default(),
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| machine("the settings file", path, &error))?;
-            toml::from_str(&text).map_err(|error| {
-                Failure::usage(format!("{}:\n{error}", path.display()))
-                    .with_next_step("mend the file; every setting has a default and may be left out")
-            })?
-        }
-    };
-    std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
-    let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
-    let cache = CodeCache::open(&home.data.join(CACHE))
-        .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
+fn settings(home: &Home) -> anyhow::Result<Settings> {
+    let Some(path) = &home.settings else { return Ok(Settings::default()) };
+    let text = std::fs::read_to_string(path).map_err(|error| machine("the settings file", path, &error))?;
+    Ok(toml::from_str(&text).map_err(|error| {
+        Failure::usage(format!("{}:\n{error}", path.display()))
+            .with_next_step("mend the file; every setting has a default and may be left out")
+    })?)
+}
+
+/// A sandbox with the settings of a home, and its cache of compiled code where the home is there already.
+pub(crate) fn sandbox(home: &Home) -> anyhow::Result<Sandbox> {
+    let Settings { limits, compile, .. } = settings(home)?;
     let in_settings = |error: SandboxError| match &home.settings {
         Some(path) if matches!(error, SandboxError::Setting { .. }) => {
             Failure::of(&error).at(&path.display().to_string())
         }
         _ => Failure::of(&error),
     };
-    let sandbox = Sandbox::new(settings.limits)
-        .map_err(in_settings)?
-        .with_cache(cache)
-        .with_compiler(compiler(settings.compile)?);
-    let spill =
-        SpillSettings { directory: home.data.join(SPILL), after_bytes: settings.runs.spill_after_bytes };
-    let host = Host::new(store.clone(), sandbox).with_spill(spill);
+    let sandbox = Sandbox::new(limits).map_err(in_settings)?.with_compiler(compiler(compile)?);
+    if !home.data.is_dir() {
+        return Ok(sandbox);
+    }
+    let cache = CodeCache::open(&home.data.join(CACHE))
+        .map_err(|error| machine("the cache of compiled code", &home.data.join(CACHE), &error))?;
+    Ok(sandbox.with_cache(cache))
+}
+
+/// What is done where there is no data directory yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// It is made.
+    Make,
+    /// It is an error: a command that only reads, or that needs what others made, leaves nothing behind.
+    Refuse,
+}
+
+/// Open the store of a home, and a host over it.
+pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
+    // First what a person may have to mend: then nothing is left behind.
+    let runs = settings(home)?.runs;
+    if missing == Missing::Refuse && !home.data.join(DATABASE).is_file() {
+        return Err(Failure::usage(format!("there is no data directory {} yet", home.data.display()))
+            .with_code("cli.no_data")
+            .with_next_step("make one: datanode init; or name another with --home or DATANODE_HOME")
+            .into());
+    }
+    std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
+    let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
+    let spill = SpillSettings { directory: home.data.join(SPILL), after_bytes: runs.spill_after_bytes };
+    let host = Host::new(store.clone(), sandbox(home)?).with_spill(spill);
     Ok(Session { host, store })
 }
 

@@ -5,6 +5,7 @@ mod cells;
 mod commands;
 mod failure;
 mod home;
+mod plot;
 mod print;
 mod progress;
 
@@ -40,6 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Completions { shell } => return Ok(commands::completions::run(shell)),
+        Command::Reference => return Ok(commands::reference::run()),
+        _ => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let printer = print::Printer { json: arguments.json };
     runtime.block_on(async {
@@ -47,9 +53,16 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return commands::init::run(directory.as_deref(), printer).await;
         }
         let home = home::find(arguments.home.as_deref())?;
-        let session = home::open(&home).await?;
+        if let Command::Build(build) = &arguments.command {
+            return commands::build::run(build, &home, printer).await;
+        }
+        let missing = if arguments.command.begins() { home::Missing::Make } else { home::Missing::Refuse };
+        let session = home::open(&home, missing).await?;
         let outcome = match arguments.command {
-            Command::Init { .. } => Ok(ExitCode::SUCCESS),
+            // Done above: these need no data directory.
+            Command::Init { .. } | Command::Build(_) | Command::Completions { .. } | Command::Reference => {
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Component(command) => commands::component::run(command, &session.host, printer).await,
             Command::Table(command) => commands::table::run(command, &session.host, printer).await,
             Command::Source(command) => commands::source::run(command, &session.host, printer).await,

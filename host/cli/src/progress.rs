@@ -1,18 +1,20 @@
-//! Progress of runs on standard error: a line that moves for people, JSON Lines for scripts, nothing otherwise.
+//! Progress on standard error: lines that move for people, JSON Lines for scripts, nothing otherwise.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use datanode_core::run::RunStatus;
 use datanode_runtime::{Observer, RunEvent};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::print::count;
+use crate::print::{count, visible};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// A moving line when standard error is a terminal
+    /// Moving lines when standard error is a terminal
     Auto,
     /// One JSON document per event on standard error
     Json,
@@ -21,11 +23,13 @@ pub(crate) enum ProgressMode {
 }
 
 /// The observer for a mode.
-pub(crate) fn observer(mode: ProgressMode) -> std::sync::Arc<dyn Observer> {
+pub(crate) fn observer(mode: ProgressMode) -> Arc<dyn Observer> {
     match mode {
-        ProgressMode::Auto if std::io::stderr().is_terminal() => std::sync::Arc::new(Line::new()),
-        ProgressMode::Json => std::sync::Arc::new(JsonLines),
-        ProgressMode::Auto | ProgressMode::None => std::sync::Arc::new(datanode_runtime::Silent),
+        ProgressMode::Auto if std::io::stderr().is_terminal() => {
+            Arc::new(Lines::new(ProgressDrawTarget::stderr()))
+        }
+        ProgressMode::Json => Arc::new(JsonLines),
+        ProgressMode::Auto | ProgressMode::None => Arc::new(datanode_runtime::Silent),
     }
 }
 
@@ -40,45 +44,131 @@ impl Observer for JsonLines {
     }
 }
 
-struct Line(ProgressBar);
+/// A line while something of unknown length is done; it disappears when dropped. Nothing where standard error is no
+/// terminal.
+pub(crate) struct Spinner(ProgressBar);
 
-impl Line {
-    fn new() -> Self {
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:.bold} {msg}  {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(100));
+impl Spinner {
+    pub(crate) fn start(message: String) -> Self {
+        // Hidden by indicatif itself when standard error is no terminal.
+        let bar = ProgressBar::new_spinner().with_style(style(CHECKING));
+        bar.set_message(visible(&message));
+        bar.enable_steady_tick(TICK);
         Self(bar)
     }
 }
 
-impl Observer for Line {
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// How often a moving line moves.
+const TICK: Duration = Duration::from_millis(100);
+/// The commit knows how many rows it has: a bar, a rate and the time left. (`bold` is left out by `NO_COLOR`.)
+const COMMITTING: &str =
+    "{spinner} {prefix:.bold} committing {bar:16} {human_pos}/{human_len}  {rate}  {eta} left";
+/// What goes before only knows how far it has come.
+const WORKING: &str = "{spinner} {prefix:.bold} {msg}  {elapsed}";
+const COUNTING: &str = "{spinner} {prefix:.bold} {msg}  {rate}  {elapsed}";
+const DONE: &str = "{prefix:.bold} {msg}";
+const CHECKING: &str = "{spinner} {msg}  {elapsed}";
+
+/// One line per node of a run tree; those that are done stay above the one that moves.
+struct Lines {
+    all: MultiProgress,
+    now: Mutex<Option<ProgressBar>>,
+}
+
+impl Lines {
+    fn new(target: ProgressDrawTarget) -> Self {
+        Self { all: MultiProgress::with_draw_target(target), now: Mutex::default() }
+    }
+
+    fn with(&self, change: impl FnOnce(&ProgressBar)) {
+        if let Some(bar) = &*self.now.lock().unwrap_or_else(PoisonError::into_inner) {
+            change(bar);
+        }
+    }
+
+    /// A phase that counts from zero.
+    fn phase(&self, template: &str, length: Option<u64>, message: String) {
+        self.with(|bar| {
+            bar.set_style(style(template));
+            bar.set_position(0);
+            // Rate and time left are those of this phase.
+            bar.reset_eta();
+            match length {
+                Some(length) => bar.set_length(length),
+                None => bar.unset_length(),
+            }
+            bar.set_message(message);
+        });
+    }
+
+    fn rows(&self, rows: u64, what: &str) {
+        self.with(|bar| {
+            // Reads and emits take turns; the rate is that of the one which is ahead.
+            bar.set_position(rows.max(bar.position()));
+            bar.set_message(format!("{} rows {what}", count(rows)));
+        });
+    }
+}
+
+impl Observer for Lines {
     fn event(&self, event: &RunEvent) {
         match event {
             RunEvent::Started { table, window, .. } => {
-                self.0.set_prefix(table.clone());
-                self.0.set_message(format!("until {}", window.end.short()));
+                let bar = self.all.add(ProgressBar::new_spinner().with_style(style(WORKING)));
+                bar.set_prefix(visible(table));
+                bar.set_message(format!("until {}", window.end.short()));
+                bar.enable_steady_tick(TICK);
+                *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
             }
-            RunEvent::Loading { component, .. } => self.0.set_message(format!("loading {component}")),
-            RunEvent::Updating { .. } => self.0.set_message("updating"),
-            RunEvent::RowsRead { rows, .. } => self.0.set_message(format!("{} rows read", count(*rows))),
-            RunEvent::RowsEmitted { rows, .. } => {
-                self.0.set_message(format!("{} rows emitted", count(*rows)));
+            RunEvent::Loading { component, .. } => {
+                self.phase(WORKING, None, format!("loading {}", visible(component)));
             }
-            RunEvent::Committing { rows, .. } => {
-                self.0.set_message(format!("committing {} rows", count(*rows)));
-            }
-            RunEvent::RowsWritten { rows, .. } => {
-                self.0.set_message(format!("{} rows written", count(*rows)));
-            }
-            RunEvent::Finished(_) => {}
+            RunEvent::Updating { .. } => self.phase(COUNTING, None, "updating".to_owned()),
+            RunEvent::RowsRead { rows, .. } => self.rows(*rows, "read"),
+            RunEvent::RowsEmitted { rows, .. } => self.rows(*rows, "emitted"),
+            RunEvent::Committing { rows, .. } => self.phase(COMMITTING, Some(*rows), String::new()),
+            RunEvent::RowsWritten { rows, .. } => self.with(|bar| bar.set_position(*rows)),
+            RunEvent::Finished(record) => self.with(|bar| {
+                bar.set_style(style(DONE));
+                bar.finish_with_message(match record.status {
+                    RunStatus::Ok => format!("ok, {} rows", count(record.rows_inserted)),
+                    other => other.to_string(),
+                });
+            }),
         }
     }
 }
 
-impl Drop for Line {
+impl Drop for Lines {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        // The summary on standard output says all of it again.
+        let _ = self.all.clear();
+    }
+}
+
+/// A template of this file.
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate that is shown
+        let _ = write!(out, "{} rows/s", count(state.per_sec() as u64));
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_well_formed() {
+        for template in [COMMITTING, WORKING, COUNTING, DONE, CHECKING] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub enum StoreError {
     /// A reference that several things answer to.
     #[error("`{reference}` means several {kind}s: {}", .candidates.join(", "))]
     Ambiguous {
-        /// `node`, `run`.
+        /// `node`, `run`, `component`.
         kind: &'static str,
         /// What was asked for.
         reference: String,
@@ -37,6 +37,36 @@ pub enum StoreError {
         version: String,
         /// Digest of the release in the catalogue.
         digest: String,
+    },
+    /// All releases are disabled.
+    #[error("no release of component `{name}` is enabled")]
+    ComponentDisabled {
+        /// Component.
+        name: String,
+        /// Its highest release.
+        version: String,
+    },
+    /// A release that nodes run.
+    #[error("component `{name}` {version} is the release that these nodes run:\n  {}", .nodes.join("\n  "))]
+    ComponentInUse {
+        /// Component.
+        name: String,
+        /// Release.
+        version: String,
+        /// The nodes, each with its table.
+        nodes: Vec<String>,
+    },
+    /// A release that recorded runs were computed by.
+    #[error(
+        "component `{name}` {version}: recorded runs were computed by these bytes ({runs} in all); without them they could be shown, but never be computed again"
+    )]
+    ComponentRecorded {
+        /// Component.
+        name: String,
+        /// Release.
+        version: String,
+        /// Runs that called it.
+        runs: u64,
     },
     /// Two tables cannot hold one identifier.
     #[error("the identifier `{identifier}` is held by table {holder} with another contract:\n{difference}")]
@@ -153,6 +183,9 @@ impl Diagnostic for StoreError {
             },
             Self::Ambiguous { .. } => "store.ambiguous",
             Self::VersionTaken { .. } => "component.version_taken",
+            Self::ComponentDisabled { .. } => "component.disabled",
+            Self::ComponentInUse { .. } => "component.in_use",
+            Self::ComponentRecorded { .. } => "component.recorded",
             Self::IdentifierTaken { .. } => "contract.identifier_taken",
             Self::PhysicalNameTaken { .. } => "contract.physical_name_taken",
             Self::PhysicalNameReserved { .. } => "contract.physical_name_reserved",
@@ -172,6 +205,9 @@ impl Diagnostic for StoreError {
         match self {
             Self::NotFound { .. } | Self::Ambiguous { .. } => ErrorClass::Usage,
             Self::VersionTaken { .. }
+            | Self::ComponentDisabled { .. }
+            | Self::ComponentInUse { .. }
+            | Self::ComponentRecorded { .. }
             | Self::IdentifierTaken { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
@@ -199,6 +235,21 @@ impl Diagnostic for StoreError {
             },
             Self::Ambiguous { .. } => "write one of these references in full".to_owned(),
             Self::VersionTaken { .. } => "raise the component's version and build it again".to_owned(),
+            Self::ComponentDisabled { name, version } => {
+                format!("upload a higher version, or: datanode component enable {name}@{version}")
+            }
+            Self::ComponentInUse { name, version, nodes } => {
+                if nodes.iter().any(|node| node.ends_with(", pinned")) {
+                    "pin those nodes to another release: datanode node create … --pin SHA256".to_owned()
+                } else {
+                    format!(
+                        "upload a higher version, or take this one out of use: datanode component disable {name}@{version}"
+                    )
+                }
+            }
+            Self::ComponentRecorded { name, version, .. } => {
+                format!("keep it; or give those runs up: datanode component remove {name}@{version} --force")
+            }
             Self::IdentifierTaken { identifier, .. } => {
                 format!("choose another identifier, such as {identifier}_<project>")
             }

@@ -295,6 +295,25 @@ pub trait Store: Send + Sync + Debug {
     /// The bytes of a component, checked against the digest.
     async fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError>;
 
+    /// Let a release be chosen for runs, or not any more; nodes that are pinned to it run it in any case. Without a
+    /// version the component must have one release. Again changes nothing.
+    async fn enable_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        enabled: bool,
+    ) -> Result<StoredComponent, StoreError>;
+
+    /// Remove a release with its bytes; without a version the component must have one release. Refused while it is the
+    /// one that a node runs, and, unless `recorded` allows it, when runs were computed by it: their records stay, but
+    /// nobody could compute them again.
+    async fn remove_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        recorded: bool,
+    ) -> Result<StoredComponent, StoreError>;
+
     /// Register a table and create its storage, in one transaction. The same contract again changes nothing. One that
     /// differs in metadata alone (descriptions, labels, cadence) is applied; any other under a taken identifier or
     /// physical name is refused.

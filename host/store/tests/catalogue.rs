@@ -99,7 +99,65 @@ async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
     for version in ["1.9.0", "1.10.0", "0.1.0"] {
         assert_eq!(disable(version), 1);
     }
-    assert_eq!(chosen().await.unwrap_err().to_string(), "there is no component `fx`");
+    let error = chosen().await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("component.disabled", ErrorClass::Refused));
+    assert_eq!(
+        error.next_step().unwrap(),
+        "upload a higher version, or: datanode component enable fx@2.0.0-rc.1"
+    );
+}
+
+#[tokio::test]
+async fn a_release_is_removed_when_nothing_needs_it() {
+    let place = Place::new().await;
+    let output = table(&place.store, &contract("prices", &[])).await;
+    let version = |text: &str| text.parse::<semver::Version>().unwrap();
+    for release in ["1.0.0", "2.0.0"] {
+        place.store.add_component(component("fx", release, release.as_bytes())).await.unwrap();
+    }
+    let node = NewNode { component: "fx".to_owned(), ..new_node(&output, "fx_1") };
+    let node = place.store.ensure_node(node).await.unwrap().value;
+    let remove = async |release: Option<&str>, recorded: bool| {
+        place.store.remove_component("fx", release.map(version).as_ref(), recorded).await
+    };
+
+    let error = remove(None, false).await.unwrap_err();
+    assert!(matches!(error, StoreError::Ambiguous { .. }), "{error}");
+    assert!(error.to_string().ends_with("fx@1.0.0, fx@2.0.0"), "{error}");
+    // The release that the node runs, and what follows from disabling it.
+    let error = remove(Some("2.0.0"), true).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("component.in_use", ErrorClass::Refused));
+    assert!(error.to_string().contains(&node.update_hash), "{error}");
+    let disabled = place.store.enable_component("fx", Some(&version("2.0.0")), false).await.unwrap();
+    assert!(!disabled.enabled);
+    assert_eq!(remove(Some("1.0.0"), true).await.unwrap_err().code(), "component.in_use");
+    assert_eq!(remove(Some("2.0.0"), false).await.unwrap(), disabled);
+    assert_eq!(remove(Some("2.0.0"), false).await.unwrap_err().code(), "store.component_not_found");
+    assert_eq!(
+        place.store.component_bytes(&disabled.digest).await.unwrap_err().code(),
+        "store.component_not_found"
+    );
+
+    // One that computed a run: its record can be shown without it, but asks to be given up.
+    let one = place.store.component("fx", None).await.unwrap();
+    place.store.add_component(component("fx", "3.0.0", b"three")).await.unwrap();
+    let record = RunRecord { component_digest: one.digest, status: RunStatus::Failed, ..run(&node, "a-run") };
+    place.store.record_run(&record).await.unwrap();
+    let error = remove(Some("1.0.0"), false).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("component.recorded", ErrorClass::Refused));
+    assert_eq!(remove(Some("1.0.0"), true).await.unwrap(), one);
+    assert_eq!(place.store.run("a-run").await.unwrap(), record);
+    // A pinned release, whatever else there is.
+    let three = place.store.component("fx", None).await.unwrap();
+    let pinned = NewNode {
+        component: "fx".to_owned(),
+        pinned_digest: Some(three.digest),
+        ..new_node(&output, "fx_1")
+    };
+    place.store.ensure_node(pinned).await.unwrap();
+    place.store.add_component(component("fx", "4.0.0", b"four")).await.unwrap();
+    let error = remove(Some("3.0.0"), true).await.unwrap_err();
+    assert!(error.to_string().ends_with(", pinned"), "{error}");
 }
 
 #[tokio::test]

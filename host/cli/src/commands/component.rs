@@ -1,14 +1,16 @@
 //! `datanode component`
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use datanode_runtime::Host;
+use datanode_runtime::{Host, Uploaded};
 use datanode_store::StoredComponent;
 use semver::Version;
 
 use crate::args::ComponentCommand;
-use crate::failure::OrFail;
+use crate::failure::{Failures, OrFail};
 use crate::print::{self, Heading, Printer, count};
+use crate::progress::Spinner;
 use crate::say;
 use crate::usage;
 
@@ -20,11 +22,9 @@ pub(crate) async fn run(
     match command {
         ComponentCommand::Upload { files, accept_new_identity } => {
             let mut uploaded = Vec::with_capacity(files.len());
+            let mut failures = Failures::default();
             for file in files {
-                let bytes =
-                    std::fs::read(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-                let label = file.display().to_string();
-                uploaded.push(host.upload(&label, bytes, accept_new_identity).await.or_fail()?);
+                uploaded.extend(failures.note(upload(&file, accept_new_identity, host).await));
             }
             printer.show(&uploaded, || {
                 for upload in &uploaded {
@@ -46,6 +46,7 @@ pub(crate) async fn run(
                     }
                 }
             })?;
+            return Ok(failures.report(printer.json));
         }
         ComponentCommand::List => {
             let components = host.store().components().await.or_fail()?;
@@ -54,7 +55,7 @@ pub(crate) async fn run(
                     vec![
                         component.manifest.name.clone(),
                         component.manifest.version.to_string(),
-                        "pure".to_owned(),
+                        if component.enabled { "pure".to_owned() } else { "pure, disabled".to_owned() },
                         count(component.size),
                         component.digest.short(),
                         component.uploaded_at.short(),
@@ -75,19 +76,56 @@ pub(crate) async fn run(
             })?;
         }
         ComponentCommand::Show { component } => {
-            let (name, version) = match component.split_once('@') {
-                None => (component.as_str(), None),
-                Some((name, version)) => {
-                    let version = Version::parse(version)
-                        .map_err(|error| usage(format!("`{version}` is not a version: {error}")))?;
-                    (name, Some(version))
-                }
-            };
+            let (name, version) = release(&component)?;
             let component = host.store().component(name, version.as_ref()).await.or_fail()?;
             printer.show(&component, || show(&component))?;
         }
+        ComponentCommand::Disable { component } => enable(&component, false, host, printer).await?,
+        ComponentCommand::Enable { component } => enable(&component, true, host, printer).await?,
+        ComponentCommand::Remove { component, force } => {
+            let (name, version) = release(&component)?;
+            let removed = host.store().remove_component(name, version.as_ref(), force).await.or_fail()?;
+            printer.show(&removed, || {
+                let StoredComponent { manifest, digest, .. } = &removed;
+                print::done(&format!(
+                    "removed {} {} (sha256 {})",
+                    manifest.name,
+                    manifest.version,
+                    digest.short()
+                ));
+            })?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn upload(file: &Path, accept_new_identity: bool, host: &Host) -> anyhow::Result<Uploaded> {
+    let label = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
+    let _spinner = Spinner::start(format!("checking {label}"));
+    host.upload(&label, bytes, accept_new_identity).await.or_fail()
+}
+
+/// NAME or NAME@VERSION.
+fn release(component: &str) -> anyhow::Result<(&str, Option<Version>)> {
+    let Some((name, version)) = component.split_once('@') else { return Ok((component, None)) };
+    let version =
+        Version::parse(version).map_err(|error| usage(format!("`{version}` is not a version: {error}")))?;
+    Ok((name, Some(version)))
+}
+
+async fn enable(component: &str, enabled: bool, host: &Host, printer: Printer) -> anyhow::Result<()> {
+    let (name, version) = release(component)?;
+    let changed = host.store().enable_component(name, version.as_ref(), enabled).await.or_fail()?;
+    let chosen = host.store().component(name, None).await.ok();
+    printer.show(&changed, || {
+        let verb = if enabled { "enabled" } else { "disabled" };
+        print::done(&format!("{verb} {name} {}", changed.manifest.version));
+        match chosen {
+            Some(chosen) => say!("  nodes of `{name}` that are not pinned run {}", chosen.manifest.version),
+            None => say!("  nodes of `{name}` that are not pinned cannot run: no release is enabled"),
+        }
+    })
 }
 
 fn show(component: &StoredComponent) {
@@ -99,6 +137,7 @@ fn show(component: &StoredComponent) {
         ("sha256", component.digest.to_string()),
         ("bytes", count(component.size)),
         ("uploaded", component.uploaded_at.to_string()),
+        ("enabled", if component.enabled { "yes" } else { "no: only nodes pinned to it run it" }.to_owned()),
         ("imports", component.imports.join("\n")),
         ("description", manifest.description.clone()),
     ];

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::home::{self, DATA, SETTINGS};
+use crate::home::{self, DATA, Missing, SETTINGS};
 use crate::print::{self, Printer};
 use crate::say;
 
@@ -36,7 +36,7 @@ pub(crate) async fn run(directory: Option<&Path>, printer: Printer) -> anyhow::R
             .map_err(|error| home::machine("the settings file", &settings, &error))?;
     }
     let data = directory.canonicalize()?.join(DATA);
-    home::open(&home::find(Some(&data))?).await?.close().await?;
+    home::open(&home::find(Some(&data))?, Missing::Make).await?.close().await?;
     let answer = json!({"settings": settings, "data": data, "created": created});
     printer.show(&answer, || {
         print::done(&if created {

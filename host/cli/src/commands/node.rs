@@ -77,6 +77,9 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
             let runs = host.store().runs(&filter).await.or_fail()?;
             printer.show(&json!({"node": node, "runs": runs}), || show(&node, &runs))?;
         }
+        NodeCommand::Graph { node, format } => {
+            super::graph::show(node.as_deref(), format, host, printer).await?;
+        }
         NodeCommand::Run { node, until, force, options, progress } => {
             let options = RunOptions {
                 until,
@@ -99,9 +102,7 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
 
 /// Say what failed, and answer the exit code of the worst outcome.
 fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
-    // The worst comes first.
-    let ranked = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage, ErrorClass::Failed];
-    let mut worst = ranked.len();
+    let mut classes = Vec::new();
     for run in &tree.runs {
         let Some(error) = &run.error else { continue };
         if !printer.json {
@@ -114,11 +115,12 @@ fn finish(tree: &RunTree, printer: Printer) -> ExitCode {
             eprintln!("see:  datanode run show {}", run.run_id);
         }
         if run.status == RunStatus::Failed {
-            let rank = ranked.iter().position(|class| class.as_str() == error.class);
-            worst = worst.min(rank.unwrap_or(ranked.len() - 1));
+            let all = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage];
+            let class = all.into_iter().find(|class| class.as_str() == error.class);
+            classes.push(class.unwrap_or(ErrorClass::Failed));
         }
     }
-    let class = ranked.get(worst).copied();
+    let class = failure::worst(classes);
     // A blocked node is told by its own code, unless trying again may be all that it takes.
     let blocked = tree.runs.last().is_some_and(|last| last.status == RunStatus::Blocked);
     match class {

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use datanode_core::run::{RunRecord, RunStatus};
+use clap::ValueEnum;
+use datanode_core::run::{LogLine, RunRecord, RunStatus};
 use datanode_runtime::Host;
 use datanode_store::RunFilter;
-
 use serde_json::json;
 
-use crate::args::RunCommand;
+use crate::args::{LogLevel, RunCommand};
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count, duration};
 use crate::say;
@@ -34,6 +34,9 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> a
         RunCommand::Show { run } => {
             let run = host.store().run(&run).await.or_fail()?;
             printer.show(&run, || show(&run))?;
+        }
+        RunCommand::Logs { run, level, tail } => {
+            logs(&host.store().run(&run).await.or_fail()?, level, tail, printer)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -188,14 +191,7 @@ fn show(run: &RunRecord) {
     if !run.logs.is_empty() {
         say!("\nlog");
         for line in &run.logs {
-            let fields: Vec<String> =
-                line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            say!(
-                "  {:<5} {}  {}",
-                line.level,
-                print::visible(&line.message),
-                print::visible(&fields.join(" "))
-            );
+            say!("  {}", log_line(line));
         }
         if run.logs_dropped > 0 {
             say!("  … and {} lines beyond the bound", count(run.logs_dropped));
@@ -204,4 +200,35 @@ fn show(run: &RunRecord) {
     for warning in &run.warnings {
         print::warning(warning);
     }
+}
+
+fn log_line(line: &LogLine) -> String {
+    let fields: Vec<String> = line.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let text =
+        format!("{:<5} {}  {}", line.level, print::visible(&line.message), print::visible(&fields.join(" ")));
+    text.trim_end().to_owned()
+}
+
+fn logs(run: &RunRecord, level: LogLevel, tail: Option<usize>, printer: Printer) -> anyhow::Result<()> {
+    // A level that this host does not know is shown rather than hidden.
+    let rank = |line: &LogLine| LogLevel::from_str(&line.level, true).unwrap_or(LogLevel::Error);
+    let kept: Vec<&LogLine> = run.logs.iter().filter(|line| rank(line) >= level).collect();
+    let shown = &kept[kept.len().saturating_sub(tail.unwrap_or(usize::MAX))..];
+    for line in shown {
+        if printer.json {
+            say!("{}", serde_json::to_string(line)?);
+        } else {
+            say!("{}", log_line(line));
+        }
+    }
+    if run.logs_dropped > 0 {
+        print::warning(&format!(
+            "{} more lines were beyond the bound and are not kept",
+            count(run.logs_dropped)
+        ));
+    }
+    if kept.is_empty() && !printer.json {
+        say!("run {} logged nothing of this level", run.run_id);
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `datanode table`
 
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow_array::RecordBatch;
@@ -10,14 +10,14 @@ use datanode_core::coordinate::CoordinateValue;
 use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::Host;
-use datanode_store::Table;
+use datanode_store::{Registered, Table};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ReadArguments, RowFormat, TableCommand};
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Failure, Failures, OrFail};
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
-use crate::{cells, usage};
+use crate::{cells, plot, usage};
 
 /// Rows fetched at a time.
 const PAGE: usize = 10_000;
@@ -26,27 +26,23 @@ const SHOWN_COORDINATES: usize = 50;
 
 pub(crate) async fn run(command: TableCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        TableCommand::Register { files } => register(&files, host, printer).await?,
+        TableCommand::Register { files } => return register(&files, host, printer).await,
         TableCommand::List => list(host, printer).await?,
-        TableCommand::Show { table } => show(&table, host, printer).await?,
+        TableCommand::Show { table, plot: None, .. } => show(&table, host, printer).await?,
+        TableCommand::Show { table, plot: Some(column), arguments } => {
+            let table = host.store().table(&table).await.or_fail()?;
+            plot::show(&table, &column, &arguments, host, printer).await?;
+        }
         TableCommand::Read(arguments) => read(arguments, host, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn register(files: &[impl AsRef<Path>], host: &Host, printer: Printer) -> anyhow::Result<()> {
+async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     let mut registered = Vec::with_capacity(files.len());
+    let mut failures = Failures::default();
     for file in files {
-        let file = file.as_ref();
-        let text =
-            std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-        let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }
-            .map_err(|error| Failure::of(&error).at(&file.display().to_string()))?;
-        for warning in contract.warnings() {
-            print::warning(&format!("{}: {warning}", file.display()));
-        }
-        registered.push(host.register_table(&contract).await.or_fail()?);
+        registered.extend(failures.note(register_one(file, host).await));
     }
     printer.show(&registered, || {
         for table in &registered {
@@ -58,7 +54,20 @@ async fn register(files: &[impl AsRef<Path>], host: &Host, printer: Printer) -> 
                 contract.index.join(", ")
             ));
         }
-    })
+    })?;
+    Ok(failures.report(printer.json))
+}
+
+async fn register_one(file: &Path, host: &Host) -> anyhow::Result<Registered<Table>> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{name}: {error}")))?;
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }
+        .map_err(|error| Failure::of(&error).at(&name))?;
+    for warning in contract.warnings() {
+        print::warning(&format!("{name}: {warning}"));
+    }
+    host.register_table(&contract).await.or_fail()
 }
 
 async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
@@ -218,7 +227,10 @@ async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow
     Ok(())
 }
 
-fn filters(contract: &Contract, texts: &[String]) -> anyhow::Result<Vec<(String, Vec<CoordinateValue>)>> {
+pub(crate) fn filters(
+    contract: &Contract,
+    texts: &[String],
+) -> anyhow::Result<Vec<(String, Vec<CoordinateValue>)>> {
     let mut filters: Vec<(String, Vec<CoordinateValue>)> = Vec::new();
     for text in texts {
         let (dimension, value) =

@@ -4,6 +4,7 @@ use datanode_core::digest::Digest;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use semver::Version;
 
+use super::nodes;
 use super::stored::{count, damaged, failed, from_json, timestamp, to_integer, to_json};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
@@ -78,9 +79,13 @@ pub(super) fn by_name(
     if let Some(version) = version {
         return release(connection, name, version)?.ok_or_else(|| not_found(format!("{name} {version}")));
     }
-    let enabled = select(connection, "WHERE name = ?1 AND enabled = 1", [name])?;
-    let highest = enabled.into_iter().max_by(|a, b| a.manifest.version.cmp(&b.manifest.version));
-    highest.ok_or_else(|| not_found(name.to_owned()))
+    let mut releases = select(connection, "WHERE name = ?1", [name])?;
+    releases.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
+    let highest = releases.first().map(|highest| highest.manifest.version.to_string());
+    releases.into_iter().find(|release| release.enabled).ok_or_else(|| match highest {
+        Some(version) => StoreError::ComponentDisabled { name: name.to_owned(), version },
+        None => not_found(name.to_owned()),
+    })
 }
 
 fn release(
@@ -176,4 +181,97 @@ pub(super) fn add(
         )
         .map_err(failed(DOING))?;
     Ok(Registered { value, created: true })
+}
+
+/// The release of a version; without one, the only release.
+fn named(
+    connection: &Connection,
+    name: &str,
+    version: Option<&Version>,
+) -> Result<StoredComponent, StoreError> {
+    if version.is_some() {
+        return by_name(connection, name, version);
+    }
+    let mut found = select(connection, "WHERE name = ?1", [name])?;
+    if found.len() > 1 {
+        found.sort_by(|a, b| a.manifest.version.cmp(&b.manifest.version));
+        return Err(StoreError::Ambiguous {
+            kind: "component",
+            reference: name.to_owned(),
+            candidates: found.iter().map(|other| format!("{name}@{}", other.manifest.version)).collect(),
+        });
+    }
+    found.pop().ok_or_else(|| not_found(name.to_owned()))
+}
+
+/// Let a release be chosen for runs, or not any more.
+pub(super) fn enable(
+    connection: &Connection,
+    name: &str,
+    version: Option<&Version>,
+    enabled: bool,
+) -> Result<StoredComponent, StoreError> {
+    let found = named(connection, name, version)?;
+    connection
+        .execute(
+            "UPDATE _components SET enabled = ?2 WHERE digest = ?1",
+            params![found.digest.to_string(), enabled],
+        )
+        .map_err(failed("changing a component"))?;
+    Ok(StoredComponent { enabled, ..found })
+}
+
+/// Remove a release that nothing needs.
+pub(super) fn remove(
+    connection: &Connection,
+    name: &str,
+    version: Option<&Version>,
+    recorded: bool,
+) -> Result<StoredComponent, StoreError> {
+    let failed = failed("removing a component");
+    let found = named(connection, name, version)?;
+    let digest = found.digest.to_string();
+    let chosen = match by_name(connection, name, None) {
+        Ok(chosen) => chosen.digest == found.digest,
+        Err(StoreError::ComponentDisabled { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let runs_it = |node: &crate::Node| match &node.pinned_digest {
+        Some(pinned) => *pinned == found.digest,
+        None => chosen && node.component == name,
+    };
+    let users: Vec<String> = nodes::all(connection)?
+        .into_iter()
+        .filter(runs_it)
+        .map(|node| {
+            let how = if node.pinned_digest.is_some() { ", pinned" } else { "" };
+            format!("{} → {}{how}", node.update_hash, node.table)
+        })
+        .collect();
+    let release = || (name.to_owned(), found.manifest.version.to_string());
+    if !users.is_empty() {
+        let (name, version) = release();
+        return Err(StoreError::ComponentInUse { name, version, nodes: users });
+    }
+    let runs: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM _runs WHERE status NOT IN ('skipped', 'blocked') \
+             AND json_extract(record, '$.component_digest') = ?1",
+            [&digest],
+            |row| row.get(0),
+        )
+        .map_err(&failed)?;
+    if runs > 0 && !recorded {
+        let (name, version) = release();
+        return Err(StoreError::ComponentRecorded {
+            name,
+            version,
+            runs: count("runs of a component", runs)?,
+        });
+    }
+    for sql in ["DELETE FROM _component_bytes WHERE digest = ?1", "DELETE FROM _components WHERE digest = ?1"]
+    {
+        connection.execute(sql, [&digest]).map_err(&failed)?;
+    }
+    Ok(found)
 }

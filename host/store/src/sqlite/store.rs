@@ -64,6 +64,32 @@ impl Store for SqliteStore {
         self.read("reading a component", move |connection| components::bytes(connection, &digest)).await
     }
 
+    async fn enable_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        enabled: bool,
+    ) -> Result<StoredComponent, StoreError> {
+        let (name, version) = (name.to_owned(), version.cloned());
+        self.write("changing a component", move |connection| {
+            components::enable(connection, &name, version.as_ref(), enabled)
+        })
+        .await
+    }
+
+    async fn remove_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        recorded: bool,
+    ) -> Result<StoredComponent, StoreError> {
+        let (name, version) = (name.to_owned(), version.cloned());
+        self.write("removing a component", move |connection| {
+            components::remove(connection, &name, version.as_ref(), recorded)
+        })
+        .await
+    }
+
     async fn register_table(
         &self,
         contract: &Contract,

@@ -1,0 +1,140 @@
+//! Pages of docs/ that are made from the code.
+
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::shell::{cargo, read, root};
+
+const SCHEMA: &str = "docs/reference/json.schema.json";
+const PAGE: &str = "docs/reference/json.md";
+
+const INTRODUCTION: &str = "\
+# JSON
+
+What the command prints with `--json`, on standard output, one document per command. This page is made by
+`cargo xtask docs` from [`json.schema.json`](json.schema.json), a JSON Schema 2020-12 with one definition per document;
+[`tests/json.rs`](../../tests/json.rs) holds every command to it. No document has a field that is not listed here.
+
+| command | document |
+| --- | --- |
+| `init` | [initialised](#initialised) |
+| `build` | array of [built](#built) |
+| `component upload` | array of [uploaded](#uploaded): the files that were admitted |
+| `component list` | array of [component](#component) |
+| `component show`, `enable`, `disable`, `remove` | [component](#component) |
+| `table register` | array of [registered](#registered): the files that were accepted |
+| `table list` | array of [table](#table) |
+| `table show` | [table_shown](#table_shown) |
+| `table show --plot` | [plot](#plot) |
+| `table read` | array of [row](#row) |
+| `source add`, `grant`, `revoke` | [source](#source) |
+| `source list` | array of [source](#source) |
+| `node create` | array of [planned_node](#planned_node), the node asked for last |
+| `node list` | array of [node](#node) |
+| `node show` | [node_shown](#node_shown) |
+| `node graph` | [graph](#graph) |
+| `node run` | array of [run](#run), the node asked for last |
+| `node run --progress json` | [event](#event), one per line on standard error |
+| `run list` | array of [run](#run) |
+| `run show` | [run](#run) |
+| `run logs` | [log_line](#log_line), one per line |
+| any that fails | [error](#error), one per line on standard error |
+";
+
+/// Write docs/reference/cli.md and docs/reference/json.md.
+pub(crate) fn write() -> Result<()> {
+    let commands = read(cargo().args(["run", "--quiet", "-p", "datanode-cli", "--", "reference"]))?;
+    fs::write(root().join("docs/reference/cli.md"), commands)?;
+    fs::write(root().join(PAGE), json_page()?)?;
+    Ok(())
+}
+
+fn json_page() -> Result<String> {
+    let schema: Value = serde_json::from_str(&fs::read_to_string(root().join(SCHEMA))?)?;
+    let mut page = INTRODUCTION.to_owned();
+    for (name, definition) in schema["$defs"].as_object().context("no definitions")? {
+        write!(page, "\n## {name}\n\n{}\n", text(definition))?;
+        if let Some(variants) = definition["oneOf"].as_array() {
+            for variant in variants {
+                let event = variant["properties"]["event"]["const"].as_str().unwrap_or_default();
+                write!(page, "\n### {event}\n\n{}\n", text(variant))?;
+                fields(variant, &mut page)?;
+            }
+        }
+        fields(definition, &mut page)?;
+    }
+    Ok(page)
+}
+
+/// A table of the fields of an object, and of the objects in it.
+fn fields(object: &Value, page: &mut String) -> Result<()> {
+    let mut rows = Vec::new();
+    collect(object, "", &mut rows);
+    if !rows.is_empty() {
+        page.push_str("\n| field | type | is |\n| --- | --- | --- |\n");
+    }
+    for [field, kind, meaning] in rows {
+        writeln!(page, "| `{field}` | {kind} | {meaning} |")?;
+    }
+    Ok(())
+}
+
+fn collect(object: &Value, above: &str, rows: &mut Vec<[String; 3]>) {
+    let required = object["required"].as_array();
+    for (name, field) in object["properties"].as_object().into_iter().flatten() {
+        let optional = !required.is_some_and(|required| required.iter().any(|other| other == name));
+        let place = format!("{above}{name}");
+        let kind = format!("{}{}", kind(field), if optional { ", may be missing" } else { "" });
+        rows.push([place.clone(), kind, text(field)]);
+        collect(field, &format!("{place}."), rows);
+        collect(&field["items"], &format!("{place}[]."), rows);
+    }
+}
+
+fn text(value: &Value) -> String {
+    value["description"].as_str().unwrap_or_default().replace('|', "\\|")
+}
+
+/// The type of a field in words.
+fn kind(field: &Value) -> String {
+    if let Some(reference) = field["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        return format!("[{name}](#{name})");
+    }
+    let several = |values: &Value, show: &dyn Fn(&Value) -> String| {
+        values.as_array().map(|values| values.iter().map(show).collect::<Vec<_>>().join(" or "))
+    };
+    let quoted = |value: &Value| value.as_str().map_or_else(|| value.to_string(), |text| format!("`{text}`"));
+    if let Some(kinds) = several(&field["anyOf"], &kind).or_else(|| several(&field["enum"], &quoted)) {
+        return kinds;
+    }
+    if let Some(text) = field["const"].as_str() {
+        return format!("`{text}`");
+    }
+    let base = match &field["type"] {
+        Value::String(name) => name.clone(),
+        Value::Array(_) => {
+            several(&field["type"], &|name| name.as_str().unwrap_or_default().to_owned()).unwrap_or_default()
+        }
+        _ if field["oneOf"].is_array() => "object".to_owned(),
+        _ => "any".to_owned(),
+    };
+    match &field["items"] {
+        Value::Object(_) => format!("{base} of {}", kind(&field["items"])),
+        _ => base,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_json_documents_is_current() {
+        let kept = fs::read_to_string(root().join(PAGE)).unwrap_or_default();
+        assert!(json_page().is_ok_and(|page| page == kept), "{PAGE} is not current: cargo xtask docs");
+    }
+}
