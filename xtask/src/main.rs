@@ -8,6 +8,7 @@
 
 mod demo;
 mod guests;
+mod links;
 mod shell;
 mod test;
 
