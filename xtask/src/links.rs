@@ -71,9 +71,8 @@ fn problems(pages: &BTreeMap<PathBuf, String>, exists: impl Fn(&Path) -> bool) -
                 Some(text) if !anchor.is_empty() && !anchors(text).contains(anchor) => {
                     complain("no such heading");
                 }
-                Some(_) => {}
                 None if !exists(&target) => complain("no such file"),
-                None => {}
+                Some(_) | None => {}
             }
         }
     }
