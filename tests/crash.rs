@@ -1,6 +1,8 @@
-//! `kill -9` at points drawn over a run: afterwards rows, progress and run record agree, and the next run completes.
+//! `kill -9` at fifty points of a run, uniformly drawn: afterwards rows, progress and run record agree and are those
+//! of the whole run or of none, and the next run completes.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -8,21 +10,100 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use datanode_tests::Project;
+use rusqlite::Connection;
 
-const TABLE: &str = "fx_ecb_daily_rates";
-const ROWS: u64 = 176_280;
-const ROUNDS: u64 = 20;
-/// Of the rounds, how many must fall between the first write and the commit.
+/// The run is cut into as many parts of equal length, and each part gets one kill, drawn uniformly within it.
+const ROUNDS: u32 = 50;
+/// How many kills must fall between the first write and the commit. Should the machine have become so slow or fast
+/// since the run was measured that fewer of the rounds do, rounds that aim there are added.
 const INSIDE_COMMIT: usize = 5;
+const ROUNDS_ADDED_AT_MOST: usize = 50;
+/// The length of a run is the median duration of so many: the latest that nothing ended. A machine that has other work
+/// too is not equally fast throughout the test.
+const MEASURED: usize = 3;
+
+/// What is killed.
+struct Job {
+    /// Everything up to the first run.
+    project: Project,
+    table: &'static str,
+    arguments: &'static [&'static str],
+}
+
+fn job() -> Job {
+    Job {
+        project: Project::with_fx(),
+        table: "fx_ecb_daily_rates",
+        arguments: &["node", "run", "fx_ecb_daily_rates", "--until", "2020-12-31"],
+    }
+}
+
+/// How far a run came, by the events that it told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the component was called.
+    Starting,
+    /// The component was at work.
+    Updating,
+    /// From the beginning of the commit to the answer.
+    Committing,
+    /// The run was over and had said so.
+    After,
+}
+
+impl Phase {
+    const ALL: [Self; 4] = [Self::Starting, Self::Updating, Self::Committing, Self::After];
+
+    fn reached(events: &[String]) -> Self {
+        let told = |event: &str| events.iter().any(|line| is(line, event));
+        match () {
+            () if told("finished") => Self::After,
+            () if told("committing") => Self::Committing,
+            () if told("updating") => Self::Updating,
+            () => Self::Starting,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Starting => "starting",
+            Self::Updating => "updating",
+            Self::Committing => "committing",
+            Self::After => "after",
+        })
+    }
+}
+
+/// What one kill found and left.
+struct Kill {
+    phase: Phase,
+    /// Whether rows were written in the transaction.
+    wrote: bool,
+    /// Rows that were there afterwards.
+    rows: u64,
+    /// How long the next run took.
+    next: Duration,
+}
+
+impl Kill {
+    /// It fell between the first write and the commit.
+    fn is_inside_commit(&self) -> bool {
+        self.phase == Phase::Committing && self.wrote && self.rows == 0
+    }
+}
 
 /// A run that tells its events line by line.
 struct Run {
+    begin: Instant,
     child: Child,
-    events: Receiver<(Instant, String)>,
+    events: Receiver<String>,
 }
 
-fn start(project: &Project) -> Run {
-    let arguments = ["node", "run", TABLE, "--until", "2020-12-31", "--progress", "json", "--json"];
+fn start(job: &Job, project: &Project) -> Run {
+    let arguments = [job.arguments, &["--progress", "json", "--json"]].concat();
+    let begin = Instant::now();
     let mut child = project
         .command(&arguments)
         .stdout(Stdio::null())
@@ -33,12 +114,12 @@ fn start(project: &Project) -> Run {
     let (send, events) = channel();
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            if send.send((Instant::now(), line)).is_err() {
+            if send.send(line).is_err() {
                 break;
             }
         }
     });
-    Run { child, events }
+    Run { begin, child, events }
 }
 
 fn is(line: &str, event: &str) -> bool {
@@ -56,78 +137,125 @@ impl Draw {
     }
 }
 
-/// Rows by three accounts that must agree: the table itself, its progress, and the sum of its run records.
-fn accounts(project: &Project) -> (u64, u64, u64) {
-    let rows =
-        project.run(&["table", "read", TABLE, "--limit", "0", "--format", "csv"]).lines().count() as u64 - 1;
-    let table = project.json(&["table", "show", TABLE]);
+/// Rows by three accounts that must agree: the table itself, its progress, and the sum of its run records. The table is
+/// counted by SQLite alone, after the command has opened the database and recovered it.
+fn accounts(job: &Job, project: &Project) -> [u64; 3] {
+    let table = project.json(&["table", "show", job.table]);
     let progress =
         table["progress"].as_array().unwrap().iter().map(|held| held["rows"].as_u64().unwrap()).sum();
-    let runs = project.json(&["run", "list", "--table", TABLE, "--limit", "0"]);
+    let runs = project.json(&["run", "list", "--table", job.table, "--limit", "0"]);
     let recorded = runs.as_array().unwrap().iter().map(|run| run["rows_inserted"].as_u64().unwrap()).sum();
-    (rows, progress, recorded)
+    let database = Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
+    let count = format!("SELECT count(*) FROM {}", job.table);
+    let rows: i64 = database.query_row(&count, [], |row| row.get(0)).unwrap();
+    [u64::try_from(rows).unwrap(), progress, recorded]
+}
+
+/// The whole run, undisturbed: how long it takes from start to exit, and its rows.
+fn measure(job: &Job) -> (Duration, u64) {
+    let project = job.project.copy();
+    let mut run = start(job, &project);
+    assert!(run.child.wait().unwrap().success());
+    let duration = run.begin.elapsed();
+    let [rows, progress, recorded] = accounts(job, &project);
+    assert_eq!((rows, progress), (recorded, recorded));
+    assert!(rows > 0, "a run that stores nothing shows nothing");
+    (duration, rows)
+}
+
+/// The median of the latest.
+fn length(durations: &[Duration]) -> Duration {
+    let mut latest = durations[durations.len() - MEASURED..].to_vec();
+    latest.sort();
+    latest[MEASURED / 2]
+}
+
+/// Start a run, kill it when `wait` returns, and look at what is left; then run it again.
+fn kill(job: &Job, all: u64, wait: impl FnOnce(&Run, &mut Vec<String>)) -> Kill {
+    let project = job.project.copy();
+    let mut run = start(job, &project);
+    let mut seen = Vec::new();
+    wait(&run, &mut seen);
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    // What was told before the kill is still in the pipe.
+    seen.extend(run.events.iter());
+
+    let phase = Phase::reached(&seen);
+    let [rows, progress, recorded] = accounts(job, &project);
+    assert_eq!((rows, progress), (recorded, recorded), "killed while {phase}: {}", seen.join("\n"));
+    let agrees = match phase {
+        Phase::Starting | Phase::Updating => rows == 0,
+        Phase::Committing => rows == 0 || rows == all,
+        Phase::After => rows == all,
+    };
+    assert!(agrees, "killed while {phase}: {rows} of {all} rows are there\n{}", seen.join("\n"));
+
+    // The next run completes what the killed one began, or finds nothing left to do.
+    let begin = Instant::now();
+    project.run(job.arguments);
+    let next = begin.elapsed();
+    assert_eq!(accounts(job, &project), [all; 3], "the run after one killed while {phase}");
+    Kill { phase, wrote: seen.iter().any(|line| is(line, "rows_written")), rows, next }
+}
+
+/// Wait for the first write of the commit, and a little more.
+fn until_inside_commit(run: &Run, seen: &mut Vec<String>, more: Duration) {
+    while let Ok(line) = run.events.recv_timeout(Duration::from_mins(1)) {
+        let is_first_write = is(&line, "rows_written");
+        seen.push(line);
+        if is_first_write {
+            break;
+        }
+    }
+    thread::sleep(more);
+}
+
+fn print_table(kills: &[Kill], durations: &[Duration]) {
+    let mut sorted = durations.to_vec();
+    sorted.sort();
+    let median = sorted[sorted.len() / 2].as_millis();
+    println!("{} kills over a run of {median} ms, one in each part of equal length:", kills.len());
+    println!("{:<12}{:>8}{:>18}{:>14}", "phase", "kills", "nothing stored", "all stored");
+    let line = |name: &dyn fmt::Display, kills: Vec<&Kill>| {
+        let nothing = kills.iter().filter(|kill| kill.rows == 0).count();
+        println!("{name:<12}{:>8}{nothing:>18}{:>14}", kills.len(), kills.len() - nothing);
+    };
+    for phase in Phase::ALL {
+        line(&phase, kills.iter().filter(|kill| kill.phase == phase).collect());
+    }
+    line(&"in all", kills.iter().collect());
 }
 
 #[test]
 fn a_killed_run_leaves_all_or_nothing() {
-    let template = Project::with_fx();
-
-    // One run to the end, to learn how long it and its commit take.
-    let whole = template.copy();
-    let begin = Instant::now();
-    let mut run = start(&whole);
-    assert!(run.child.wait().unwrap().success());
-    let events: Vec<(Instant, String)> = run.events.iter().collect();
-    let at = |event: &str| events.iter().find(|(_, line)| is(line, event)).map(|(time, _)| *time).unwrap();
-    let run_time = at("finished") - begin;
-    let write_time = at("finished") - at("rows_written");
-    assert_eq!(accounts(&whole), (ROWS, ROWS, ROWS));
-
+    let job = job();
+    let (mut durations, rows): (Vec<Duration>, Vec<u64>) = (0..MEASURED).map(|_| measure(&job)).unzip();
+    let all = rows[0];
+    assert_eq!(rows, [all; MEASURED]);
     let mut draw = Draw(20_261_122);
-    let (mut inside_commit, mut nothing, mut all) = (0, 0, 0);
-    for round in 0..ROUNDS {
-        let project = template.copy();
-        let begin = Instant::now();
-        let mut run = start(&project);
-        let mut seen: Vec<String> = Vec::new();
-        if round % 2 == 0 {
-            // Anywhere in the run.
-            thread::sleep(run_time.mul_f64(draw.next()).saturating_sub(begin.elapsed()));
-        } else {
-            // Somewhere in the commit: after the first write.
-            while let Ok((_, line)) = run.events.recv_timeout(Duration::from_mins(1)) {
-                let first_write = is(&line, "rows_written");
-                seen.push(line);
-                if first_write {
-                    break;
-                }
-            }
-            thread::sleep(write_time.mul_f64(draw.next() * 0.8));
-        }
-        run.child.kill().unwrap();
-        run.child.wait().unwrap();
-        seen.extend(run.events.iter().map(|(_, line)| line));
 
-        let (rows, progress, recorded) = accounts(&project);
-        assert_eq!((rows, progress), (recorded, recorded), "round {round}: {}", seen.join("\n"));
-        assert!(rows == 0 || rows == ROWS, "round {round}: {rows} rows");
-        let wrote = seen.iter().any(|line| is(line, "rows_written"));
-        match rows {
-            0 if wrote => inside_commit += 1,
-            0 => nothing += 1,
-            _ => all += 1,
+    let mut kills = Vec::new();
+    for part in 0..ROUNDS {
+        let moment = length(&durations).mul_f64((f64::from(part) + draw.next()) / f64::from(ROUNDS));
+        let kill = kill(&job, all, |run, _| thread::sleep(moment.saturating_sub(run.begin.elapsed())));
+        if kill.rows == 0 {
+            durations.push(kill.next);
         }
-
-        // The next run completes what the killed one began, or finds nothing left to do.
-        project.run(&["node", "run", TABLE, "--until", "2020-12-31"]);
-        assert_eq!(accounts(&project), (ROWS, ROWS, ROWS), "round {round}");
+        kills.push(kill);
     }
-    let kills = inside_commit + nothing + all;
+    print_table(&kills, &durations);
+
+    let mut inside = kills.iter().filter(|kill| kill.is_inside_commit()).count();
+    let mut added = 0;
+    while inside < INSIDE_COMMIT && added < ROUNDS_ADDED_AT_MOST {
+        let more = length(&durations).mul_f64(draw.next() * 0.1);
+        let aimed = kill(&job, all, |run, seen| until_inside_commit(run, seen, more));
+        inside += usize::from(aimed.is_inside_commit());
+        added += 1;
+    }
     println!(
-        "{kills} kills: {nothing} before the first write, {inside_commit} inside the commit, {all} after it"
+        "{inside} fell between the first write and the commit; {added} rounds that aimed there were added"
     );
-    assert!(
-        inside_commit >= INSIDE_COMMIT,
-        "only {inside_commit} kills fell between the first write and the commit"
-    );
+    assert!(inside >= INSIDE_COMMIT, "only {inside} kills fell between the first write and the commit");
 }

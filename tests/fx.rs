@@ -16,6 +16,9 @@ use serde_json::Value;
 
 const RATES: &str = "fx_ecb_daily_rates";
 const RETURNS: &str = "fx_log_returns";
+const VOLATILITY: &str = "fx_rolling_volatility";
+/// The window's length that the volatility has by default.
+const N: u64 = 20;
 
 /// (day, currency) → value
 type Cells = BTreeMap<(String, String), f64>;
@@ -46,6 +49,19 @@ fn stored(project: &Project, table: &str, column: &str) -> Cells {
         ((day, row["currency"].as_str().unwrap().to_owned()), row[column].as_f64().unwrap())
     };
     text.lines().map(row).collect()
+}
+
+/// Compare all rows of a table with a script of the example that shares no code with the components.
+fn assert_agrees_with(script: &str, project: &Project, table: &str) {
+    let csv = project.run(&["table", "read", table, "--limit", "0", "--format", "csv"]);
+    let mut script = Command::new("python3")
+        .arg(root().join("examples/fx").join(script))
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("python3 runs the independent check");
+    script.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
+    assert!(script.wait().unwrap().success(), "the independent script disagrees");
 }
 
 fn number(run: &Value, field: &str) -> u64 {
@@ -96,16 +112,8 @@ fn two_legs_fill_the_tables_with_exactly_the_published_data() {
     assert_eq!(progress.iter().map(|held| number(held, "rows")).sum::<u64>(), 221_702);
 
     // Values agree with the independent script.
-    let csv = project.run(&["table", "read", RETURNS, "--limit", "0", "--format", "csv"]);
-    assert_eq!(csv.lines().count(), 221_661, "a header and 221,660 rows");
-    let mut script = Command::new("python3")
-        .arg(root().join("examples/fx/check_returns.py"))
-        .arg("-")
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("python3 runs the independent check");
-    script.stdin.take().unwrap().write_all(csv.as_bytes()).unwrap();
-    assert!(script.wait().unwrap().success(), "the independent script disagrees");
+    assert_eq!(stored(&project, RETURNS, "log_return").len(), 221_660);
+    assert_agrees_with("check_returns.py", &project, RETURNS);
 
     // A third time: nothing is new, nothing is written, and the record says so.
     project.json(&["node", "run", RETURNS]);
@@ -133,6 +141,51 @@ fn runs_are_functions_of_their_inputs() {
     let whole = Project::with_fx();
     whole.json(&["node", "run", RETURNS]);
     assert_eq!(stored(&one, RETURNS, "log_return"), stored(&whole, RETURNS, "log_return"), "two legs or one");
+}
+
+#[test]
+fn the_volatility_reads_what_is_new_and_a_window_before_it() {
+    let project = Project::with_fx_volatility();
+    let runs = project.json(&["node", "run", VOLATILITY, "--until", "2020-12-31"]);
+    let order: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["table"].as_str().unwrap()).collect();
+    assert_eq!(order, [RATES, RETURNS, VOLATILITY], "dependencies first");
+    let runs = project.json(&["node", "run", VOLATILITY]);
+
+    // Each currency has a value from its n-th return on.
+    let returns = stored(&project, RETURNS, "log_return");
+    let mut counts = BTreeMap::<&str, u64>::new();
+    for (_, currency) in returns.keys() {
+        *counts.entry(currency).or_default() += 1;
+    }
+    let volatility = stored(&project, VOLATILITY, "volatility");
+    assert_eq!(
+        volatility.len() as u64,
+        counts.values().map(|count| (count + 1).saturating_sub(N)).sum::<u64>()
+    );
+    assert_agrees_with("check_volatility.py", &project, VOLATILITY);
+
+    // The second leg read the new returns once, and at most one and a half windows of old ones for each currency that
+    // goes on.
+    let new: Vec<_> = returns.keys().filter(|(day, _)| day.as_str() > "2020-12-31").collect();
+    let going = new.iter().map(|(_, currency)| currency).collect::<BTreeSet<_>>().len() as u64;
+    let inputs: Vec<u64> =
+        runs[2]["inputs"].as_array().unwrap().iter().map(|input| number(input, "rows")).collect();
+    assert_eq!((inputs[0], number(&runs[2], "rows_inserted")), (new.len() as u64, new.len() as u64));
+    let old: u64 = inputs[1..].iter().sum();
+    assert!(
+        going * (N - 1) <= old && old <= going * N * 3 / 2,
+        "{old} old rows of {going} currencies were read"
+    );
+
+    // Two legs or one: the same bits.
+    let whole = Project::with_fx_volatility();
+    whole.json(&["node", "run", VOLATILITY]);
+    let bits =
+        |cells: Cells| cells.into_iter().map(|(key, value)| (key, value.to_bits())).collect::<Vec<_>>();
+    assert_eq!(bits(stored(&whole, VOLATILITY, "volatility")), bits(volatility));
+
+    let again = project.json(&["node", "run", VOLATILITY]);
+    assert!(again.as_array().unwrap().iter().all(|run| number(run, "rows_emitted") == 0));
 }
 
 #[test]

@@ -55,27 +55,27 @@ def day_of(text):
     return moment.date()
 
 
-def given_returns(file):
-    """The rows of a CSV or JSON-lines file as ((day, currency), log return)."""
+def given(file, column):
+    """The rows of a CSV or JSON-lines file as ((day, currency), value of the column)."""
     text = file.read()
     if text.lstrip().startswith("{"):
         rows = (json.loads(line) for line in text.splitlines() if line.strip())
     else:
         rows = csv.DictReader(io.StringIO(text))
     for row in rows:
-        yield (day_of(row["time_index"]), row["currency"]), float(row["log_return"])
+        yield (day_of(row["time_index"]), row["currency"]), float(row[column])
 
 
-def compare(expected, given):
+def compare(expected, rows, is_close):
     """Sentences about what differs, and the number of rows given."""
     differences, seen = [], set()
-    for key, value in given:
+    for key, value in rows:
         name = f"{key[0]} {key[1]}"
         if key in seen:
             differences.append(f"{name}: given twice")
         elif key not in expected:
             differences.append(f"{name}: {value!r} given, none expected")
-        elif not abs(value - expected[key]) <= TOLERANCE:  # also true of NaN
+        elif not is_close(value, expected[key]):  # also true of NaN
             differences.append(f"{name}: {value!r} given, {expected[key]!r} expected")
         seen.add(key)
     differences += [f"{day} {currency}: missing" for day, currency in sorted(expected.keys() - seen)]
@@ -101,11 +101,14 @@ def main():
             out.writerow([f"{day}T00:00:00Z", currency, repr(value)])
         return 0
 
+    def is_close(value, wanted):
+        return abs(value - wanted) <= TOLERANCE
+
     if arguments.returns == "-":
-        differences, rows = compare(expected, given_returns(sys.stdin))
+        differences, rows = compare(expected, given(sys.stdin, "log_return"), is_close)
     else:
         with open(arguments.returns, encoding="utf-8") as file:
-            differences, rows = compare(expected, given_returns(file))
+            differences, rows = compare(expected, given(file, "log_return"), is_close)
     if differences:
         print(f"{len(differences)} differences; {rows} rows given, {len(expected)} expected", file=sys.stderr)
         for difference in differences[:SHOWN]:

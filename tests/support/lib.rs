@@ -140,6 +140,16 @@ impl Project {
         project.run(&["node", "create", "fx_log_returns", "--table", "fx_log_returns"]);
         project
     }
+
+    /// The example with the volatility of the returns: one more component, table and node.
+    pub fn with_fx_volatility() -> Self {
+        let project = Self::with_fx();
+        project.upload("fx_rolling_volatility");
+        let contract = root().join("examples/fx/contracts/fx_rolling_volatility.toml");
+        project.run(&["table", "register", contract.to_str().expect("UTF-8")]);
+        project.run(&["node", "create", "fx_rolling_volatility", "--table", "fx_rolling_volatility"]);
+        project
+    }
 }
 
 fn copy_all(from: &Path, to: &Path) {

@@ -12,11 +12,14 @@ use crate::shell::{cargo, read, root, run, target};
 
 /// The first leg ends here; the second goes to the end of the data.
 const FIRST_LEG: &str = "2020-12-31";
-const NODE: &str = "fx_log_returns";
+/// What is run; its dependencies come along.
+const NODE: &str = "fx_rolling_volatility";
+const COMPONENTS: [&str; 3] = ["ecb_daily_fx_rates", "fx_log_returns", NODE];
+const TABLES: [&str; 3] = ["fx_ecb_daily_rates", "fx_log_returns", NODE];
 
 /// Entry of `cargo xtask demo`.
 pub(crate) fn run_demo() -> Result<()> {
-    println!("1. Build the host, the SDK and the two example nodes");
+    println!("1. Build the host, the SDK and the three example nodes");
     run(cargo().args(["build", "--quiet", "--locked", "-p", "datanode-cli"]))?;
     guests::build()?;
 
@@ -26,15 +29,15 @@ pub(crate) fn run_demo() -> Result<()> {
     let components = target().join("components");
     let example = root().join("examples/fx");
     datanode.run(&["init", &text(&datanode.home)?])?;
-    for component in ["ecb_daily_fx_rates", "fx_log_returns"] {
+    for component in COMPONENTS {
         datanode.run(&["component", "upload", &text(&components.join(format!("{component}.wasm")))?])?;
     }
-    for contract in ["fx_ecb_daily_rates", "fx_log_returns"] {
+    for contract in TABLES {
         datanode.run(&["table", "register", &text(&example.join(format!("contracts/{contract}.toml")))?])?;
     }
     let data = text(&example.join("data"))?;
     datanode.run(&["source", "add", "ecb", "--path", &data, "--grant", "ecb_daily_fx_rates"])?;
-    datanode.run(&["node", "create", "fx_log_returns", "--table", NODE])?;
+    datanode.run(&["node", "create", NODE, "--table", NODE])?;
 
     let mut inserted = 0;
     println!("\n3. First leg: until {FIRST_LEG}");
@@ -45,9 +48,11 @@ pub(crate) fn run_demo() -> Result<()> {
     println!("\n5. What is there now");
     datanode.run(&["table", "list"])?;
     println!();
-    datanode.run(&["run", "list", "--limit", "4"])?;
+    datanode.run(&["run", "list", "--limit", "6"])?;
     println!();
     datanode.run(&["table", "read", NODE, "--where", "currency=USD", "--start", "2026-10-26"])?;
+    println!();
+    datanode.run(&["table", "show", NODE, "--plot", "volatility", "--where", "currency=USD"])?;
     if inserted == 0 {
         println!("\nNothing new: this demo inserted 0 rows, because the tables had every row already.");
     }
@@ -58,7 +63,7 @@ pub(crate) fn run_demo() -> Result<()> {
     for command in [
         "table show fx_ecb_daily_rates",
         "table read fx_ecb_daily_rates --where currency=USD --where currency=JPY --start 2026-10-01",
-        "node show fx_log_returns",
+        "node show fx_rolling_volatility",
         "run list",
     ] {
         println!("  {program} {command}");
@@ -100,7 +105,7 @@ impl Datanode {
             let (rows, work) = (number("rows_inserted"), micros.iter().sum::<u64>().max(1));
             all += rows;
             println!(
-                "   {:<20} {:<6} {:>9} rows inserted {:>9} rows/s   run {}",
+                "   {:<21} {:<6} {:>9} rows inserted {:>9} rows/s   run {}",
                 run["table"].as_str().unwrap_or_default(),
                 run["status"].as_str().unwrap_or_default(),
                 rows,

@@ -10,6 +10,7 @@
 mod demo;
 mod docs;
 mod guests;
+mod links;
 mod shell;
 mod test;
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::guests;
 use crate::shell::{cargo, root, run, succeeds, target};
+use crate::{guests, links};
 
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 
@@ -16,6 +16,7 @@ fn run_all() -> Result<()> {
         run(cargo().args(["fmt", "--all", "--check"]))?;
         run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))
     })?;
+    step("links of the documentation", links::check)?;
     step("lints of the host", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"])))?;
     step("lints of the guests", || {
         run(guest_cargo().args([
