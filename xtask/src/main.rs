@@ -4,8 +4,10 @@
 //! cargo xtask demo     the main job: real data through sandboxed nodes into tables
 //! cargo xtask test     everything that CI runs
 //! cargo xtask guests   build the guest components into target/components
+//! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 //! ```
 
+mod bench;
 mod demo;
 mod guests;
 mod shell;
@@ -19,6 +21,7 @@ Tasks of this repository:
   cargo xtask demo     build the example, run it on real data in two legs, show what came of it
   cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs
   cargo xtask guests   build the guest components into target/components
+  cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 ";
 
 fn main() -> ExitCode {
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match task.as_str() {
         "demo" => demo::run_demo(),
         "test" => test::run_tests(),
+        "bench" => bench::run_benches(),
         "guests" => guests::build().map(|components| {
             for component in components {
                 println!("{}", component.display());

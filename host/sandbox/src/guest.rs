@@ -223,6 +223,15 @@ impl Sandbox {
         CallReport { result, fuel: used, peak_memory: store.data().watch.peak_memory() }
     }
 
+    /// What each call begins with, and no call: for measurements.
+    #[doc(hidden)]
+    pub fn instantiate(&self, component: &Component, calls: Box<dyn HostCalls>) -> Result<(), SandboxError> {
+        let (mut store, fuel) = (self.store(calls), self.limits.fuel);
+        let instance = store.set_fuel(fuel).and_then(|()| component.pre.instantiate(&mut store));
+        let failed = |error| explain(component, "update", &error, store.data_mut(), &self.limits, fuel);
+        instance.map(|_| ()).map_err(failed)
+    }
+
     fn store(&self, calls: Box<dyn HostCalls>) -> Store<State> {
         let mut store = Store::new(&self.engine, State::new(&self.limits, calls));
         store.limiter(|state| &mut state.watch);
