@@ -25,12 +25,15 @@ use report::Line;
 /// A group of lines.
 type Group = (&'static str, fn() -> Vec<Line>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 9] = [
     ("instantiate", calls::instantiate),
     ("call", calls::call),
     ("bytes-in", bytes::taken_in),
     ("bytes-out", bytes::given_out),
-    ("run", runs::runs),
+    ("run-none", || vec![runs::none()]),
+    ("run-ten", || vec![runs::ten()]),
+    ("run-many", || vec![runs::many()]),
+    ("ingest", || vec![runs::ingest()]),
     ("cold", cold::start),
 ];
 

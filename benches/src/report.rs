@@ -107,6 +107,13 @@ fn goal(goal: Goal) -> String {
     }
 }
 
+/// How this program, and the command that it starts, were built.
+const BUILD: &str = if cfg!(debug_assertions) {
+    "a build for development, whose figures are only good for comparing (`cargo xtask bench` makes a release build)"
+} else {
+    "a release build"
+};
+
 /// What each line measures; a reader must be able to contradict it.
 const DEFINITIONS: &str = include_str!("definitions.md");
 
@@ -115,8 +122,8 @@ pub(crate) fn page(machine: &str, lines: &[Line]) -> String {
     let mut page = format!(
         "# Benchmarks\n\n<!-- Written by `cargo xtask bench`: change benches/, not this file. -->\n\nWhat the host \
          costs beside what cannot be avoided. Each line is measured together with its floor, by turns, in one \
-         process, from a release build. Figures of one line compare; figures of two machines do not.\n\nMeasured: \
-         {machine}.\n\n| line | ours | floor | floor is | ratio | goal | verdict |\n| --- | ---: | ---: | --- | ---: \
+         process. Figures of one line compare; figures of two machines do not.\n\nMeasured: {machine}; \
+         {BUILD}.\n\n| line | ours | floor | floor is | ratio | goal | verdict |\n| --- | ---: | ---: | --- | ---: \
          | --- | --- |\n"
     );
     for line in lines {

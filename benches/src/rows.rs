@@ -16,7 +16,7 @@ use crate::measure::time;
 /// Series per moment.
 pub(crate) const SERIES: i64 = 1_000;
 /// Rows of a batch.
-const BATCH: i64 = 32_768;
+pub(crate) const BATCH: i64 = 32_768;
 /// Between two moments, in microseconds.
 const STEP: i64 = 1_000;
 const FACTORS: [f64; 4] = [0.25, 0.5, 0.75, 1.5];
