@@ -5,8 +5,10 @@
 //! cargo xtask test     everything that CI runs
 //! cargo xtask guests   build the guest components into target/components
 //! cargo xtask docs     write the pages of docs/ that are made from the code
+//! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 //! ```
 
+mod bench;
 mod demo;
 mod docs;
 mod guests;
@@ -23,6 +25,7 @@ Tasks of this repository:
   cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs
   cargo xtask guests   build the guest components into target/components
   cargo xtask docs     write the pages of docs/ that are made from the code
+  cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         "demo" => demo::run_demo(),
         "test" => test::run_tests(),
         "docs" => docs::write(),
+        "bench" => bench::run_benches(),
         "guests" => guests::build().map(|components| {
             for component in components {
                 println!("{}", component.display());

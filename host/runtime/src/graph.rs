@@ -118,16 +118,29 @@ impl Host {
         };
         planner.visit(request, expected).await?;
 
-        let mut planned: Vec<PlannedNode> = Vec::with_capacity(planner.drafts.len());
-        for Draft { mut new, writers, table, release, guest_config, load_us, config } in planner.drafts {
+        let Planner { nodes, drafts, .. } = planner;
+        let mut planned: Vec<PlannedNode> = Vec::with_capacity(drafts.len());
+        for Draft { mut new, writers, table, release, guest_config, load_us, config } in drafts {
             for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
                 edge.node_uid = writer.map(|place| planned[place].node.uid.clone());
             }
-            let Registered { value: node, created } = self.store.ensure_node(new).await?;
+            // A node that is there as it is wanted waits for no other writer.
+            let Registered { value: node, created } = match nodes.iter().find(|node| is_same(node, &new)) {
+                Some(node) => Registered { value: node.clone(), created: false },
+                None => self.store.ensure_node(new).await?,
+            };
             planned.push(PlannedNode { node, created, table, release, guest_config, load_us, config });
         }
         Ok(planned)
     }
+}
+
+/// Whether storing the new node would leave the known one as it is.
+fn is_same(known: &Node, new: &NewNode) -> bool {
+    known.update_hash == new.update_hash
+        && known.table_uid == new.table_uid
+        && known.dependencies == new.dependencies
+        && (new.pinned_digest.is_none() || new.pinned_digest == known.pinned_digest)
 }
 
 impl Planner<'_> {

@@ -206,6 +206,15 @@ impl Sandbox {
         CallReport { result, fuel, peak_memory }
     }
 
+    /// What each call begins with, and no call: for measurements.
+    #[doc(hidden)]
+    pub fn instantiate(&self, component: &Component, calls: Box<dyn HostCalls>) -> Result<(), SandboxError> {
+        let (mut store, fuel) = (self.store(calls, Arc::default()), self.limits.fuel);
+        let instance = store.set_fuel(fuel).and_then(|()| component.pre.instantiate(&mut store));
+        let failed = |error| explain::ended(&component.label, "update", &error, store.data_mut(), fuel);
+        instance.map(|_| ()).map_err(failed)
+    }
+
     /// Call a function of a guest in a fresh store, watched from here.
     fn call<T: Send + 'static>(
         &self,

@@ -7,6 +7,7 @@ use datanode_build::{BuildError, Packages, Request, Toolchain, compile, encode, 
 use datanode_core::ErrorClass;
 use datanode_core::component::Manifest;
 use datanode_core::digest::Digest;
+use datanode_sandbox::imports;
 use serde::Serialize;
 
 use crate::args::BuildArguments;
@@ -100,9 +101,9 @@ async fn check(home: &Home, path: PathBuf) -> anyhow::Result<Built> {
     let label = path.display().to_string();
     let spinner = Spinner::start(format!("checking {label}"));
     let checked = tokio::task::spawn_blocking(move || {
+        let imports = imports::check(&bytes)?;
         let component = sandbox.prepare(&label, &bytes)?;
         let manifest = sandbox.manifest(&component)?;
-        let imports = component.imports().to_vec();
         Ok::<_, datanode_sandbox::SandboxError>((bytes, imports, manifest))
     })
     .await;
@@ -135,5 +136,5 @@ fn failure(error: &BuildError) -> anyhow::Error {
         BuildError::Cargo { .. } | BuildError::Encode { .. } => ErrorClass::Failed,
     };
     let code = error.code().to_owned();
-    Failure { code, class, message: error.to_string(), next_step: error.next_step() }.into()
+    Failure { code, class, message: error.to_string(), next_step: error.next_step(), guest: None }.into()
 }

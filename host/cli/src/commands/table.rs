@@ -10,7 +10,7 @@ use datanode_core::coordinate::CoordinateValue;
 use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::Host;
-use datanode_store::{Registered, Table};
+use datanode_store::{RegisteredTable, Table};
 use serde_json::{Map, Value, json};
 
 use crate::args::{ReadArguments, RowFormat, TableCommand};
@@ -46,19 +46,26 @@ async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::R
     }
     printer.show(&registered, || {
         for table in &registered {
-            let verb = if table.created { "registered" } else { "already there:" };
+            let verb = match (table.created, table.changes.is_empty()) {
+                (true, _) => "registered",
+                (false, true) => "already there:",
+                (false, false) => "changed the metadata of",
+            };
             let Table { uid, contract, .. } = &table.value;
             print::done(&format!(
                 "{verb} table {} ({uid}), index ({})",
                 contract.identifier,
                 contract.index.join(", ")
             ));
+            for change in &table.changes {
+                say!("  {}", print::visible(&change.to_string()));
+            }
         }
     })?;
     Ok(failures.report(printer.json))
 }
 
-async fn register_one(file: &Path, host: &Host) -> anyhow::Result<Registered<Table>> {
+async fn register_one(file: &Path, host: &Host) -> anyhow::Result<RegisteredTable> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{name}: {error}")))?;
     let is_json = file.extension().is_some_and(|extension| extension == "json");

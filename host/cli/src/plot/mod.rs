@@ -79,8 +79,9 @@ pub(crate) async fn show(
         }
         query.check(contract).map_err(|error| usage(error.to_string()))?;
         let reader = Reader::new(contract, &query, plotted, &all);
+        let rows = snapshot.read(table, &query);
         let mut after = None;
-        while let Some(page) = snapshot.read_page(table, &query, after.as_ref(), PAGE).await.or_fail()? {
+        while let Some(page) = rows.page(after.as_ref(), PAGE).await.or_fail()? {
             reader.take(&page.batch, &mut all);
             after = Some(page.last);
         }

@@ -123,7 +123,10 @@ impl Host {
     ) -> Result<Computed, RuntimeError> {
         let run_id = record.run_id.clone();
         let component = planned.release.manifest.name.clone();
-        let known_sources = self.store.sources().await?;
+        let known_sources = match planned.release.manifest.sources.as_slice() {
+            [] => Vec::new(),
+            _ => self.store.sources().await?,
+        };
         require_sources(planned, &known_sources)?;
 
         let observer = Arc::clone(&options.observer);

@@ -10,8 +10,8 @@ use super::ddl::quote;
 use super::stored::failed;
 use crate::{Rows, StoreError};
 
-/// Rows per statement. Measured on 8 columns (`benches/append.rs`): one row reaches about 0.7 of the speed of sixteen, and
-/// more than sixteen gain nothing that can be told from noise.
+/// Rows per statement. Measured on 8 columns: one row reaches about 0.7 of the speed of sixteen, and more than sixteen
+/// gain nothing that can be told from noise.
 const ROWS_PER_STATEMENT: usize = 16;
 /// What SQLite binds per statement by default.
 const MAX_PARAMETERS: usize = 32_766;

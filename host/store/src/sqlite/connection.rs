@@ -8,12 +8,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 use tokio::runtime::Handle;
 
 use super::handle;
+use super::stored::failed;
 use crate::StoreError;
 
 /// How long SQLite itself waits for a lock of another process.
@@ -77,16 +78,18 @@ impl Pools {
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).after_release(
-        |connection, _| {
-            Box::pin(async move {
-                // A rollback may still be queued: `ping` comes behind it. When SQLite has ended a transaction by
-                // itself (disk full, say) sqlx still counts it as open, and the connection is of no more use.
+    // A connection was tested when it was given back, and nothing can cut it off from a file since.
+    let options = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
+    options.acquire_timeout(PATIENCE).after_release(|connection, _| {
+        Box::pin(async move {
+            // A rollback may still be queued: `ping` comes behind it. When SQLite has ended a transaction by
+            // itself (disk full, say) sqlx still counts it as open, and the connection is of no more use.
+            if connection.is_in_transaction() {
                 connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        },
-    )
+            }
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 /// Changing a new file to WAL needs an exclusive lock for which SQLite does not wait by itself.
@@ -141,16 +144,24 @@ pub(super) async fn write<T: Send + 'static>(
     }
 }
 
-/// Do `work` in a transaction that reads.
+/// Do `work` in a transaction that reads, all of it in one takeover: for a short read, each message to sqlx's thread
+/// and back costs more than the read itself.
 pub(super) async fn read<T: Send + 'static>(
     readers: &SqlitePool,
     doing: &'static str,
     work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let transaction = begin_read(readers).await?;
-    let (transaction, result) = on_blocking_thread(doing, transaction, work).await?;
-    let _ = transaction.rollback().await;
-    result
+    let mut connection = readers.acquire().await.map_err(|source| StoreError::Database { doing, source })?;
+    let runtime = Handle::current();
+    blocking(doing, move || {
+        handle::with_connection(&runtime, &mut connection, |connection| {
+            // Ends when it is dropped, by a panic too, before sqlx has its connection back.
+            let reading = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Deferred)
+                .map_err(failed(doing))?;
+            work(&reading)
+        })
+    })
+    .await?
 }
 
 /// Do `work` on a thread that may block. The transaction is owned by the work while it lasts, so that a caller who
@@ -194,7 +205,6 @@ fn is_busy(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::stored::failed;
 
     /// As SQLite does when the disk is full: the transaction is gone, and sqlx does not know.
     #[tokio::test]

@@ -1,0 +1,117 @@
+//! Fresh instances, and the calls between host and guest.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datanode_core::Timestamp;
+use datanode_core::progress::Progress;
+use datanode_core::window::Window;
+use datanode_sandbox::{
+    Component, HostCall, HostCallError, HostCalls, HostReply, Limits, Sandbox, UpdateContext,
+};
+
+use crate::guest;
+use crate::measure::{by_turns, each};
+use crate::raw::{Emit, Raw, host_engine, on_demand_engine};
+use crate::report::{Goal, Line, Unit};
+
+/// Answers that cost nothing.
+pub(crate) struct Nothing;
+
+impl HostCalls for Nothing {
+    fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
+        Ok(match call {
+            HostCall::Option { .. } => HostReply::Option(None),
+            HostCall::Emit { message } => {
+                std::hint::black_box(message);
+                HostReply::Done
+            }
+            _ => HostReply::Done,
+        })
+    }
+}
+
+/// A sandbox whose limits no line reaches.
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::new(Limits { emit_bytes: u64::MAX, ..Limits::default() }).unwrap()
+}
+
+/// Call `update` as a run does.
+pub(crate) fn update(sandbox: &Sandbox, component: &Component, calls: Box<dyn HostCalls>) {
+    let context = UpdateContext {
+        index: vec!["time_index".to_owned()],
+        progress: Arc::new(Progress::default()),
+        window: Window { start: None, end: Timestamp::from_micros(0).unwrap() },
+        is_backfill: false,
+    };
+    sandbox.update(component, "{}", &context, calls).result.unwrap();
+}
+
+/// A component of this repository, built before.
+pub(crate) fn built(name: &str) -> Vec<u8> {
+    fs::read(datanode_tests::component(name)).unwrap()
+}
+
+const ROUNDS: usize = 21;
+
+pub(crate) fn instantiate() -> Vec<Line> {
+    const TIMES: u32 = 200;
+    let sandbox = sandbox();
+    let mut lines = Vec::new();
+    for (what, bytes) in [("smallest guest", guest::idle()), ("guest of the Rust SDK", built("many_rows"))] {
+        let component = sandbox.prepare("bench", &bytes).unwrap();
+        let ours = || each(TIMES, || sandbox.instantiate(&component, Box::new(Nothing)).unwrap());
+        let same = Raw::new(host_engine(), &bytes, Emit::InPlace);
+        let pair = by_turns(ROUNDS, ours, || each(TIMES, || same.instantiate())).fastest();
+        lines.push(
+            Line::new(format!("instantiate, {what}"), "wasmtime, same pool", Unit::Seconds, pair).goal(
+                Goal::RatioAtMost(1.3),
+                "a store of the host carries its limits, the counters of host calls and a limiter, which an empty \
+                 store does not.",
+            ),
+        );
+        let anew = Raw::new(on_demand_engine(), &bytes, Emit::InPlace);
+        let pair = by_turns(ROUNDS, ours, || each(TIMES, || anew.instantiate())).fastest();
+        let floor_is = "wasmtime, allocated on demand";
+        lines.push(Line::new(format!("instantiate, {what}"), floor_is, Unit::Seconds, pair));
+    }
+    lines
+}
+
+pub(crate) fn call() -> Vec<Line> {
+    const TIMES: u32 = 200;
+    const ASKED: u32 = 100_000;
+    let sandbox = sandbox();
+    let idle = guest::idle();
+    let (component, raw) =
+        (sandbox.prepare("bench", &idle).unwrap(), Raw::new(host_engine(), &idle, Emit::InPlace));
+    let pair = by_turns(
+        ROUNDS,
+        || each(TIMES, || update(&sandbox, &component, Box::new(Nothing))),
+        || each(TIMES, || raw.update()),
+    );
+    let into = Line::new(
+        "call of `update`, instance included",
+        "wasmtime, same pool",
+        Unit::Seconds,
+        pair.fastest(),
+    );
+
+    let asks = guest::asks(ASKED);
+    let (component, raw) =
+        (sandbox.prepare("bench", &asks).unwrap(), Raw::new(host_engine(), &asks, Emit::InPlace));
+    let one = |total: Duration| total / ASKED;
+    let pair = by_turns(
+        ROUNDS,
+        || one(each(1, || update(&sandbox, &component, Box::new(Nothing)))),
+        || one(each(1, || raw.update())),
+    );
+    let out = Line::new(
+        "host call (`options.get`), guest to host and back",
+        "wasmtime, function that does nothing",
+        Unit::Seconds,
+        pair.fastest(),
+    );
+    vec![into, out]
+}

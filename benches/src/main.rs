@@ -1,0 +1,55 @@
+//! What the host costs, each line beside the floor that was measured in the same run.
+//!
+//! `cargo xtask bench` builds everything optimised, runs this program, and writes `docs/reference/benchmarks.md`. To
+//! look at some lines only, name what their group begins with:
+//! `cargo run --release -p datanode-benches -- bytes call`.
+//!
+//! Ours and the floor take turns, so that what else the machine does falls on both.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)] // a panic here is the report
+#![allow(clippy::cast_precision_loss)] // of sizes and counts far below 2^52
+
+mod bytes;
+mod calls;
+mod cold;
+mod guest;
+mod machine;
+mod measure;
+mod raw;
+mod report;
+mod rows;
+mod runs;
+
+use report::Line;
+
+/// A group of lines.
+type Group = (&'static str, fn() -> Vec<Line>);
+
+const GROUPS: [Group; 9] = [
+    ("instantiate", calls::instantiate),
+    ("call", calls::call),
+    ("bytes-in", bytes::taken_in),
+    ("bytes-out", bytes::given_out),
+    ("run-none", || vec![runs::none()]),
+    ("run-ten", || vec![runs::ten()]),
+    ("run-many", || vec![runs::many()]),
+    ("ingest", || vec![runs::ingest()]),
+    ("cold", cold::start),
+];
+
+fn main() {
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let machine = machine::describe();
+    let mut lines = Vec::new();
+    for (name, measure) in GROUPS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
+            eprintln!("measuring: {name}");
+            for line in measure() {
+                eprintln!("  {}", line.short());
+                lines.push(line);
+            }
+        }
+    }
+    print!("{}", report::page(&machine, &lines));
+}

@@ -1,0 +1,25 @@
+//! The benches: everything optimised, measured in one process, written down as a page of the reference.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::guests;
+use crate::shell::{cargo, read, root, run, target};
+
+const PAGE: &str = "docs/reference/benchmarks.md";
+
+/// Entry of `cargo xtask bench`.
+pub(crate) fn run_benches() -> Result<()> {
+    guests::build()?;
+    run(cargo().args(["build", "--release", "--locked", "-p", "datanode-cli", "-p", "datanode-benches"]))?;
+    let built = target().join("release");
+    let mut benches = std::process::Command::new(built.join("datanode-benches"));
+    benches.current_dir(root());
+    benches.env("DATANODE_BIN", built.join("datanode"));
+    benches.env("DATANODE_COMPONENTS", target().join("components"));
+    let page = read(&mut benches)?;
+    fs::write(root().join(PAGE), &page)?;
+    println!("{page}\nwritten to {PAGE}");
+    Ok(())
+}
