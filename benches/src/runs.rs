@@ -38,7 +38,7 @@ impl Place {
         let sandbox = Sandbox::new(Limits::default()).unwrap().with_cache(cache);
         let store = runtime.block_on(SqliteStore::open(&database(&directory))).unwrap();
         let host = Host::new(Arc::new(store), sandbox);
-        runtime.block_on(host.upload("many_rows", built("many_rows"))).unwrap();
+        runtime.block_on(host.upload("many_rows", built("many_rows"), false)).unwrap();
         Self { runtime, host, directory }
     }
 
@@ -140,7 +140,7 @@ pub(crate) fn ingest() -> Line {
         let commit = CommitRun {
             table,
             record,
-            rows: Box::new(batches.into_iter()),
+            rows: Box::new(batches.into_iter().map(Ok)),
             added,
             on_rows: Box::new(|_| {}),
         };
