@@ -101,7 +101,8 @@ pub(crate) fn none() -> Vec<Line> {
     let why = "the commit is one; what comes before it is not computing but waiting. A run asks the store eight times (node, \
          tables, nodes, release; the snapshot, its table, its progress; the commit), and each question goes to a \
          blocking thread, which takes the connection over from sqlx's thread by two messages and their answers: \
-         about 130 switches of threads per run, at 5 to 20 µs each.";
+         about 130 switches of \
+         threads per run.";
     vec![line("fastest", pair.fastest()).goal(Goal::RatioAtMost(2.0), why), line("median", pair.median())]
 }
 
