@@ -62,8 +62,7 @@ pub(crate) fn taken_in() -> Vec<Line> {
             let (chunk, left) = (chunk.clone(), times);
             let chunks = Chunks { chunk, left, begun: None, is_warm: false, spent: Arc::clone(&spent) };
             update(&sandbox, &component, Box::new(chunks));
-            let spent = *spent.lock().unwrap();
-            spent
+            *spent.lock().unwrap()
         };
         let mut copy = vec![0_u8; size];
         let floor = || {

@@ -30,7 +30,7 @@ const GROUPS: [Group; 9] = [
     ("call", calls::call),
     ("bytes-in", bytes::taken_in),
     ("bytes-out", bytes::given_out),
-    ("run-none", || vec![runs::none()]),
+    ("run-none", runs::none),
     ("run-ten", || vec![runs::ten()]),
     ("run-many", || vec![runs::many()]),
     ("ingest", || vec![runs::ingest()]),
