@@ -98,11 +98,10 @@ pub(crate) fn none() -> Vec<Line> {
     let line = |which, pair| {
         Line::new(format!("run that emits nothing, recorded, {which}"), floor_is, Unit::Seconds, pair)
     };
-    let why = "the commit is one; what comes before it is not computing but waiting. A run asks the store eight times (node, \
-         tables, nodes, release; the snapshot, its table, its progress; the commit), and each question goes to a \
-         blocking thread, which takes the connection over from sqlx's thread by two messages and their answers: \
-         about 130 switches of \
-         threads per run.";
+    let why = "the commit is one; what comes before it is not computing but waiting. A run asks the store eight \
+         times (node, tables, nodes, release; the snapshot, its table, its progress; the commit), and each question \
+         goes to a blocking thread, which takes the connection over from sqlx's thread by two messages and their \
+         answers: about 130 switches of threads per run.";
     vec![line("fastest", pair.fastest()).goal(Goal::RatioAtMost(2.0), why), line("median", pair.median())]
 }
 
