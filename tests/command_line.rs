@@ -130,7 +130,7 @@ fn columns_are_drawn_in_the_terminal() {
 fn graph_and_logs_tell_what_became_of_a_run() {
     let project = Project::with_fx();
     assert!(project.run(&["node", "graph"]).contains("never run"));
-    let runs = project.json(&["node", "run", "fx_log_returns", "--until", "2010-12-31"]);
+    let runs = project.json(&["node", "run", "fx_log_returns", "--until", "2018-12-31"]);
     let clean = |text: String| {
         let mut text = text;
         for run in runs.as_array().unwrap() {

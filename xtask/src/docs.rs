@@ -16,7 +16,7 @@ const INTRODUCTION: &str = "\
 
 What the command prints with `--json`, on standard output, one document per command. This page is made by
 `cargo xtask docs` from [`json.schema.json`](json.schema.json), a JSON Schema 2020-12 with one definition per document;
-[`tests/json.rs`](../../tests/json.rs) holds every command to it. No document has a field that is not listed here.
+`tests/json.rs` holds every command to it. No document has a field that is not listed here.
 
 | command | document |
 | --- | --- |

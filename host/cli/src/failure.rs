@@ -167,8 +167,11 @@ pub(crate) fn print(code: &str, message: &str, next_step: Option<&str>, guest: O
 
 /// A log line of a guest, safe to show.
 pub(crate) fn log_line(line: &LogLine) -> String {
-    let fields = line.fields.iter().map(|(name, value)| format!("  {name}={value}")).collect::<String>();
-    visible(&format!("{:<5} {}{fields}", line.level, line.message))
+    let mut text = format!("{:<5} {}", line.level, line.message);
+    for (name, value) in &line.fields {
+        text += &format!("  {name}={value}");
+    }
+    visible(&text)
 }
 
 /// Safe to show, with all lines but the first away from the margin.

@@ -49,10 +49,10 @@ impl Observer for JsonLines {
 pub(crate) struct Spinner(ProgressBar);
 
 impl Spinner {
-    pub(crate) fn start(message: String) -> Self {
+    pub(crate) fn start(message: &str) -> Self {
         // Hidden by indicatif itself when standard error is no terminal.
         let bar = ProgressBar::new_spinner().with_style(style(CHECKING));
-        bar.set_message(visible(&message));
+        bar.set_message(visible(message));
         bar.enable_steady_tick(TICK);
         Self(bar)
     }

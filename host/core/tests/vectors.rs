@@ -62,7 +62,7 @@ fn every_vector_has_its_document_its_hash_or_its_refusal() {
                 assert_eq!(hash.rsplit('_').next().unwrap(), &sha256[..32], "{}", vector.name);
             }
             (Expected::Refusal { error }, Err(refusal)) => {
-                assert_eq!(refusal.code(), error, "{}", vector.name)
+                assert_eq!(refusal.code(), error, "{}", vector.name);
             }
             (_, outcome) => panic!("{}: {outcome:?}", vector.name),
         }

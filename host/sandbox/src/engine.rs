@@ -103,6 +103,10 @@ const POOL_SLOTS: u32 = 64;
 const POOL_INSTANCES: u32 = 16;
 const POOL_MEMORIES: u32 = 2;
 const POOL_TABLES: u32 = 8;
+/// Bytes of one memory: all that a 32-bit one can have.
+const POOL_MEMORY_BYTES: usize = 4 << 30;
+/// Elements of one table at least.
+const POOL_ELEMENTS: usize = 1 << 20;
 /// Tables of one core instance: what WebAssembly validation allows.
 const POOL_TABLES_PER_INSTANCE: u32 = 100;
 /// What the host keeps per core instance, in bytes: language runtimes have tens of thousands of functions.
@@ -122,8 +126,9 @@ pub fn config_for(allocation: Allocation, limits: &Limits) -> Result<Config, San
     match allocation {
         Allocation::Pooling => {
             let mut pool = PoolingAllocationConfig::new();
-            // Growth beyond a slot would answer -1, which a guest can hide: slots must hold what the limits allow.
-            let memory = limits.memory_bytes.min(1 << 32).next_multiple_of(1 << 16);
+            // What does not fit a slot is refused by the pool in its own words, or answered by -1, which a guest can
+            // hide: slots hold more than the limits allow, so that it is the limits that decide.
+            let elements = usize::try_from(limits.table_elements).unwrap_or(usize::MAX).max(POOL_ELEMENTS);
             pool.total_component_instances(POOL_SLOTS)
                 .total_core_instances(POOL_SLOTS * POOL_INSTANCES)
                 .total_memories(POOL_SLOTS * POOL_MEMORIES)
@@ -131,8 +136,8 @@ pub fn config_for(allocation: Allocation, limits: &Limits) -> Result<Config, San
                 .max_component_instance_size(POOL_INSTANCE_BYTES)
                 .max_core_instance_size(POOL_INSTANCE_BYTES)
                 .max_tables_per_module(POOL_TABLES_PER_INSTANCE)
-                .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX))
-                .table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX))
+                .max_memory_size(POOL_MEMORY_BYTES)
+                .table_elements(elements)
                 .linear_memory_keep_resident(POOL_KEPT_BYTES)
                 .table_keep_resident(POOL_KEPT_BYTES);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

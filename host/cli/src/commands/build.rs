@@ -99,7 +99,7 @@ async fn check(home: &Home, path: PathBuf) -> anyhow::Result<Built> {
     let bytes = std::fs::read(&path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
     let sandbox = home::sandbox(home)?;
     let label = path.display().to_string();
-    let spinner = Spinner::start(format!("checking {label}"));
+    let spinner = Spinner::start(&format!("checking {label}"));
     let checked = tokio::task::spawn_blocking(move || {
         let imports = imports::check(&bytes)?;
         let component = sandbox.prepare(&label, &bytes)?;

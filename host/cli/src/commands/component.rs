@@ -102,7 +102,7 @@ pub(crate) async fn run(
 async fn upload(file: &Path, accept_new_identity: bool, host: &Host) -> anyhow::Result<Uploaded> {
     let label = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
-    let _spinner = Spinner::start(format!("checking {label}"));
+    let _spinner = Spinner::start(&format!("checking {label}"));
     host.upload(&label, bytes, accept_new_identity).await.or_fail()
 }
 

@@ -84,12 +84,11 @@ pub(crate) async fn show(
 
 async fn collect(reference: Option<&str>, host: &Host) -> anyhow::Result<Graph> {
     let all = host.store().nodes().await.or_fail()?;
-    let roots: Vec<String> = match reference {
-        Some(reference) => vec![host.store().node(reference).await.or_fail()?.uid],
-        None => {
-            let read: HashSet<&str> = all.iter().flat_map(edges).filter_map(|(_, writer)| writer).collect();
-            all.iter().map(|node| node.uid.clone()).filter(|uid| !read.contains(uid.as_str())).collect()
-        }
+    let roots: Vec<String> = if let Some(reference) = reference {
+        vec![host.store().node(reference).await.or_fail()?.uid]
+    } else {
+        let read: HashSet<&str> = all.iter().flat_map(edges).filter_map(|(_, writer)| writer).collect();
+        all.iter().map(|node| node.uid.clone()).filter(|uid| !read.contains(uid.as_str())).collect()
     };
     // Everything that the roots depend on.
     let mut wanted: HashSet<&str> = HashSet::new();

@@ -87,7 +87,7 @@ fn is_automatic(arg: &Arg) -> bool {
 fn spelled(arg: &Arg) -> String {
     let takes_value = arg.get_action().takes_values();
     let names = arg.get_value_names().unwrap_or_default();
-    let value = names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ");
+    let value = names.iter().map(clap::builder::Str::as_str).collect::<Vec<_>>().join(" ");
     let text = match (arg.get_long(), arg.get_short()) {
         (Some(long), short) => {
             let short = short.map_or(String::new(), |short| format!("-{short}, "));

@@ -122,7 +122,9 @@ fn people(
     }
     if let [series] = all {
         say!("{title}");
-        chart(series, glyphs, width, height).iter().for_each(|line| say!("{line}"));
+        for line in chart(series, glyphs, width, height) {
+            say!("{line}");
+        }
         return;
     }
     if let Some(axis) = all.first().map(|series| series.axis) {

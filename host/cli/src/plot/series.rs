@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn buckets_keep_lowest_highest_and_mean() {
         let mut series = Series::new(Coordinate::default(), axis(0, 9, 2));
-        for (micros, value) in [(0, 1.0), (1, 3.0), (4, -7.0), (9, 10.0)] {
+        for (micros, value) in [(0, 1.0), (1, 2.0), (4, -6.0), (9, 10.0)] {
             series.add(micros, Some(value));
         }
         series.add(5, None);
@@ -179,13 +179,13 @@ mod tests {
         assert_eq!(
             series.buckets,
             [
-                Some(Bucket { rows: 3, min: -7.0, max: 3.0, mean: -1.0 }),
+                Some(Bucket { rows: 3, min: -6.0, max: 2.0, mean: -1.0 }),
                 Some(Bucket { rows: 1, min: 10.0, max: 10.0, mean: 10.0 })
             ]
         );
         assert_eq!(
             (series.rows, series.gaps, series.last, series.range()),
-            (4, 2, Some(10.0), Some((-7.0, 10.0)))
+            (4, 2, Some(10.0), Some((-6.0, 10.0)))
         );
     }
 
