@@ -114,8 +114,8 @@ fn columns_are_drawn_in_the_terminal() {
     let rates: Vec<f64> =
         stored.as_array().unwrap().iter().map(|row| row["rate"].as_f64().unwrap()).collect();
     assert_eq!((rows, series["rows"].as_u64()), (rates.len() as u64, Some(rates.len() as u64)));
-    assert_eq!(series["max"].as_f64().unwrap(), rates.iter().copied().fold(f64::MIN, f64::max));
-    assert_eq!(series["min"].as_f64().unwrap(), rates.iter().copied().fold(f64::MAX, f64::min));
+    assert_eq!(series["max"].as_f64(), rates.iter().copied().max_by(f64::total_cmp));
+    assert_eq!(series["min"].as_f64(), rates.iter().copied().min_by(f64::total_cmp));
     assert_eq!(series["last"].as_f64(), rates.last().copied());
 
     let (exit, said) = project.fails(&["table", "show", "fx_ecb_daily_rates", "--plot", "currency"]);

@@ -34,7 +34,9 @@ impl Schemas {
     fn each(&mut self, name: &str, documents: &Value) {
         let documents = documents.as_array().expect("an array");
         assert!(!documents.is_empty(), "no `{name}` to check");
-        documents.iter().for_each(|document| self.check(name, document));
+        for document in documents {
+            self.check(name, document);
+        }
     }
 }
 
