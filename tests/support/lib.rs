@@ -32,7 +32,7 @@ pub fn program() -> &'static Path {
         if let Some(program) = std::env::var_os("DATANODE_BIN") {
             return program.into();
         }
-        cargo(&["build", "-p", "datanode-cli"]);
+        cargo(&["build", "--workspace", "--all-targets"]);
         target().join("debug/datanode")
     })
 }

@@ -20,7 +20,8 @@ const TABLES: [&str; 3] = ["fx_ecb_daily_rates", "fx_log_returns", NODE];
 /// Entry of `cargo xtask demo`.
 pub(crate) fn run_demo() -> Result<()> {
     println!("1. Build the host, the SDK and the three example nodes");
-    run(cargo().args(["build", "--quiet", "--locked", "-p", "datanode-cli"]))?;
+    // As the tests build it: by itself its dependencies would have other features, and be compiled once more.
+    run(cargo().args(["build", "--quiet", "--workspace", "--all-targets", "--locked"]))?;
     guests::build()?;
 
     let home = target().join("demo");
