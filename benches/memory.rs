@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --profile dev -p datanode-tests --bench memory [ROWS]`, 20 million rows by default, in the scratch
 //! directory of the machine (`TMPDIR`), which needs about 6 GB then. Linux only. The command is the dev build, or
-//! what `DATANODE_BIN` names.
+//! what `DATANODE_BIN` names. `cargo xtask bench` runs it with the release build.
+//!
+//! It fails when a process held [`MOST`] or more.
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
@@ -12,6 +14,9 @@ use std::time::Instant;
 use datanode_tests::memory::{peak_of, register};
 use datanode_tests::{Project, root};
 use serde_json::Value;
+
+/// What a process may hold, in bytes, however many rows there are. Output and rows together are some gigabytes.
+const MOST: u64 = 300_000_000;
 
 fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
@@ -45,6 +50,7 @@ fn measure(project: &Project, node: &str, rows: u64) {
         megabytes(guest),
         megabytes(run["bytes_emitted"].as_u64().unwrap())
     );
+    assert!(peak < MOST, "{node} held {}, and may hold {}", megabytes(peak), megabytes(MOST));
 }
 
 fn main() {

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use datanode_tests::{Project, component, program, root, target};
+use datanode_tests::{Project, component, copy_all, program, root, target};
+use serde_json::Value;
 
 /// Where guests are built: compiled dependencies are shared with `cargo xtask guests`.
 fn guests() -> String {
@@ -38,8 +39,14 @@ fn a_crate_of_a_workspace_becomes_a_component_that_can_be_uploaded() {
     }
     let uploaded = project.json(&["component", "upload", file]);
     assert_eq!(uploaded[0]["component"]["digest"], built["digest"]);
-    // The same source, the same bytes.
-    assert_eq!(project.json(&build)[0]["digest"], built["digest"]);
+    // Flags of whoever calls it make no other bytes of it.
+    for flags in ["RUSTFLAGS", "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS"] {
+        let mut command = project.command(&[&build[..], &["--json"]].concat());
+        let output = command.env(flags, "-C overflow-checks=on").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let again: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(again[0]["digest"], built["digest"], "with {flags}");
+    }
     // Line tables, whatever the crate's profile says. (Those of Rust's own library are in every component.)
     let size = |arguments: &[&str]| {
         let mut command = project.command(arguments);
@@ -50,6 +57,25 @@ fn a_crate_of_a_workspace_becomes_a_component_that_can_be_uploaded() {
     let without = size(&build);
     let with = size(&[&build[..], &["--debug-lines"]].concat());
     assert!(with > without, "{with} bytes with lines, {without} without");
+}
+
+/// Elsewhere and from nothing: neither a path nor what an earlier build has left can hide a difference.
+#[test]
+fn the_same_source_in_another_place_gives_the_same_bytes() {
+    let project = Project::new();
+    let build = |repository: &Path, target: &str| {
+        let source = repository.join("examples/fx/fx_log_returns");
+        let file = project.path().join("returns.wasm");
+        let (source, file) = (source.to_str().unwrap(), file.to_str().unwrap());
+        project.json(&["build", source, "--output", file, "--target-dir", target])[0]["digest"].clone()
+    };
+    let copy = project.path().join("a copy");
+    // All that the workspace of the guests has for members, and the contract that they are compiled against.
+    for part in ["guest-sdk/rust", "examples", "tests/guests", "tests/hostile", "wit"] {
+        copy_all(&root().join(part), &copy.join(part));
+    }
+    let fresh = project.path().join("fresh target");
+    assert_eq!(build(&copy, fresh.to_str().unwrap()), build(root(), &guests()));
 }
 
 /// The code blocks of a section, each with its language.

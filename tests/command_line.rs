@@ -49,6 +49,31 @@ fn errors_are_json_when_asked_for() {
     assert_eq!(error["error"]["class"], "usage");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_text_is_answered_like_any_other() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let project = Project::new();
+    let strange = OsStr::from_bytes(b"fx_\xff");
+    let answer = |arguments: &[&str]| {
+        let output = project.command(arguments).arg(strange).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (exit, said) = answer(&["component", "show"]);
+    assert!(exit == Some(2) && said.starts_with("error: invalid UTF-8"), "{said}");
+    let (exit, said) = answer(&["component", "show", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((exit, &error["error"]["code"]), (Some(2), &"cli.usage".into()));
+    // A file may have such a name.
+    let (exit, said) = answer(&["component", "upload"]);
+    assert!(exit == Some(2) && said.contains("No such file"), "{said}");
+    // The first word of all.
+    let output = project.command(&[]).arg(strange).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[test]
 fn setting_up_again_changes_nothing() {
     let project = Project::with_fx();
@@ -176,18 +201,21 @@ fn graph_and_logs_tell_what_became_of_a_run() {
 #[test]
 fn components_are_disabled_and_removed_when_nothing_needs_them() {
     let project = Project::with_fx();
+    // A node that never ran needs its component as much as one that did.
+    let (exit, said) = {
+        project.run(&["component", "disable", "fx_log_returns"]);
+        project.fails(&["component", "remove", "fx_log_returns"])
+    };
+    assert!(exit == 3 && said.starts_with("error[component.in_use]"), "{said}");
+    project.run(&["component", "enable", "fx_log_returns"]);
+
     project.run(&["node", "run", "fx_log_returns", "--until", "1999-01-10"]);
+    let next = project.released_as("fx_log_returns", "fx_log_returns", "0.1.0", "0.2.0");
+    let compiled = || std::fs::read_dir(project.path().join(".datanode/compiled")).unwrap().count();
+    let before = compiled();
     let mut transcript = String::new();
     let hash = project.json(&["node", "show", "fx_log_returns"])["node"]["update_hash"].clone();
-    for arguments in [
-        &["component", "remove", "fx_log_returns"][..],
-        &["component", "disable", "fx_log_returns@0.1.0"],
-        &["node", "run", "fx_log_returns"],
-        &["component", "remove", "fx_log_returns"],
-        &["component", "remove", "fx_log_returns", "--force"],
-        &["component", "remove", "fx_log_returns", "--force"],
-        &["component", "enable", "fx_log_returns"],
-    ] {
+    let mut say = |arguments: &[&str]| {
         let output = project.output(arguments);
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8(said).unwrap().replace(hash.as_str().unwrap(), "UPDATE_HASH");
@@ -199,8 +227,19 @@ fn components_are_disabled_and_removed_when_nothing_needs_them() {
             arguments.join(" "),
             output.status.code().unwrap()
         );
-    }
+    };
+    say(&["component", "remove", "fx_log_returns"]);
+    say(&["component", "disable", "fx_log_returns@0.1.0"]);
+    say(&["node", "run", "fx_log_returns"]);
+    say(&["component", "remove", "fx_log_returns"]);
+    say(&["component", "remove", "fx_log_returns", "--force"]);
+    project.run(&["component", "upload", &next]);
+    say(&["component", "remove", "fx_log_returns@0.1.0"]);
+    say(&["component", "remove", "fx_log_returns@0.1.0", "--force"]);
+    say(&["component", "remove", "fx_log_returns@0.1.0", "--force"]);
+    say(&["component", "enable", "fx_log_returns@0.1.0"]);
     insta::assert_snapshot!(transcript);
+    assert_eq!(compiled(), before, "what was compiled of 0.1.0 went with it, and that of 0.2.0 came");
     // What is recorded stays.
     let run =
         project.json(&["run", "list", "--table", "fx_log_returns", "--status", "ok"])[0]["run_id"].clone();

@@ -79,6 +79,13 @@ fn every_command_prints_what_the_schema_says() {
     let (_, error) = project.fails(&["node", "run", "fx_log_returns", "--json"]);
     schemas.check("error", &serde_json::from_str(&error).unwrap());
     schemas.check("component", &project.json(&["component", "enable", "fx_log_returns"]));
+    let again = ["node", "run", "fx_log_returns", "--until", "1999-03-01"];
+    let dry = project.json(&[&again[..], &["--dry-run", "--force"]].concat());
+    assert!(dry["frame"].is_object() && dry["stored"].is_object());
+    schemas.check("dry_run", &dry);
+    let debugged = project.json(&[&again[..], &["--debug"]].concat());
+    assert!(!debugged["frame"]["sample"].as_array().unwrap().is_empty());
+    schemas.check("debugged", &debugged);
     schemas.each("table", &project.json(&["table", "list"]));
     schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
     schemas.check("plot", &project.json(&["table", "show", "fx_log_returns", "--plot", "log_return"]));
@@ -94,8 +101,12 @@ fn every_command_prints_what_the_schema_says() {
     schemas.each("run", &failed);
     schemas.check("run_error", &failed[0]["error"]);
     schemas.each("node", &project.json(&["node", "list"]));
+    schemas.check("identity", &project.json(&["node", "hash", "fx_log_returns"]));
+    schemas.check("identity", &project.json(&["node", "hash", "--component", "fx_log_returns"]));
     schemas.check("node_shown", &project.json(&["node", "show", "fx_log_returns"]));
     schemas.check("graph", &project.json(&["node", "graph"]));
+    let check = project.output(&["check", "fx_log_returns", "--until", "1999-02-01", "--json"]);
+    schemas.check("checked", &serde_json::from_slice(&check.stdout).unwrap());
     let runs = project.json(&["run", "list", "--limit", "0"]);
     schemas.each("run", &runs);
     let ok = runs.as_array().unwrap().iter().find(|run| run["status"] == "ok").unwrap();
@@ -104,13 +115,94 @@ fn every_command_prints_what_the_schema_says() {
     let logs = project.run(&["run", "logs", id, "--json"]);
     assert!(!logs.is_empty());
     logs.lines().for_each(|line| schemas.check("log_line", &serde_json::from_str(line).unwrap()));
+    // Revisions of a table.
+    let table = "fx_log_returns";
+    let text = std::fs::read_to_string(&contract).unwrap();
+    let more = project.path().join("more.toml");
+    let column = "\n[[columns]]\nname = \"note\"\ntype = \"string\"\nnullable = true\n";
+    std::fs::write(&more, text.clone() + column).unwrap();
+    let write = ["table", "revision", table, "-m", "a note", "--autogenerate", more.to_str().unwrap()];
+    let written = project.json(&write);
+    schemas.check("revision", &written);
+    let seal = ["table", "revision", table, "--seal", written["revision"].as_str().unwrap()];
+    schemas.check("revision", &project.json(&seal));
+    schemas.each("revision_step", &project.json(&["table", "upgrade", table]));
+    schemas.each("revision_of_table", &project.json(&["table", "history", table]));
+    schemas.check("table_standing", &project.json(&["table", "current", table]));
+    assert!(project.json(&write).is_null(), "nothing to do");
+    let bind = ["table", "refresh", table, "--contract", more.to_str().unwrap()];
+    schemas.check("revision_step", &project.json(&bind));
+    schemas.each("revision_step", &project.json(&["table", "downgrade", table, "base"]));
     let remove = ["component", "remove", "fx_log_returns", "--json"];
     schemas.check("error", &serde_json::from_str(&project.fails(&remove).1).unwrap());
 
-    // No definition describes what nobody prints; `built` is checked in tests/build.rs.
+    // What a guest says and where it stood: of one that cannot describe itself, and of one whose run fails.
+    let (_, error) =
+        project.fails(&["component", "upload", component("panics_in_config").to_str().unwrap(), "--json"]);
+    let error: Value = serde_json::from_str(&error).unwrap();
+    schemas.check("error", &error);
+    schemas.check("guest_failure", &error["error"]["guest"]);
+    for guest in ["divides_by_zero", "error_value", "garbage_arrow"] {
+        let text = std::fs::read_to_string(root().join("tests/hostile/contract.toml")).unwrap();
+        let contract = project.path().join("contract.toml");
+        std::fs::write(&contract, text.replace("\"hostile_output\"", &format!("\"{guest}\""))).unwrap();
+        project.run(&["table", "register", contract.to_str().unwrap()]);
+        project.upload(guest);
+        project.run(&["node", "create", guest, "--table", guest]);
+        let output = project.output(&["node", "run", guest, "--json"]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stderr.is_empty(), "its error is in its record");
+        let failed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        schemas.each("run", &failed);
+        schemas.check("run_error", &failed[0]["error"]);
+        schemas.check("guest_failure", &failed[0]["error"]["guest"]);
+    }
+
+    // Reference tables, differences, metadata and identifiers that move.
+    let path = |name: &str| example.join(name).to_str().unwrap().to_owned();
+    let currencies = path("contracts/currencies.toml");
+    schemas.each("registered", &project.json(&["table", "register", &currencies]));
     schemas
-        .used
-        .extend(["built", "contract", "manifest", "moment", "sha256", "value", "window"].map(str::to_owned));
+        .check("loaded", &project.json(&["table", "load", "currencies", &path("reference/currencies.csv")]));
+    schemas.check("table_shown", &project.json(&["table", "show", "currencies"]));
+    schemas.check("difference", &project.json(&["table", "diff", &currencies]));
+    schemas.check("registered", &project.json(&["table", "label", "currencies", "--set", "codes"]));
+    let described = project.json(&["table", "describe", "currencies", "--column", "name=Name."]);
+    schemas.check("registered", &described);
+    let text = std::fs::read_to_string(&currencies).unwrap();
+    let text = text
+        .replace("\"date\"", "\"string\"")
+        .replace("primary_key = [\"currency\"]", "primary_key = [\"name\"]");
+    let key = "\n[[columns]]\nname = \"of\"\ntype = \"string\"\n\n[[foreign_keys]]\ncolumns = [\"of\"]\n\
+               references = { table = \"currencies\", columns = [\"name\"] }\n";
+    let other = project.path().join("other.toml");
+    std::fs::write(&other, text.replace("nullable = true\n", "") + key).unwrap();
+    let output = project.output(&["table", "diff", other.to_str().unwrap(), "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let difference: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(difference["changes"].as_array().unwrap().len(), 7, "{difference:#}");
+    schemas.check("difference", &difference);
+    let repoint = ["table", "repoint", "fx_ecb_daily_rates", "--to", "currencies", "--rename-old", "rates"];
+    schemas.check("repointed", &project.json(&repoint));
+    schemas.check("node_shown", &project.json(&["node", "show", "fx_log_returns"]));
+    schemas.check("repointed", &project.json(&["table", "repoint", "codes", "--to", "rates"]));
+
+    // No definition describes what nobody prints; `built` is checked in tests/build.rs.
+    schemas.used.extend(
+        [
+            "built",
+            "contract",
+            "foreign_key",
+            "frame",
+            "manifest",
+            "moment",
+            "sha256",
+            "stored_rows",
+            "value",
+            "window",
+        ]
+        .map(str::to_owned),
+    );
     let defined: BTreeSet<String> = schemas.root["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schemas.used, defined);
 }

@@ -30,6 +30,51 @@ fn a_compilation_that_takes_too_much_memory_is_ended() {
     assert_eq!(exit, 3, "{said}");
 }
 
+/// What is left of a process: None when there is nothing, or nothing that runs.
+#[cfg(target_os = "linux")]
+fn state(process: &str) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next().filter(|state| !"ZX".contains(*state))
+}
+
+/// A process that compiles and whose host was killed is ended too; until then the system bounds its time.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_compiling_process_dies_with_its_host() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    // A host that does nothing but wait for the compiling process, which waits for a component.
+    let script = "exec 3<&0; \"$0\" __compile-component pooling 4294967296 1500 <&3 & echo $!; wait";
+    let mut host = Command::new("sh");
+    host.args(["-c", script]).arg(program()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut host = host.spawn().unwrap();
+    let mut process = String::new();
+    BufReader::new(host.stdout.as_mut().unwrap()).read_line(&mut process).unwrap();
+    let process = process.trim();
+
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        let begin = Instant::now();
+        while !done() {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    // Two seconds on each of four threads, and one to be noticed first by the clock of the host.
+    until("it sets no limit of processor time", &|| {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let cpu = limits.lines().find(|line| line.starts_with("Max cpu time")).unwrap();
+        cpu.split_whitespace().skip(3).take(2).eq(["9", "9"])
+    });
+    assert!(state(process).is_some(), "it waits for a component");
+    let input = host.stdin.take();
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("it outlives its host", &|| state(process).is_none());
+    drop(input);
+}
+
 fn compiled(project: &Project) -> Vec<PathBuf> {
     let entries = fs::read_dir(project.path().join(".datanode/compiled")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -62,6 +107,14 @@ fn damaged_and_foreign_code_is_ignored_and_made_anew() {
             assert!(fs::read(entry).unwrap() != planted, "{} was loaded", entry.display());
         }
     }
+}
+
+#[test]
+fn compiled_code_may_be_deleted_at_any_time() {
+    let project = Project::with_fx();
+    fs::remove_dir_all(project.path().join(".datanode/compiled")).unwrap();
+    project.run(&["node", "run", "fx_log_returns", "--until", "1999-01-10"]);
+    assert_eq!(compiled(&project).len(), 2, "made again");
 }
 
 /// Where the system grants little address space, no pool can be reserved: the host then runs without, and the results

@@ -71,12 +71,7 @@ fn the_same_bytes_again_change_nothing_and_other_bytes_under_a_version_are_refus
 
 #[test]
 fn a_release_that_gives_nodes_another_identity_is_asked_for() {
-    let project = Project::new();
-    project.upload("well_behaved");
-    let contract = datanode_tests::root().join("tests/hostile/contract.toml");
-    let table = project.json(&["table", "register", contract.to_str().unwrap()]);
-    let table = table[0]["value"]["contract"]["identifier"].as_str().unwrap().to_owned();
-    project.run(&["node", "create", "well_behaved", "--table", &table]);
+    let (project, table) = with_node();
     let before = project.json(&["node", "show", &table])["node"]["update_hash"].clone();
 
     let file = component("well_behaved_renewed");
@@ -96,6 +91,51 @@ fn a_release_that_gives_nodes_another_identity_is_asked_for() {
     project.run(&["node", "create", "well_behaved", "--table", &table]);
     let nodes = project.json(&["node", "list"]);
     assert_eq!(nodes.as_array().unwrap().len(), 2, "the old identity and the new one");
+}
+
+/// `well_behaved` 0.2.0 under another version.
+fn renewed_as(project: &Project, version: &str) -> String {
+    project.released_as("well_behaved_renewed", "well_behaved", "0.2.0", version)
+}
+
+/// A project with `well_behaved` 0.1.0 and a node of it; answers the node's table too.
+fn with_node() -> (Project, String) {
+    let project = Project::new();
+    project.upload("well_behaved");
+    let contract = datanode_tests::root().join("tests/hostile/contract.toml");
+    let table = project.json(&["table", "register", contract.to_str().unwrap()]);
+    let table = table[0]["value"]["contract"]["identifier"].as_str().unwrap().to_owned();
+    project.run(&["node", "create", "well_behaved", "--table", &table]);
+    (project, table)
+}
+
+#[test]
+fn an_accepted_identity_is_not_asked_for_again() {
+    let (project, table) = with_node();
+    let second = component("well_behaved_renewed");
+    project.run(&["component", "upload", second.to_str().unwrap(), "--accept-new-identity"]);
+    // Both nodes are there: the old one, whose identity 0.2.0 has changed already, and the new one, which 0.3.0 keeps.
+    project.run(&["node", "create", "well_behaved", "--table", &table]);
+    project.run(&["component", "upload", &renewed_as(&project, "0.3.0")]);
+    assert_eq!(project.json(&["component", "list"]).as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_disabled_component_takes_a_new_release() {
+    let (project, _) = with_node();
+    project.run(&["component", "disable", "well_behaved@0.1.0"]);
+    // It would be what the node runs, so its identity is asked for as ever.
+    let renewed = renewed_as(&project, "0.0.9");
+    let (exit, said) = project.fails(&["component", "upload", &renewed]);
+    assert!(exit == 3 && said.starts_with("error[component.new_identity]"), "{said}");
+    project.run(&["component", "upload", &renewed, "--accept-new-identity"]);
+    project.run(&["component", "disable", "well_behaved@0.0.9"]);
+    // The same bytes again change nothing, and what the highest of them all has changed is not asked for again.
+    project.upload("well_behaved");
+    let second = component("well_behaved_renewed");
+    project.run(&["component", "upload", second.to_str().unwrap(), "--accept-new-identity"]);
+    project.run(&["component", "disable", "well_behaved@0.2.0"]);
+    project.run(&["component", "upload", &renewed_as(&project, "0.3.0")]);
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Place {
     }
 
     fn run(&self, node: &str, expected: RunStatus) -> RunRecord {
-        let tree = self.runtime.block_on(self.host.run_node(node, &RunOptions::default())).unwrap();
+        let tree = self.runtime.block_on(self.host.run_node(node, "", &RunOptions::default())).unwrap();
         let record = tree.runs.into_iter().next_back().unwrap();
         assert_eq!(record.status, expected, "{:?}", record.error);
         record

@@ -93,7 +93,12 @@ impl Project {
     /// The command with these arguments, to be started by the caller.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.args(arguments).current_dir(self.path()).env_remove("DATANODE_HOME").env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("DATANODE_HOME")
+            .env_remove("DATANODE_HASH_NAMESPACE")
+            .env("NO_COLOR", "1");
         command
     }
 
@@ -127,6 +132,23 @@ impl Project {
         self.run(&["component", "upload", component(name).to_str().expect("UTF-8")]);
     }
 
+    /// The file of a component like a built one under another version: a release that differs in nothing else. `name` is
+    /// what the component calls itself.
+    pub fn released_as(&self, built: &str, name: &str, old: &str, new: &str) -> String {
+        assert_eq!(old.len(), new.len(), "bytes are replaced in place");
+        let mut bytes = std::fs::read(component(built)).expect("a component");
+        // The compiler lays the two texts of a node side by side.
+        let both = format!("{name}{old}");
+        let places: Vec<usize> =
+            (0..bytes.len()).filter(|at| bytes[*at..].starts_with(both.as_bytes())).collect();
+        assert_eq!(places.len(), 1, "`{both}` stands there once");
+        let at = places[0] + name.len();
+        bytes[at..at + new.len()].copy_from_slice(new.as_bytes());
+        let file = self.path().join(format!("{name}-{new}.wasm"));
+        std::fs::write(&file, bytes).expect("a file");
+        file.to_str().expect("UTF-8").to_owned()
+    }
+
     /// The example: components, tables, source and nodes, before the first run.
     pub fn with_fx() -> Self {
         let project = Self::new();
@@ -152,11 +174,15 @@ impl Project {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Copy a directory with everything in it, but for what cargo builds.
+pub fn copy_all(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
+        if entry.file_name() == "target" {
+            continue;
+        }
         if entry.file_type().expect("a type").is_dir() {
             copy_all(&entry.path(), &target);
         } else {

@@ -1,4 +1,5 @@
-//! The benches: everything optimised, measured in one process, written down as a page of the reference.
+//! The benches: everything optimised, measured in one process, written down as a page of the reference; and what a run
+//! of many rows holds in memory, which has a bound.
 
 use std::fs;
 
@@ -21,5 +22,13 @@ pub(crate) fn run_benches() -> Result<()> {
     let page = read(&mut benches)?;
     fs::write(root().join(PAGE), &page)?;
     println!("{page}\nwritten to {PAGE}");
+    // Linux only: what a process held is read from /proc.
+    if cfg!(target_os = "linux") {
+        let mut memory = cargo();
+        memory.args(["bench", "--locked", "-p", "datanode-tests", "--bench", "memory"]);
+        memory.env("DATANODE_BIN", built.join("datanode"));
+        memory.env("DATANODE_COMPONENTS", target().join("components"));
+        run(&mut memory)?;
+    }
     Ok(())
 }

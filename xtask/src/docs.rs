@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::shell::{cargo, read, root};
+use crate::shell::{cargo, read, root, run, target};
 
 const SCHEMA: &str = "docs/reference/json.schema.json";
 const PAGE: &str = "docs/reference/json.md";
@@ -30,23 +31,38 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table show` | [table_shown](#table_shown) |
 | `table show --plot` | [plot](#plot) |
 | `table read` | array of [row](#row) |
+| `table load` | [loaded](#loaded) |
+| `table diff` | [difference](#difference); the exit code is 1 when they differ |
+| `table repoint` | [repointed](#repointed) |
+| `table label`, `describe` | [registered](#registered) |
+| `table revision` | [revision](#revision); null when there is nothing to do |
+| `table upgrade`, `downgrade` | array of [revision_step](#revision_step), in their order |
+| `table current` | [table_standing](#table_standing) |
+| `table history` | array of [revision_of_table](#revision_of_table), in their order |
+| `table refresh` | [revision_step](#revision_step) |
 | `source add`, `grant`, `revoke` | [source](#source) |
 | `source list` | array of [source](#source) |
 | `node create` | array of [planned_node](#planned_node), the node asked for last |
 | `node list` | array of [node](#node) |
 | `node show` | [node_shown](#node_shown) |
+| `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
+| `check` | [checked](#checked) |
 | `node run` | array of [run](#run), the node asked for last |
+| `node run --debug` | [debugged](#debugged) |
+| `node run --dry-run` | [dry_run](#dry_run) |
 | `node run --progress json` | [event](#event), one per line on standard error |
 | `run list` | array of [run](#run) |
 | `run show` | [run](#run) |
 | `run logs` | [log_line](#log_line), one per line |
-| any that fails | [error](#error), one per line on standard error |
+| any that fails | [error](#error), one per line on standard error; but a run that fails is no failure of the command's own: its error is in its [run](#run) on standard output, and the exit code tells it |
 ";
 
 /// Write docs/reference/cli.md and docs/reference/json.md.
 pub(crate) fn write() -> Result<()> {
-    let commands = read(cargo().args(["run", "--quiet", "-p", "datanode-cli", "--", "reference"]))?;
+    // All of the workspace: features of shared dependencies are then those of the tests, and nothing is built twice.
+    run(cargo().args(["build", "--workspace", "--all-targets"]))?;
+    let commands = read(Command::new(target().join("debug/datanode")).arg("reference"))?;
     fs::write(root().join("docs/reference/cli.md"), commands)?;
     fs::write(root().join(PAGE), json_page()?)?;
     Ok(())

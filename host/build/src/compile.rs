@@ -50,7 +50,8 @@ pub fn compile(toolchain: &Toolchain, request: &Request<'_>) -> Result<Vec<Modul
     let mut cargo = cargo_at(toolchain, request.manifest)?;
     cargo.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     cargo.arg("--target-dir").arg(&target_directory);
-    // By `--config` and not by a variable: it adds to what the author has set, and takes paths with spaces.
+    // By `--config` and not by a variable: it takes paths with spaces, and adds to what the author has set for this
+    // target. What stands under `[build]` cargo then leaves out: it takes flags from one place, and the target's wins.
     let cargo_home = cargo_home();
     let remap = Value::from(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
     cargo.arg("--config").arg(format!("target.{TARGET}.rustflags=[{remap}]"));

@@ -10,6 +10,9 @@ use crate::{BuildError, TARGET};
 const DEBIAN: &str = include_str!("../../../guest-sdk/rust/toolchain/debian-sysroot.sh");
 /// Flags for this target that come from outside, as `debian-sysroot.sh` prints them.
 const RUSTFLAGS: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS";
+/// Variables with flags. The first two would win over the flags that make a build reproducible, the third adds to them:
+/// the same command on the same source would give other bytes.
+const FLAGS: &[&str] = &["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS];
 
 /// Whether packages of the system may be installed on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +56,15 @@ impl Toolchain {
         if !version.status.success() {
             return Err(no_cargo(said(&version)));
         }
-        let own = Self {
-            program,
-            settings: Vec::new(),
-            // Replaced by what makes a build reproducible; they would win over it.
-            foreign: &["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"],
-        };
+        let own = |foreign| Self { program: program.clone(), settings: Vec::new(), foreign };
         let rustc = variable("RUSTC", "rustc");
-        if has_library(&rustc, directory) {
-            return Ok(own);
+        if has_library(&rustc, directory, "") {
+            return Ok(own(FLAGS));
+        }
+        // A sysroot elsewhere is named there: without these flags nothing could be built.
+        let flags = std::env::var(RUSTFLAGS).unwrap_or_default();
+        if !flags.is_empty() && has_library(&rustc, directory, &flags) {
+            return Ok(own(&["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"]));
         }
         let compiler = run(&rustc, &["--version"])
             .map_or_else(|_| format!("`{}`", rustc.to_string_lossy()), |output| first_line(&output.stdout));
@@ -73,7 +76,9 @@ impl Toolchain {
                 "{compiler} has no standard library for {TARGET}; adding it: rustup target add {TARGET}"
             ));
             match run(&rustup, &["target", "add", TARGET]) {
-                Ok(output) if output.status.success() && has_library(&rustc, directory) => return Ok(own),
+                Ok(output) if output.status.success() && has_library(&rustc, directory, "") => {
+                    return Ok(own(FLAGS));
+                }
                 Ok(output) => tried += &format!("\n  rustup target add {TARGET}: {}", said(&output)),
                 Err(error) => tried += &format!("\n  rustup target add {TARGET}: {error}"),
             }
@@ -108,15 +113,14 @@ impl Toolchain {
     }
 }
 
-/// Whether a compiler has what is needed to build for wasm32.
-fn has_library(rustc: &OsStr, directory: &Path) -> bool {
+/// Whether a compiler has what is needed to build for wasm32, when it is given these flags.
+fn has_library(rustc: &OsStr, directory: &Path, flags: &str) -> bool {
     let mut command = Command::new(rustc);
     command
         .args(["--print", "target-libdir", "--target", TARGET])
         .current_dir(directory)
         .stdin(Stdio::null());
-    // A sysroot elsewhere is named there.
-    command.args(std::env::var(RUSTFLAGS).unwrap_or_default().split_whitespace());
+    command.args(flags.split_whitespace());
     let Ok(output) = command.output() else { return false };
     let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let Ok(entries) = libraries.read_dir() else { return false };
@@ -153,7 +157,7 @@ fn debian(
     }
     let Some(program) = program else { return Ok(Err("its script printed no CARGO".to_owned())) };
     // What the cargo that may have started this process has set is for its own compiler.
-    let foreign = &["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
+    let foreign = &["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS];
     Ok(Ok(Toolchain { program, settings, foreign }))
 }
 

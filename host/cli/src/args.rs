@@ -7,8 +7,14 @@ use clap_complete::Shell;
 use datanode_core::Timestamp;
 use datanode_core::digest::Digest;
 
+use crate::commands::load::LoadArguments;
+use crate::commands::repoint::RepointArguments;
+use crate::commands::revision::RevisionCommand;
+use crate::commands::table_diff::DiffArguments;
+use crate::commands::table_metadata::{DescribeArguments, LabelArguments};
 use crate::plot::MOST;
 use crate::progress::ProgressMode;
+use crate::run_args::{HashNamespace, RunArguments};
 
 /// Data updaters that can be trusted: sandboxed WebAssembly components fill time-indexed tables.
 #[derive(Debug, Parser)]
@@ -75,6 +81,17 @@ pub(crate) enum Command {
     /// Inspect runs
     #[command(subcommand)]
     Run(RunCommand),
+    /// Judge a node or component by the checklist before others build on it
+    #[command(
+        after_help = "Ten points, each pass, warn, fail or skip (nothing to judge it by), with how to mend it: identifier,\n\
+        config, incremental, identities, descriptions, schema, deterministic, logs, test run, names. Nothing is written\n\
+        to the store: trial runs go into a copy of it, which is removed at the end and takes as much room.\n\
+        The exit code is 1 when a point fails, with --strict also when one warns, else 0.\n\n\
+        Examples:\n  datanode check fx_log_returns\n  \
+        datanode check target/components/my_node.wasm --table my_table.toml\n  \
+        datanode check fx_log_returns --table fx_log_returns --config '{\"max_gap_days\": 5}' --strict"
+    )]
+    Check(CheckArguments),
     /// Print a script that completes this command's arguments in a shell
     #[command(after_help = "Installation, for every new shell:\n  \
         bash        datanode completions bash > ~/.local/share/bash-completion/completions/datanode\n  \
@@ -126,6 +143,29 @@ pub(crate) struct BuildArguments {
     pub(crate) cargo: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// Node (update hash, or the table that it alone writes), component, or component file; a component where --table or
+    /// --config is given
+    #[arg(value_name = "NODE|COMPONENT|FILE")]
+    pub(crate) subject: String,
+    /// Table that the component is to write: identifier, uid or contract file, which need not be registered
+    #[arg(long, value_name = "TABLE|FILE")]
+    pub(crate) table: Option<String>,
+    /// Config as JSON, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+    /// Where the windows of the trial runs end [default: the last complete period]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// How progress of the trial runs is shown
+    #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ComponentCommand {
     /// Check components and add them to the catalogue
@@ -166,7 +206,8 @@ pub(crate) enum ComponentCommand {
     },
     /// Remove a release that no node runs
     #[command(
-        after_help = "Refused while it is the release that a node runs: disable it, or upload a higher one, first.\n\
+        after_help = "Refused while it is the release that a node runs, or the last one that a node could run: upload\n\
+        another one first.\n\
         Refused too when recorded runs were computed by it: they could still be shown, but never be computed again.\n\n\
         Example:\n  datanode component remove fx_log_returns@0.1.0"
     )]
@@ -183,7 +224,9 @@ pub(crate) enum ComponentCommand {
 pub(crate) enum TableCommand {
     /// Register tables from their contracts
     #[command(
-        after_help = "Registering the same contract again changes nothing. Each file is registered on its own.\n\n\
+        after_help = "Registering the same contract again changes nothing. Descriptions, labels and the cadence of a table\n\
+        that is there are applied at once; any other difference is refused, with the ways on. Each file is registered\n\
+        on its own, in the given order: a table comes after those that its foreign keys lead to.\n\n\
         Example:\n  datanode table register contracts/*.toml"
     )]
     Register {
@@ -209,7 +252,7 @@ pub(crate) enum TableCommand {
         #[command(flatten)]
         arguments: PlotArguments,
     },
-    /// Read rows, sorted by the index
+    /// Read rows, sorted by the index or primary key
     #[command(
         after_help = "The format `table` keeps all rows in memory until the end; the others stream. In a table a null is `-`,\n\
         in CSV an empty cell.\n\n\
@@ -217,6 +260,18 @@ pub(crate) enum TableCommand {
         datanode table read fx_ecb_daily_rates --columns rate --limit 0 --format csv > rates.csv"
     )]
     Read(ReadArguments),
+    /// Load the rows of a file into a reference table
+    Load(LoadArguments),
+    /// Compare a contract with the table that is registered under its identifier
+    Diff(DiffArguments),
+    /// Let another table take an identifier over
+    Repoint(RepointArguments),
+    /// Add and remove labels of a table
+    Label(LabelArguments),
+    /// Describe a table and its columns
+    Describe(DescribeArguments),
+    #[command(flatten)]
+    Revision(RevisionCommand),
 }
 
 #[derive(Debug, Args)]
@@ -251,10 +306,10 @@ pub(crate) struct ReadArguments {
     /// Last moment, inclusive
     #[arg(long, value_name = "TIME")]
     pub(crate) end: Option<Timestamp>,
-    /// Keep rows of this value of an identity dimension; several of one dimension are alternatives
+    /// Keep rows of this value of an identity dimension or primary key column; several of one are alternatives
     #[arg(long = "where", value_name = "DIMENSION=VALUE")]
     pub(crate) filters: Vec<String>,
-    /// Columns besides the index [default: all]
+    /// Columns besides the index or primary key [default: all]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     pub(crate) columns: Option<Vec<String>>,
     /// At most so many rows; 0 for all
@@ -332,13 +387,22 @@ pub(crate) enum NodeCommand {
         /// Config as JSON, or @FILE
         #[arg(long, default_value = "{}", value_name = "JSON|@FILE")]
         config: String,
-        /// Isolate the identity of this node and its dependencies
-        #[arg(long, default_value = "", value_name = "NAME")]
-        hash_namespace: String,
+        #[command(flatten)]
+        hash_namespace: HashNamespace,
         /// Always run the release with these bytes instead of the highest version
         #[arg(long, value_name = "SHA256")]
         pin: Option<Digest>,
     },
+    /// Compute the identity of a node, or of one that is not created yet
+    #[command(
+        after_help = "Nothing is created. --explain prints the exact document whose SHA-256 the hash is made of, without a\n\
+        line end, so that any tool can follow: the 32 digits of the update hash are the first of the sum.\n\
+        The metadata digest beside it covers descriptions, examples and labels: it changes when words change, and the\n\
+        update hash never does.\n\n\
+        Examples:\n  datanode node hash fx_log_returns\n  datanode node hash fx_log_returns --explain | sha256sum\n  \
+        datanode node hash --component fx_log_returns --config '{\"max_gap_days\": 5}'"
+    )]
+    Hash(HashArguments),
     /// List all nodes
     List,
     /// Show one node: identity, config, dependencies, last runs
@@ -361,30 +425,29 @@ pub(crate) enum NodeCommand {
         format: GraphFormat,
     },
     /// Run a node after everything that it depends on
-    #[command(
-        after_help = "With --json the records of all runs are printed, the node asked for last; what failed is then in the\n\
-        records and not on standard error. Events of --progress json, one line each on standard error: started,\n\
-        loading, updating, rows_read, rows_emitted, committing, rows_written, finished. Rows written are visible to\n\
-        nobody before `finished`.\n\n\
-        Examples:\n  datanode node run fx_log_returns\n  \
-        datanode node run fx_log_returns --until 2020-12-31"
-    )]
-    Run {
-        /// Update hash (or the beginning of it), or the table that it alone writes
-        node: String,
-        /// Last moment that rows may have, for every node of the graph [default: the last complete period]
-        #[arg(long, value_name = "TIME")]
-        until: Option<Timestamp>,
-        /// Call nodes that have nothing new to do, too
-        #[arg(long)]
-        force: bool,
-        /// Runtime option; the value is JSON, or text when it is not
-        #[arg(long = "option", value_name = "NAME=VALUE")]
-        options: Vec<String>,
-        /// How progress is shown
-        #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
-        progress: ProgressMode,
-    },
+    #[command(after_help = crate::run_args::AFTER_HELP)]
+    Run(RunArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("subject").required(true).args(["node", "component"]))]
+pub(crate) struct HashArguments {
+    /// Update hash (or the beginning of it), or the table that it alone writes
+    pub(crate) node: Option<String>,
+    /// Component of a node that need not exist
+    #[arg(long, value_name = "NAME")]
+    pub(crate) component: Option<String>,
+    /// Its config as JSON, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE", requires = "component")]
+    pub(crate) config: Option<String>,
+    /// Its output table, identifier or uid: for the metadata digest alone, an identity has no output table
+    #[arg(long, requires = "component")]
+    pub(crate) table: Option<String>,
+    #[command(flatten)]
+    pub(crate) hash_namespace: HashNamespace,
+    /// Print the document that is hashed, and nothing else
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -16,6 +16,8 @@ use crate::{COMPILE_COMMAND, usage};
 pub(crate) const SETTINGS: &str = "datanode.toml";
 /// Data directory beside the settings file.
 pub(crate) const DATA: &str = ".datanode";
+/// Directory of the revisions of tables, beside the settings file.
+const REVISIONS: &str = "revisions";
 /// The embedded database inside the data directory.
 const DATABASE: &str = "datanode.db";
 /// Compiled components inside the data directory.
@@ -53,6 +55,14 @@ pub(crate) struct Home {
     settings: Option<PathBuf>,
 }
 
+impl Home {
+    /// Where revisions of tables are: beside `datanode.toml`, so that they come under version control with it.
+    pub(crate) fn revisions(&self) -> PathBuf {
+        let project = self.settings.as_deref().and_then(Path::parent).unwrap_or(&self.data);
+        project.join(REVISIONS)
+    }
+}
+
 /// An opened home.
 pub(crate) struct Session {
     pub(crate) host: Host,
@@ -60,7 +70,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Leave the database tidy: without this, a write-ahead log stays beside it until the next start.
+    /// Leave the database tidy: without this, a write-ahead log stays beside it until the next start. Waits for
+    /// snapshots under way, and so for a host call that was left behind with one: the caller decides how long.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         drop(self.host);
         match Arc::into_inner(self.store) {

@@ -184,13 +184,34 @@ impl Coordinate {
     pub fn from_json(text: &str, dimensions: &[DataType]) -> Result<Self, CoordinateError> {
         let syntax = || CoordinateError::Syntax(text.chars().take(80).collect());
         let values: Vec<Value> = serde_json::from_str(text).map_err(|_| syntax())?;
+        Self::from_array(&values, dimensions, CoordinateValue::from_json)
+    }
+
+    /// Read one value per identity dimension, as JSON writes them: a text is no number and a number is no text.
+    pub fn from_values(values: &[Value], dimensions: &[DataType]) -> Result<Self, CoordinateError> {
+        Self::from_array(values, dimensions, |value, data_type| {
+            let fits = match data_type {
+                DataType::Int64 | DataType::Int32 | DataType::Int16 => value.is_number(),
+                DataType::Bool => value.is_boolean(),
+                _ => value.is_string(),
+            };
+            if fits {
+                return CoordinateValue::from_json(value, data_type);
+            }
+            let value = value.to_string().chars().take(80).collect();
+            Err(CoordinateError::Type { value, expected: data_type })
+        })
+    }
+
+    fn from_array(
+        values: &[Value],
+        dimensions: &[DataType],
+        read: impl Fn(&Value, DataType) -> Result<CoordinateValue, CoordinateError>,
+    ) -> Result<Self, CoordinateError> {
         if values.len() != dimensions.len() {
             return Err(CoordinateError::Arity { given: values.len(), expected: dimensions.len() });
         }
-        let values = values
-            .iter()
-            .zip(dimensions)
-            .map(|(value, data_type)| CoordinateValue::from_json(value, *data_type));
+        let values = values.iter().zip(dimensions).map(|(value, data_type)| read(value, *data_type));
         Ok(Self(values.collect::<Result<_, _>>()?))
     }
 }

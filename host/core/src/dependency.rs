@@ -153,7 +153,23 @@ impl Diagnostic for DependencyError {
             Self::ConfigTooLarge { .. } => {
                 Some("make it smaller, or raise `config_bytes` under [limits] in datanode.toml".to_owned())
             }
-            _ => None,
+            Self::Cycle(nodes) => {
+                let component = nodes.first().and_then(|node| node.split(' ').next()).unwrap_or_default();
+                Some(format!(
+                    "choose tables so that no node reads what is computed from it; see the config's fields: datanode \
+                     component show {component}"
+                ))
+            }
+            Self::Name { .. } | Self::Reserved { .. } | Self::KeyTwice { .. } => Some(
+                "rename it in the component's `dependencies`, raise its version, build it again, and: datanode \
+                 component upload FILE"
+                    .to_owned(),
+            ),
+            Self::TooManyNodes | Self::TooDeep(_) => Some(
+                "let a node read a published table where the chain is long: `Dependency::table` in its \
+                 `dependencies`"
+                    .to_owned(),
+            ),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use serde::Serialize;
 
 use crate::cadence::Cadence;
-use crate::contract::{Column, Contract, TableKind};
+use crate::contract::{Column, Contract, ForeignKey, TableKind};
 use crate::data_type::DataType;
 
 /// Characters of a description that a difference shows.
@@ -17,7 +17,8 @@ const SHOWN_CHARS: usize = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// What people read. Applied at once; rows and readers notice nothing.
+    /// What says something about rows and changes none: every stored row and every hash stays. Applied at once. A new
+    /// cadence is more than words all the same: windows of later runs end, and may begin, elsewhere.
     Metadata,
     /// Adds what nobody reads yet.
     Additive,
@@ -92,6 +93,25 @@ pub enum Change {
         /// The column.
         column: Column,
     },
+    /// The same column, by its field id, under another name.
+    RenameColumn {
+        /// Field id.
+        id: u32,
+        /// In the catalogue.
+        held: String,
+        /// In the file.
+        given: String,
+    },
+    /// A foreign key that only the file has.
+    AddForeignKey {
+        /// The foreign key.
+        key: ForeignKey,
+    },
+    /// A foreign key that only the catalogue has.
+    RemoveForeignKey {
+        /// The foreign key.
+        key: ForeignKey,
+    },
     /// Another type.
     ColumnType {
         /// Column.
@@ -115,7 +135,7 @@ pub enum Change {
         /// In the file.
         given: Vec<String>,
     },
-    /// The index.
+    /// The index of a time-indexed table, the primary key of a reference table.
     Index {
         /// In the catalogue.
         held: Vec<String>,
@@ -160,6 +180,9 @@ impl Change {
             // A namespace may carry rights, so moving a table to another is no matter of text alone.
             Self::AddColumn { .. }
             | Self::RemoveColumn { .. }
+            | Self::RenameColumn { .. }
+            | Self::AddForeignKey { .. }
+            | Self::RemoveForeignKey { .. }
             | Self::ColumnType { .. }
             | Self::Nullability { .. }
             | Self::ColumnOrder { .. }
@@ -193,6 +216,15 @@ impl Display for Change {
             Self::RemoveColumn { column } => {
                 say(&format!("column `{}`", column.name), &shape(column), "missing")
             }
+            Self::RenameColumn { id, held, given } => {
+                say(&format!("name of field {id}"), &format!("`{held}`"), &format!("`{given}`"))
+            }
+            Self::AddForeignKey { key } => {
+                say(&format!("foreign key ({})", key.columns.join(", ")), "missing", &target(key))
+            }
+            Self::RemoveForeignKey { key } => {
+                say(&format!("foreign key ({})", key.columns.join(", ")), &target(key), "missing")
+            }
             Self::ColumnType { column, held, given } => {
                 say(&format!("column `{column}`, type"), &held.to_string(), &given.to_string())
             }
@@ -202,7 +234,7 @@ impl Display for Change {
             }
             Self::ColumnOrder { held, given } => say("order of columns", &list(held), &list(given)),
             Self::Index { held, given } => say("index", &list(held), &list(given)),
-            Self::Kind { held, given } => say("kind", &format!("{held:?}"), &format!("{given:?}")),
+            Self::Kind { held, given } => say("kind", held.as_str(), given.as_str()),
             Self::Namespace { held, given } => {
                 say("namespace", &or_none(held.as_ref()), &or_none(given.as_ref()))
             }
@@ -211,7 +243,9 @@ impl Display for Change {
     }
 }
 
-/// What leads from the contract `held` to the contract `given`; empty for contracts that mean the same.
+/// What leads from the contract `held` to the contract `given`; empty for contracts that mean the same. Both should have
+/// their field ids ([`Contract::with_field_ids`]), without which a new name is a column that goes and one that comes,
+/// and foreign keys that name tables by uid.
 pub fn changes(held: &Contract, given: &Contract) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut note = |differs: bool, change: Change| {
@@ -240,25 +274,66 @@ pub fn changes(held: &Contract, given: &Contract) -> Vec<Change> {
         Change::Labels { held: held.labels.clone(), given: given.labels.clone() },
     );
     note(held.cadence != given.cadence, Change::Cadence { held: held.cadence, given: given.cadence });
-    note(held.index != given.index, Change::Index { held: held.index.clone(), given: given.index.clone() });
+    note(!same_key(held, given), Change::Index { held: held.key().to_vec(), given: given.key().to_vec() });
     for column in &held.columns {
-        match given.column(&column.name) {
+        match same_column(column, given) {
             None => note(true, Change::RemoveColumn { column: column.clone() }),
             Some(other) => column_changes(column, other, &mut note),
         }
     }
-    for column in given.columns.iter().filter(|column| held.column(&column.name).is_none()) {
+    let known = |column: &&Column| held.columns.iter().any(|held| is_same(held, column));
+    for column in given.columns.iter().filter(|column| !known(column)) {
         note(true, Change::AddColumn { column: column.clone() });
     }
     // The order of columns is the order in files and frames; said only where the columns themselves are the same.
-    let (held, given) = (names(held), names(given));
-    let same = held.iter().collect::<BTreeSet<_>>() == given.iter().collect::<BTreeSet<_>>();
-    note(same && held != given, Change::ColumnOrder { held, given });
+    let (held_order, given_order) = (names(held), names(given));
+    let same = held_order.iter().collect::<BTreeSet<_>>() == given_order.iter().collect::<BTreeSet<_>>();
+    note(same && held_order != given_order, Change::ColumnOrder { held: held_order, given: given_order });
+    for key in held.foreign_keys.iter().filter(|key| !given.foreign_keys.contains(key)) {
+        note(true, Change::RemoveForeignKey { key: key.clone() });
+    }
+    for key in given.foreign_keys.iter().filter(|key| !held.foreign_keys.contains(key)) {
+        note(true, Change::AddForeignKey { key: key.clone() });
+    }
     changes
 }
 
+/// The farthest reach of several changes; None of none.
+pub fn farthest(changes: &[Change]) -> Option<Reach> {
+    changes.iter().map(Change::reach).max()
+}
+
+/// Whether two columns of two contracts of one table are one: by field id where both have one, else by name.
+fn is_same(held: &Column, given: &Column) -> bool {
+    match (held.id, given.id) {
+        (Some(held), Some(given)) => held == given,
+        _ => held.name == given.name,
+    }
+}
+
+fn same_column<'c>(column: &Column, given: &'c Contract) -> Option<&'c Column> {
+    given.columns.iter().find(|other| is_same(column, other))
+}
+
+/// Whether the keys are of the same columns: a column of the key under a new name is a new name and no new key.
+fn same_key(held: &Contract, given: &Contract) -> bool {
+    held.key().len() == given.key().len()
+        && held.key().iter().zip(given.key()).all(|(one, other)| {
+            match (held.column(one), given.column(other)) {
+                (Some(one), Some(other)) => is_same(one, other),
+                _ => one == other,
+            }
+        })
+}
+
 fn column_changes(held: &Column, given: &Column, note: &mut impl FnMut(bool, Change)) {
-    let column = || held.name.clone();
+    let column = || given.name.clone();
+    if let Some(id) = held.id {
+        note(
+            held.name != given.name,
+            Change::RenameColumn { id, held: held.name.clone(), given: given.name.clone() },
+        );
+    }
     note(
         held.data_type != given.data_type,
         Change::ColumnType { column: column(), held: held.data_type, given: given.data_type },
@@ -300,6 +375,11 @@ fn shape(column: &Column) -> String {
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { format!("({})", names.join(", ")) }
+}
+
+fn target(key: &ForeignKey) -> String {
+    let delete = key.on_delete.sql().to_lowercase();
+    format!("{} ({}), on delete {delete}", key.references.table, key.references.columns.join(", "))
 }
 
 /// In one line, however the text is written.
@@ -363,6 +443,30 @@ mod tests {
         turned.columns.swap(1, 2);
         let turned = changes(&contract(HELD), &turned);
         assert!(matches!(turned[..], [Change::ColumnOrder { .. }]), "{turned:?}");
+    }
+
+    #[test]
+    fn a_column_with_another_name_is_known_by_its_id_also_in_the_index() {
+        let text = HELD.replace("[\"time_index\"]", "[\"time_index\", \"old\"]");
+        let held = contract(&text).with_field_ids(None).unwrap();
+        let given = contract(
+            &text.replace("\"old\", type", "\"asset\", id = 3, type").replace("\"old\"", "\"asset\""),
+        )
+        .with_field_ids(Some(&held))
+        .unwrap();
+        let renamed = Change::RenameColumn { id: 3, held: "old".to_owned(), given: "asset".to_owned() };
+        assert_eq!(changes(&held, &given), [renamed]);
+    }
+
+    #[test]
+    fn foreign_keys_come_and_go() {
+        let held = contract(HELD);
+        let key = "\n[[foreign_keys]]\ncolumns = [\"old\"]\nreferences = { table = \"assets\", columns = [\"id\"] }";
+        let given = contract(&format!("{HELD}{key}"));
+        let lines =
+            |changes: Vec<Change>| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(lines(changes(&held, &given)), @"foreign key (old): missing in the catalogue, assets (id), on delete restrict here");
+        insta::assert_snapshot!(lines(changes(&given, &held)), @"foreign key (old): assets (id), on delete restrict in the catalogue, missing here");
     }
 
     #[test]

@@ -45,7 +45,12 @@ pub fn canonical_json(document: &Value) -> String {
 /// assert_eq!(update_hash("volatility", &written, ""), update_hash("volatility", &omitted, ""));
 /// ```
 pub fn update_hash(component: &str, config: &Config, hash_namespace: &str) -> String {
-    let digest = Digest::of(canonical_document(component, config, hash_namespace).as_bytes()).to_string();
+    hash_of_document(component, &canonical_document(component, config, hash_namespace))
+}
+
+/// The `update_hash` of a canonical document, which is kept with each node.
+pub fn hash_of_document(component: &str, document: &str) -> String {
+    let digest = Digest::of(document.as_bytes()).to_string();
     // Component names are ASCII, so characters are bytes.
     let name = component.get(..NAME_CHARS).unwrap_or(component);
     format!("{name}_{}", &digest[..DIGEST_CHARS])

@@ -13,7 +13,9 @@
 //! * *Nothing unchecked leaves.* A [`RecordBatch`](arrow_array::RecordBatch) that [`frame::OutputValidator`] returns
 //!   has the contract's columns in the contract's order, is sorted by its index and holds no duplicate within itself.
 
+pub mod binding;
 pub mod cadence;
+pub mod checklist;
 pub mod component;
 pub mod config;
 pub mod contract;
@@ -26,10 +28,16 @@ pub mod digest;
 pub mod frame;
 pub mod guest_failure;
 pub mod hash;
+pub mod metadata_digest;
 pub mod name;
+pub mod namespace;
+pub mod options;
 pub mod progress;
 pub mod query;
+pub mod revision;
 pub mod run;
+pub mod statistics;
+pub mod text_column;
 pub mod timestamp;
 pub mod window;
 

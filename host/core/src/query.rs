@@ -4,7 +4,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::Timestamp;
-use crate::contract::Contract;
+use crate::contract::{Contract, TableKind};
 use crate::coordinate::{Coordinate, CoordinateError, CoordinateValue};
 use crate::data_type::DataType;
 
@@ -56,14 +56,14 @@ pub struct RangeMap {
     pub include_unlisted: bool,
 }
 
-/// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the index.
+/// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadQuery {
     /// Range of `time_index`.
     pub range: TimeRange,
-    /// Columns besides the index; None: all.
+    /// Columns besides the key (the index, or the primary key); None: all.
     pub columns: Option<Vec<String>>,
-    /// Dimension → allowed values.
+    /// Identity dimension, or column of a primary key → allowed values.
     pub dimension_filters: Vec<(String, Vec<CoordinateValue>)>,
     /// Partial coordinates, any of which may match; empty: no such condition.
     pub index_coordinates: Vec<Vec<(String, CoordinateValue)>>,
@@ -87,8 +87,10 @@ pub enum QueryError {
         known: String,
     },
     /// Not an identity dimension.
-    #[error("table `{table}` has no identity dimension `{dimension}`; it has {known}")]
+    #[error("table `{table}` has no {what} `{dimension}`; it has {known}")]
     UnknownDimension {
+        /// `identity dimension`, or `primary key column` of a reference table.
+        what: &'static str,
         /// Identifier of the table.
         table: String,
         /// The dimension asked for.
@@ -122,6 +124,12 @@ pub enum QueryError {
         /// The coordinate.
         coordinate: String,
     },
+    /// A range of time of a table without times.
+    #[error("table `{table}` is a reference table: it has no time, so no range of time can be read")]
+    NoTime {
+        /// Identifier of the table.
+        table: String,
+    },
     /// Too many entries.
     #[error("table `{table}`: the query lists {entries} values where {MAX_QUERY_ENTRIES} are allowed")]
     TooLarge {
@@ -142,6 +150,10 @@ impl ReadQuery {
             + self.range_map.as_ref().map_or(0, |map| map.entries.len());
         if entries > MAX_QUERY_ENTRIES {
             return Err(QueryError::TooLarge { table: table(), entries });
+        }
+        let has_range = self.range != TimeRange::default() || self.range_map.is_some();
+        if has_range && contract.kind == TableKind::Reference {
+            return Err(QueryError::NoTime { table: table() });
         }
         for column in self.columns.iter().flatten() {
             if contract.column(column).is_none() {
@@ -178,12 +190,12 @@ impl ReadQuery {
         Ok(())
     }
 
-    /// The columns that the answer has, in contract order: the index always, the others as asked.
+    /// The columns that the answer has, in contract order: the key always, the others as asked.
     pub fn output_columns<'c>(&self, contract: &'c Contract) -> Vec<&'c crate::contract::Column> {
         let wanted = |name: &str| match &self.columns {
             None => true,
             Some(names) => {
-                names.iter().any(|asked| asked == name) || contract.index.iter().any(|index| index == name)
+                names.iter().any(|asked| asked == name) || contract.key().iter().any(|key| key == name)
             }
         };
         contract.columns.iter().filter(|column| wanted(&column.name)).collect()
@@ -191,10 +203,14 @@ impl ReadQuery {
 }
 
 fn dimension_type(contract: &Contract, dimension: &str) -> Result<DataType, QueryError> {
-    let known = contract.dimensions();
+    let known = contract.key_dimensions();
     match contract.column(dimension) {
         Some(column) if known.iter().any(|name| name == dimension) => Ok(column.data_type),
         _ => Err(QueryError::UnknownDimension {
+            what: match contract.kind {
+                TableKind::TimeIndexed => "identity dimension",
+                TableKind::Reference => "primary key column",
+            },
             table: contract.identifier.clone(),
             dimension: dimension.to_owned(),
             known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
+use crate::progress::Progress;
 use crate::window::Window;
 
 /// How a run ended.
@@ -155,6 +157,40 @@ pub struct StatisticsSummary {
     pub max_time: Option<Timestamp>,
 }
 
+/// `kind` of the record of a dry run.
+pub const DRY_RUN: &str = "dry_run";
+
+/// Which coordinates a run reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Coordinates of the output that had rows inside the window, new ones or not.
+    pub coordinates: u64,
+    /// Coordinates that had progress before, and of which no new row came. In a table that several nodes write, those
+    /// of the others count too.
+    pub gaps: u64,
+    /// The first few of these, as text.
+    pub gap_examples: Vec<String>,
+}
+
+/// Coordinates named as examples of gaps.
+const GAP_EXAMPLES: usize = 10;
+/// Characters of the name of one.
+const GAP_CHARS: usize = 100;
+
+impl Coverage {
+    /// Coverage of a run that found `before` and adds `added`.
+    pub fn of(coordinates: u64, before: &Progress, added: &Progress) -> Self {
+        let gaps =
+            || before.iter().map(|(coordinate, _)| coordinate).filter(|known| added.get(known).is_none());
+        let name = |coordinate: &Coordinate| coordinate.to_string().chars().take(GAP_CHARS).collect();
+        Self {
+            coordinates,
+            gaps: gaps().count() as u64,
+            gap_examples: gaps().take(GAP_EXAMPLES).map(name).collect(),
+        }
+    }
+}
+
 /// Everything kept about one run. Stored by the commit that stores its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -168,7 +204,7 @@ pub struct RunRecord {
     pub table_uid: String,
     /// Its identifier at the time.
     pub table: String,
-    /// `update`; backfills will have their own.
+    /// `update`, or `dry_run`, which is never stored; backfills will have their own.
     pub kind: String,
     /// How it ended.
     pub status: RunStatus,
@@ -200,8 +236,11 @@ pub struct RunRecord {
     pub rows_emitted: u64,
     /// Of these, rows at or before the progress of their coordinate, or before the window.
     pub rows_dropped: u64,
-    /// Rows stored.
+    /// Rows stored; of a dry run, rows that would be.
     pub rows_inserted: u64,
+    /// Coordinates that it reached, and those that it did not. Older records have none.
+    #[serde(default)]
+    pub coverage: Coverage,
     /// Bytes that the guest emitted.
     pub bytes_emitted: u64,
     /// SHA-256 over the emitted bytes in the order of emission; absent when nothing was emitted.
@@ -229,6 +268,46 @@ pub struct RunRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinate::CoordinateValue;
+    use crate::progress::CoordinateProgress;
+    use serde_json::json;
+
+    fn progress(names: impl IntoIterator<Item = String>) -> Progress {
+        let time = Timestamp::from_micros(0).unwrap();
+        let held = CoordinateProgress { min: time, max: time, rows: 1 };
+        names.into_iter().map(|name| (Coordinate(vec![CoordinateValue::Text(name)]), held)).collect()
+    }
+
+    #[test]
+    fn gaps_are_counted_and_a_few_are_named() {
+        let of = |names: &[&str]| progress(names.iter().map(|name| (*name).to_owned()));
+        let coverage = Coverage::of(2, &of(&["CYP", "GBP", "USD"]), &of(&["USD", "XAU"]));
+        assert_eq!((coverage.coordinates, coverage.gaps), (2, 2));
+        assert_eq!(coverage.gap_examples, ["(CYP)", "(GBP)"]);
+        assert_eq!(Coverage::of(1, &Progress::default(), &of(&["USD"])).gaps, 0);
+
+        let many = Coverage::of(0, &progress((0..1_000).map(|n| format!("{n:0500}"))), &Progress::default());
+        assert_eq!((many.gaps, many.gap_examples.len()), (1_000, 10));
+        assert!(many.gap_examples.iter().all(|name| name.len() == 100));
+    }
+
+    /// A record of the first release, which knew no coverage.
+    #[test]
+    fn older_records_still_load() {
+        let old = json!({
+            "run_id": "r", "node_uid": "n", "update_hash": "h", "table_uid": "u", "table": "t", "kind": "update",
+            "status": "ok", "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:00Z",
+            "window": {"start": null, "end": "2026-01-01T00:00:00Z"}, "component": "c",
+            "component_version": "0.1.0", "component_digest": "0".repeat(64), "config": {}, "hash_namespace": "",
+            "options": {}, "statistics": {"coordinates": 0, "rows": 0, "min_time": null, "max_time": null},
+            "inputs": [], "fetches": [], "rows_emitted": 1, "rows_dropped": 0, "rows_inserted": 1,
+            "bytes_emitted": 8, "output_digest": null, "fuel": 1, "peak_memory": 1,
+            "durations": {"load_us": 1, "update_us": 1, "commit_us": 1}, "limits": {}, "host": {}, "error": null,
+            "warnings": [], "logs": [], "logs_dropped": 0,
+        });
+        let record: RunRecord = serde_json::from_value(old).unwrap();
+        assert_eq!((record.rows_inserted, record.coverage), (1, Coverage::default()));
+    }
 
     #[test]
     fn errors_of_older_records_still_load() {

@@ -8,9 +8,13 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
+use datanode_core::revision::RevisionError;
+use datanode_core::statistics::StatisticsError;
 use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
 use thiserror::Error;
+
+use crate::LoadError;
 
 /// Why an operation of the host is refused or failed.
 #[derive(Debug, Error)]
@@ -18,6 +22,9 @@ pub enum RuntimeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Revisions of a table.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -44,6 +51,15 @@ pub enum RuntimeError {
     /// A bad name.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A file of rows.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A reference table as the output of a node.
+    #[error("table `{table}` is a reference table: its rows are loaded from files, no node can write it")]
+    OutputIsReference {
+        /// Identifier of the table.
+        table: String,
+    },
     /// The component emits other columns than the table has.
     #[error("component `{component}` does not fit table `{table}`:\n{}", .problems.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
     OutputMismatch {
@@ -68,6 +84,14 @@ pub enum RuntimeError {
         /// The identity it computes.
         now: String,
     },
+    /// There is no place for a copy of the store.
+    #[error("a copy of the store for trial runs cannot be made in {path}: {problem}")]
+    Scratch {
+        /// Directory.
+        path: String,
+        /// What the system says.
+        problem: String,
+    },
     /// A release would give nodes another identity.
     #[error("release {version} of component `{component}` gives nodes another identity:\n{}", .nodes.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))]
     NewIdentity {
@@ -78,6 +102,26 @@ pub enum RuntimeError {
         /// Each node, and what it would become.
         nodes: Vec<String>,
     },
+    /// A node that cannot be dry-run, since a dry run creates nothing.
+    #[error(
+        "there is no node {update_hash} that writes table `{table}`{} yet, and a dry run creates none",
+        if .hash_namespace.is_empty() { String::new() } else { format!(" in the hash namespace `{hash_namespace}`") }
+    )]
+    NotCreated {
+        /// Its identity.
+        update_hash: String,
+        /// Component.
+        component: String,
+        /// Identifier of the output table.
+        table: String,
+        /// Config as JSON.
+        config: String,
+        /// Hash namespace, empty for none.
+        hash_namespace: String,
+    },
+    /// Statistics given to a dry run.
+    #[error(transparent)]
+    Statistics(#[from] StatisticsError),
     /// The pinned bytes are another component.
     #[error("the pinned bytes are a release of component `{found}`, not of `{asked}`")]
     PinOfAnother {
@@ -122,6 +166,7 @@ impl Diagnostic for RuntimeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
+            Self::Revision(error) => error.code(),
             Self::Sandbox(error) => error.code(),
             Self::Contract(error) => error.code(),
             Self::Manifest(error) => error.code(),
@@ -129,12 +174,17 @@ impl Diagnostic for RuntimeError {
             Self::Dependency(error) => error.code(),
             Self::Frame(error) => error.code(),
             Self::Name(_) => "name.invalid",
+            Self::Load(error) => error.code(),
+            Self::OutputIsReference { .. } => "node.output_is_reference",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
             Self::NewIdentity { .. } => "component.new_identity",
             Self::PinOfAnother { .. } => "node.pin_of_another",
+            Self::NotCreated { .. } => "node.not_created",
+            Self::Statistics(error) => error.code(),
             Self::SourceMissing { .. } => "source.missing",
             Self::SourcePath { .. } => "source.path",
+            Self::Scratch { .. } => "check.scratch",
             Self::Blocked(_) => "run.blocked",
             Self::Panicked(_) => "runtime.panicked",
         }
@@ -143,19 +193,25 @@ impl Diagnostic for RuntimeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Store(error) => error.class(),
+            Self::Revision(error) => error.class(),
             Self::Sandbox(error) => error.class(),
             Self::Contract(error) => error.class(),
             Self::Manifest(error) => error.class(),
             Self::Config { source, .. } => source.class(),
             Self::Dependency(error) => error.class(),
             Self::Frame(error) => error.class(),
-            Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } => ErrorClass::Usage,
+            Self::Statistics(error) => error.class(),
+            Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } | Self::NotCreated { .. } => {
+                ErrorClass::Usage
+            }
+            Self::Load(error) => error.class(),
             Self::OutputMismatch { .. }
+            | Self::OutputIsReference { .. }
             | Self::IdentityChanged { .. }
             | Self::NewIdentity { .. }
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
-            Self::Panicked(_) => ErrorClass::Infrastructure,
+            Self::Scratch { .. } | Self::Panicked(_) => ErrorClass::Infrastructure,
         }
     }
 
@@ -169,6 +225,7 @@ impl Diagnostic for RuntimeError {
     fn next_step(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.next_step(),
+            Self::Revision(error) => error.next_step(),
             Self::Sandbox(error) => error.next_step(),
             Self::Contract(error) => error.next_step(),
             Self::Manifest(error) => error.next_step(),
@@ -177,7 +234,15 @@ impl Diagnostic for RuntimeError {
             }
             Self::Dependency(error) => error.next_step(),
             Self::Frame(error) => error.next_step(),
+            Self::Statistics(error) => error.next_step(),
+            Self::NotCreated { component, table, config, hash_namespace, .. } => {
+                Some(create_command(component, table, config, hash_namespace))
+            }
             Self::SourceMissing { command, .. } => Some(command.clone()),
+            Self::Load(error) => error.next_step(),
+            Self::OutputIsReference { table } => {
+                Some(format!("load its rows: datanode table load {table} FILE; for a node, name a time-indexed table"))
+            }
             Self::OutputMismatch { .. } => {
                 Some("write another table, or register one whose contract has the component's columns".to_owned())
             }
@@ -191,9 +256,28 @@ impl Diagnostic for RuntimeError {
                     .to_owned(),
             ),
             Self::PinOfAnother { asked, .. } => Some(format!("see its releases: datanode component show {asked}")),
+            Self::Scratch { .. } => Some("make it writable for this user, with room for a copy of the database".to_owned()),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
             Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,
         }
     }
+}
+
+/// Characters of a config that a command spells out.
+const CONFIG_CHARS: usize = 1_000;
+
+/// The command that creates a node.
+fn create_command(component: &str, table: &str, config: &str, hash_namespace: &str) -> String {
+    let config = if config.len() > CONFIG_CHARS {
+        " --config @FILE".to_owned()
+    } else if config == "{}" {
+        String::new()
+    } else {
+        // As a shell reads it.
+        format!(" --config '{}'", config.replace('\'', r"'\''"))
+    };
+    let namespace =
+        if hash_namespace.is_empty() { String::new() } else { format!(" --hash-namespace {hash_namespace}") };
+    format!("create it: datanode node create {component} --table {table}{config}{namespace}")
 }

@@ -65,6 +65,18 @@ pub enum RunEvent {
     Finished(Box<RunRecord>),
 }
 
+impl RunEvent {
+    /// The event of a run that begins, from its record.
+    pub(crate) fn started(record: &RunRecord) -> Self {
+        Self::Started {
+            run_id: record.run_id.clone(),
+            update_hash: record.update_hash.clone(),
+            table: record.table.clone(),
+            window: record.window,
+        }
+    }
+}
+
 /// Receives events. Called from the run's own threads: be quick.
 pub trait Observer: Send + Sync {
     /// Something happened.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use datanode_core::config::{Config, ConfigSchema};
+use datanode_core::contract::TableKind;
 use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRAPH_DEPTH, MAX_GRAPH_NODES};
 use datanode_core::digest::Digest;
 use datanode_core::hash;
@@ -11,7 +12,7 @@ use datanode_sandbox::Component;
 use datanode_store::{NewNode, Node, NodeDependency, Registered, StoredComponent, Table};
 use serde::Serialize;
 
-use crate::{Host, RuntimeError, clock};
+use crate::{Host, RuntimeError, clock, moved};
 
 /// A node as a user asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub struct PlannedNode {
     pub config: Config,
 }
 
+/// (`update_hash`, table uid): what makes a node.
+type NodeKey = (String, String);
+
 /// A node of the tree before anything is written: a tree that is refused anywhere leaves no trace.
 struct Draft {
     new: NewNode,
@@ -65,11 +69,14 @@ struct Planner<'h> {
     host: &'h Host,
     tables: Vec<Table>,
     nodes: Vec<Node>,
+    /// Identifier → uid, of the references of a node that is in the catalogue: it stays with the tables that they meant
+    /// when it was created. All that its dependencies read or write comes from these references.
+    bound: HashMap<String, String>,
     drafts: Vec<Draft>,
     /// (`update_hash`, table uid) → place in `drafts`.
-    places: HashMap<(String, String), usize>,
-    /// The nodes on the way from the root to here, as shown in errors.
-    path: Vec<(String, String)>,
+    places: HashMap<NodeKey, usize>,
+    /// The nodes on the way from the root to here: key, and name as shown in errors.
+    path: Vec<(NodeKey, String)>,
 }
 
 impl Host {
@@ -79,17 +86,41 @@ impl Host {
         self.plan_expecting(request, None).await
     }
 
-    /// Resolve a node that is in the catalogue, under the releases that are there now. A release that computes another
-    /// identity from the node's config is refused.
-    pub async fn plan_node(&self, node: &Node) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let request = NodeRequest {
-            component: node.component.clone(),
-            pinned_digest: node.pinned_digest,
-            config: node.config.to_string(),
-            table: node.table_uid.clone(),
-            hash_namespace: node.hash_namespace.clone(),
+    /// Resolve a node that is in the catalogue, under the releases that are there now; with a hash namespace (not the
+    /// empty one), the node of the same component, config and table under it, which is created where it is not there.
+    /// A release that computes another identity from the node's config is refused.
+    pub async fn plan_node(
+        &self,
+        node: &Node,
+        hash_namespace: &str,
+    ) -> Result<Vec<PlannedNode>, RuntimeError> {
+        self.plan_expecting(request_of(node, hash_namespace), Some(node)).await
+    }
+
+    /// The same for the node alone, when nothing may be written: it must be there already.
+    pub(crate) async fn plan_as_stored(
+        &self,
+        node: &Node,
+        hash_namespace: &str,
+    ) -> Result<PlannedNode, RuntimeError> {
+        let request = request_of(node, hash_namespace);
+        let (nodes, mut drafts) = self.draft(request.clone(), Some(node)).await?;
+        let Some(Draft { new, table, release, guest_config, load_us, config, .. }) = drafts.pop() else {
+            return Err(RuntimeError::Panicked("a node was being resolved"));
         };
-        self.plan_expecting(request, Some(&node.update_hash)).await
+        let same = |node: &Node| node.update_hash == new.update_hash && node.table_uid == new.table_uid;
+        let Some(node) = nodes.into_iter().find(same) else {
+            return Err(RuntimeError::NotCreated {
+                update_hash: new.update_hash,
+                component: new.component,
+                table: table.contract.identifier,
+                config: request.config,
+                hash_namespace: new.hash_namespace,
+            });
+        };
+        // What the release that runs now reads.
+        let node = Node { dependencies: new.dependencies, ..node };
+        Ok(PlannedNode { node, created: false, table, release, guest_config, load_us, config })
     }
 
     /// How much a node of this host may depend on.
@@ -102,23 +133,32 @@ impl Host {
         }
     }
 
-    async fn plan_expecting(
+    /// Resolve a tree without writing anything: the nodes that are in the catalogue, and the tree.
+    async fn draft(
         &self,
         request: NodeRequest,
-        expected: Option<&str>,
-    ) -> Result<Vec<PlannedNode>, RuntimeError> {
+        expected: Option<&Node>,
+    ) -> Result<(Vec<Node>, Vec<Draft>), RuntimeError> {
         let (tables, nodes) = (self.store.tables().await?, self.store.nodes().await?);
         let mut planner = Planner {
             host: self,
             tables,
             nodes,
+            bound: expected.map(moved::bound).unwrap_or_default(),
             drafts: Vec::new(),
             places: HashMap::new(),
             path: Vec::new(),
         };
         planner.visit(request, expected).await?;
+        Ok((planner.nodes, planner.drafts))
+    }
 
-        let Planner { nodes, drafts, .. } = planner;
+    async fn plan_expecting(
+        &self,
+        request: NodeRequest,
+        expected: Option<&Node>,
+    ) -> Result<Vec<PlannedNode>, RuntimeError> {
+        let (nodes, drafts) = self.draft(request, expected).await?;
         let mut planned: Vec<PlannedNode> = Vec::with_capacity(drafts.len());
         for Draft { mut new, writers, table, release, guest_config, load_us, config } in drafts {
             for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
@@ -132,6 +172,18 @@ impl Host {
             planned.push(PlannedNode { node, created, table, release, guest_config, load_us, config });
         }
         Ok(planned)
+    }
+}
+
+/// A node as it would be asked for under a hash namespace; the empty one changes nothing.
+fn request_of(node: &Node, hash_namespace: &str) -> NodeRequest {
+    let hash_namespace = if hash_namespace.is_empty() { &node.hash_namespace } else { hash_namespace };
+    NodeRequest {
+        component: node.component.clone(),
+        pinned_digest: node.pinned_digest,
+        config: node.config.to_string(),
+        table: node.table_uid.clone(),
+        hash_namespace: hash_namespace.to_owned(),
     }
 }
 
@@ -150,11 +202,13 @@ impl Planner<'_> {
     }
 
     fn table(&self, reference: &str) -> Option<&Table> {
+        let reference = self.bound.get(reference).map_or(reference, String::as_str);
         self.tables.iter().find(|table| table.uid == reference || table.contract.identifier == reference)
     }
 
-    /// Resolve one node after its dependencies; answers its place in `drafts`.
-    async fn visit(&mut self, request: NodeRequest, expected: Option<&str>) -> Result<usize, RuntimeError> {
+    /// Resolve one node after its dependencies; answers its place in `drafts`. The config of `expected` must still have
+    /// the identity that it was created with.
+    async fn visit(&mut self, request: NodeRequest, expected: Option<&Node>) -> Result<usize, RuntimeError> {
         let release = self.host.release(&request.component, request.pinned_digest.as_ref()).await?;
         let component = release.manifest.name.clone();
         if component != request.component {
@@ -172,16 +226,21 @@ impl Planner<'_> {
             // Asked for again so that the error names what is missing and how to see what there is.
             None => self.host.store.table(&request.table).await?,
         };
+        if table.contract.kind != TableKind::TimeIndexed {
+            return Err(RuntimeError::OutputIsReference { table: table.contract.identifier });
+        }
         let update_hash = hash::update_hash(&component, &config, &request.hash_namespace);
-        if let Some(expected) = expected
-            && expected != update_hash
-        {
-            return Err(RuntimeError::IdentityChanged {
-                update_hash: expected.to_owned(),
-                component,
-                version: release.manifest.version.to_string(),
-                now: update_hash,
-            });
+        if let Some(expected) = expected {
+            // Under the node's own namespace, which may not be the one that is asked for.
+            let now = hash::update_hash(&component, &config, &expected.hash_namespace);
+            if now != expected.update_hash {
+                return Err(RuntimeError::IdentityChanged {
+                    update_hash: expected.update_hash.clone(),
+                    component,
+                    version: release.manifest.version.to_string(),
+                    now,
+                });
+            }
         }
         let problems = release.manifest.output_mismatches(&table.contract);
         if !problems.is_empty() {
@@ -203,8 +262,9 @@ impl Planner<'_> {
         if let Some(place) = self.places.get(&key) {
             return Ok(*place);
         }
-        self.refuse_cycle(&key)?;
-        self.path.push(key.clone());
+        let shown = format!("{component} (writes {}, {update_hash})", table.contract.identifier);
+        self.refuse_cycle(&key, &shown)?;
+        self.path.push((key.clone(), shown));
         let guest_config = hash::canonical_json(&schema.guest_document(&config));
         let loading = Instant::now();
         let loaded = self.host.prepare(&release).await?;
@@ -285,11 +345,12 @@ impl Planner<'_> {
         Ok((edges, writers))
     }
 
-    fn refuse_cycle(&self, key: &(String, String)) -> Result<(), DependencyError> {
-        let names = |path: &[(String, String)]| path.iter().map(|(hash, _)| hash.clone()).collect::<Vec<_>>();
-        if let Some(start) = self.path.iter().position(|earlier| earlier == key) {
+    fn refuse_cycle(&self, key: &NodeKey, shown: &str) -> Result<(), DependencyError> {
+        let names =
+            |path: &[(NodeKey, String)]| path.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        if let Some(start) = self.path.iter().position(|(earlier, _)| earlier == key) {
             let mut cycle = names(&self.path[start..]);
-            cycle.push(key.0.clone());
+            cycle.push(shown.to_owned());
             return Err(DependencyError::Cycle(cycle));
         }
         if self.drafts.len() + self.path.len() >= MAX_GRAPH_NODES {

@@ -8,6 +8,7 @@ use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
 use datanode_sandbox::{Component, Sandbox, imports};
 use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKind, Store, StoredComponent};
+use semver::Version;
 use serde::Serialize;
 
 use crate::{RuntimeError, SpillSettings, clock};
@@ -19,7 +20,7 @@ pub struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) spill: SpillSettings,
     /// Components compiled by this process.
-    prepared: Arc<Mutex<HashMap<Digest, Component>>>,
+    pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -79,6 +80,19 @@ impl Host {
         let new = NewComponent { manifest, imports, digest, bytes, uploaded_at: clock::now() };
         let Registered { value, created } = self.store.add_component(new).await?;
         Ok(Uploaded { component: value, created })
+    }
+
+    /// Remove a release, by the rules of [`Store::remove_component`], and with it what this host has compiled from it.
+    pub async fn remove_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        recorded: bool,
+    ) -> Result<StoredComponent, RuntimeError> {
+        let removed = self.store.remove_component(name, version, recorded).await?;
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).remove(&removed.digest);
+        self.sandbox.forget(&removed.digest);
+        Ok(removed)
     }
 
     /// Register a table from its contract, or take over new metadata for one that is there.

@@ -4,7 +4,8 @@
 //! `run::RunCalls`, which reads one snapshot and records what it hands out; everything that it leaves behind goes out
 //! through one commit of the store.
 //!
-//! **May depend on:** `datanode-core`, `datanode-sandbox`, `datanode-store`, tokio, and the clock (in one function).
+//! **May depend on:** `datanode-core`, `datanode-sandbox`, `datanode-store`, tokio, readers of files with
+//! rows (CSV, Parquet, Arrow), and the clock (in one function).
 //! **Never on:** a particular database, a terminal, HTTP.
 //!
 //! Invariants:
@@ -16,18 +17,31 @@
 //!   ahead has a budget.
 //! * *The guest's only notion of now is the window's end*, which is decided here and recorded.
 
+mod check;
 mod clock;
 mod error;
 mod events;
 mod graph;
 mod host;
+mod identify;
 mod identity;
+mod load;
+mod moved;
+mod revision;
 pub mod run;
 mod source;
 
+pub use check::{CheckRequest, CheckSubject, Checked};
 pub use clock::now;
 pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
 pub use graph::{NodeRequest, PlannedNode};
 pub use host::{Host, Uploaded};
-pub use run::{RunOptions, RunTree, SpillSettings};
+pub use identify::{Identity, IdentityRequest};
+pub use load::{FileFormat, LoadError};
+pub use moved::MovedIdentifier;
+pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
+pub use run::{
+    Difference, DryRun, DryRunRequest, Frame, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
+    StoredRows,
+};

@@ -6,6 +6,9 @@
 //!
 //! An entry is `HMAC (32 bytes) ‖ compiled code`. The HMAC covers the key, so that an entry cannot stand under another
 //! name: digest of the component, the engine's compatibility hash (version and settings), and the host's version.
+//!
+//! The directory may be deleted at any time, under running hosts too: it costs compilations, and nothing else. A host
+//! whose secret has been deleted goes on with the one that it holds; what it writes then is a miss for the others.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -46,11 +49,10 @@ impl CodeCache {
                 let _ = fs::remove_file(&path);
                 let mut drawn = [0; SECRET_BYTES];
                 getrandom::fill(&mut drawn).map_err(std::io::Error::other)?;
-                let fresh = temporary(directory);
-                private(&fresh)?.write_all(&drawn)?;
+                let fresh = Temporary::in_directory(directory);
+                private(&fresh.0)?.write_all(&drawn)?;
                 // Of two processes that begin together one wins; both then read the winner's secret.
-                let _ = fs::hard_link(&fresh, &path);
-                fs::remove_file(&fresh)?;
+                let _ = fs::hard_link(&fresh.0, &path);
                 read_secret(&path)?
             }
             other => other?,
@@ -72,6 +74,12 @@ impl CodeCache {
         let _ = self.store(&self.path(&key), &key, code);
     }
 
+    /// Remove what was compiled from a component for this engine. Entries of other engines and host versions stay: their
+    /// names cannot be known.
+    pub(crate) fn forget(&self, engine: &Engine, component: &Digest) {
+        let _ = fs::remove_file(self.path(&key(engine, component)));
+    }
+
     fn path(&self, key: &str) -> PathBuf {
         self.directory.join(format!("{}.cwasm", Digest::of(key.as_bytes())))
     }
@@ -88,12 +96,12 @@ impl CodeCache {
 
     fn store(&self, path: &Path, key: &str, code: &[u8]) -> std::io::Result<()> {
         let Some(mac) = self.mac(key, code) else { return Ok(()) };
-        let fresh = temporary(&self.directory);
-        let mut file = private(&fresh)?;
+        let fresh = Temporary::in_directory(&self.directory);
+        let mut file = private(&fresh.0)?;
         file.write_all(&mac.finalize().into_bytes())?;
         file.write_all(code)?;
         // Renamed into place, so that a reader sees the whole entry or none.
-        fs::rename(&fresh, path)
+        fs::rename(&fresh.0, path)
     }
 
     fn mac(&self, key: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
@@ -118,9 +126,21 @@ fn read_secret(path: &Path) -> std::io::Result<[u8; SECRET_BYTES]> {
     Ok(secret)
 }
 
-/// A name that no other process uses, in the same directory so that a rename is atomic.
-fn temporary(directory: &Path) -> PathBuf {
-    directory.join(format!("{}.tmp", uuid::Uuid::new_v4()))
+/// A file that is gone when this is dropped, however far its making came: a full disk is not to be filled with pieces.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    /// A name that no other process uses, in the same directory so that a rename is atomic.
+    fn in_directory(directory: &Path) -> Self {
+        Self(directory.join(format!("{}.tmp", uuid::Uuid::new_v4())))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It is not there when it was renamed into place, or could not be made.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// A new file that only its owner may read and write.
@@ -188,6 +208,43 @@ mod tests {
         fs::write(&path, b"rubbish").unwrap();
         cache.keep(&engine, &digest, &code);
         assert!(cache.find(&engine, &digest).is_some());
+
+        cache.forget(&engine, &digest);
+        assert!(cache.find(&engine, &digest).is_none());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "the secret alone is left");
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_written_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, _) = crate::engine::engine(&crate::Limits::default()).unwrap();
+        let cache = CodeCache::open(directory.path()).unwrap();
+        let digest = Digest::of(b"a component");
+        // A directory in its place: all is written, and the last step fails.
+        let place = cache.path(&key(&engine, &digest));
+        fs::create_dir_all(place.join("in the way")).unwrap();
+        cache.keep(&engine, &digest, b"code");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the secret and the directory");
+    }
+
+    #[test]
+    fn a_cache_that_was_deleted_under_a_host_is_a_miss() {
+        let directory = tempfile::tempdir().unwrap();
+        let (engine, _) = crate::engine::engine(&crate::Limits::default()).unwrap();
+        let place = directory.path().join("compiled");
+        let cache = CodeCache::open(&place).unwrap();
+        let digest = Digest::of(&component());
+        let code = engine.precompile_component(&component()).unwrap();
+        cache.keep(&engine, &digest, &code);
+        fs::remove_dir_all(&place).unwrap();
+        assert!(cache.find(&engine, &digest).is_none());
+        cache.keep(&engine, &digest, &code);
+        assert!(!place.exists(), "without its directory it keeps nothing");
+        let renewed = CodeCache::open(&place).unwrap();
+        cache.keep(&engine, &digest, &code);
+        assert!(renewed.find(&engine, &digest).is_none(), "signed with a secret that is gone");
+        renewed.keep(&engine, &digest, &code);
+        assert!(renewed.find(&engine, &digest).is_some());
     }
 
     #[cfg(unix)]

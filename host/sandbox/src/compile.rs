@@ -2,7 +2,8 @@
 //!
 //! WebAssembly bounds what a guest does when it runs, not what it costs to compile: a small file can keep a compiler
 //! busy for minutes or take gigabytes. So the host compiles in a child process that the system holds to a limit of
-//! memory and that the parent ends when its time is over. The child is a program that calls [`compile_child`]: the
+//! memory and that the parent ends when its time is over. Should the parent be killed itself, the child dies with it
+//! (Linux), or at the latest when it has used up its processor time (Unix). The child is a program that calls [`compile_child`]: the
 //! `datanode` command itself. It gets the component on its standard input and answers machine code on its standard
 //! output; nothing that it says is stored unless it ended well, and only the parent holds the secret of the cache.
 
@@ -21,7 +22,7 @@ use crate::engine::{self, Allocation};
 use crate::imports::MAX_COMPONENT_BYTES;
 
 /// Threads of the child: more gain little, and each takes memory.
-const CHILD_THREADS: &str = "4";
+const CHILD_THREADS: u64 = 4;
 /// Machine code that is taken from the child, in bytes.
 const MAX_CODE_BYTES: u64 = 2 << 30;
 /// Bytes kept of what the child says when it fails.
@@ -53,8 +54,8 @@ pub enum Compiler {
     InProcess,
     /// In a process of its own, within bounds.
     Child {
-        /// A program that calls [`compile_child`] when it is started with these arguments, an [`Allocation`] by name
-        /// and the limit of memory in bytes.
+        /// A program that calls [`compile_child`] when it is started with these arguments, an [`Allocation`] by name,
+        /// the limit of memory in bytes and that of time in milliseconds.
         program: PathBuf,
         /// Arguments that come before.
         arguments: Vec<String>,
@@ -79,6 +80,7 @@ impl Compiler {
             Self::Child { program, arguments, limits } => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(allocation.as_str()).arg(limits.memory_bytes.to_string());
+                command.arg(limits.time_ms.to_string());
                 run_child(label, command, limits, bytes)
             }
         }
@@ -94,7 +96,7 @@ fn run_child(
     let failed = |error: io::Error| SandboxError::Compiler(error.to_string());
     // Nothing of the host's environment is the business of a process that reads what strangers wrote. On machines of
     // many processors, threads and their heaps would take the memory that the limit gives to the compilation.
-    command.env_clear().env("RAYON_NUM_THREADS", CHILD_THREADS).env("MALLOC_ARENA_MAX", "2");
+    command.env_clear().env("RAYON_NUM_THREADS", CHILD_THREADS.to_string()).env("MALLOC_ARENA_MAX", "2");
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -154,7 +156,7 @@ fn run_child(
     Err(SandboxError::Compiler(format!("{status}: {said}")))
 }
 
-/// What the child does: bind itself to the limit, read a component, write machine code. `arguments` are the two that
+/// What the child does: bind itself to the limits, read a component, write machine code. `arguments` are the three that
 /// [`Compiler::Child`] adds.
 pub fn compile_child(arguments: &[String]) -> ExitCode {
     match try_compile(arguments) {
@@ -167,13 +169,15 @@ pub fn compile_child(arguments: &[String]) -> ExitCode {
 }
 
 fn try_compile(arguments: &[String]) -> Result<(), String> {
-    let [allocation, memory] = arguments else {
+    let [allocation, memory, time] = arguments else {
         return Err("this command is started by the host itself, to compile a component".to_owned());
     };
     let allocation = Allocation::from_name(allocation)
         .ok_or_else(|| format!("`{allocation}` is not a kind of allocation"))?;
     let memory: u64 = memory.parse().map_err(|_| format!("`{memory}` is not a number of bytes"))?;
-    bound_memory(memory).map_err(|error| format!("the limit of memory cannot be set: {error}"))?;
+    let time: u64 = time.parse().map_err(|_| format!("`{time}` is not a number of milliseconds"))?;
+    die_with_parent().map_err(|error| format!("it cannot be bound to its parent: {error}"))?;
+    bound(memory, time).map_err(|error| format!("its limits cannot be set: {error}"))?;
     let mut bytes = Vec::new();
     let input = io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1);
     { input }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -183,18 +187,35 @@ fn try_compile(arguments: &[String]) -> Result<(), String> {
     output.write_all(&code).and_then(|()| output.flush()).map_err(|error| error.to_string())
 }
 
-/// Bound what this process may write to, and forbid core dumps: a compiler out of memory aborts.
+/// Bound what this process may write to and how long it may compute, and forbid core dumps: a compiler out of memory
+/// aborts. The wall time of the parent ends first, as long as there is a parent.
 #[cfg(unix)]
-fn bound_memory(bytes: u64) -> io::Result<()> {
+fn bound(memory_bytes: u64, time_ms: u64) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
     // `Data` counts heaps and other private writable memory, not the address space that is only reserved.
-    setrlimit(Resource::Data, limit(bytes))?;
+    setrlimit(Resource::Data, limit(memory_bytes))?;
     setrlimit(Resource::Core, limit(0))?;
+    // Seconds of all threads together.
+    setrlimit(Resource::Cpu, limit(time_ms.div_ceil(1_000).saturating_mul(CHILD_THREADS).saturating_add(1)))?;
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn bound_memory(_: u64) -> io::Result<()> {
+fn bound(_: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// Be killed when the thread that started this process ends, which waits for it in `run_child`.
+#[cfg(target_os = "linux")]
+fn die_with_parent() -> io::Result<()> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    // A parent that died before this line is not noticed, but its end of the pipes is closed: the component is cut off,
+    // or nobody takes the answer.
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with_parent() -> io::Result<()> {
     Ok(())
 }

@@ -103,6 +103,9 @@ const POOL_SLOTS: u32 = 64;
 const POOL_INSTANCES: u32 = 16;
 const POOL_MEMORIES: u32 = 2;
 const POOL_TABLES: u32 = 8;
+/// Instances, memories or tables that one component can have at most: all memories of the pool. Beyond that it is the
+/// pool that would refuse, and not the limit.
+pub(crate) const MOST_INSTANCES: u64 = POOL_SLOTS as u64 * POOL_MEMORIES as u64;
 /// Bytes of one memory: all that a 32-bit one can have.
 const POOL_MEMORY_BYTES: usize = 4 << 30;
 /// Elements of one table at least.

@@ -122,6 +122,13 @@ impl Sandbox {
         self.allocation
     }
 
+    /// Remove the compiled form of a component from the cache, where there is one.
+    pub fn forget(&self, digest: &Digest) {
+        if let Some(cache) = &self.cache {
+            cache.forget(&self.engine, digest);
+        }
+    }
+
     /// A component that this host compiled before, by the digest of its bytes; None where there is no cache or it has
     /// no entry that this host wrote. `label` names the component in errors.
     pub fn cached(&self, label: &str, digest: &Digest) -> Option<Component> {
@@ -269,21 +276,30 @@ impl Sandbox {
             let calls = Box::new(LogOnly { function });
             self.call(component, function, self.limits.describe_fuel, calls, call.clone()).result
         };
-        let (first, second) = (once()?, once()?);
-        if first == second {
-            return Ok(first);
-        }
-        let text = |answer: &T| {
-            let text = serde_json::to_string(answer).unwrap_or_else(|error| error.to_string());
-            text.chars().take(SHOWN_ANSWER).collect::<String>()
-        };
-        Err(SandboxError::Nondeterministic {
-            component: component.label.clone(),
-            function,
-            first: text(&first),
-            second: text(&second),
-        })
+        agreed(&component.label, function, once()?, once()?)
     }
+}
+
+/// The answer that two calls in fresh stores gave, or the error that shows both.
+fn agreed<T: PartialEq + Serialize>(
+    component: &str,
+    function: &'static str,
+    first: T,
+    second: T,
+) -> Result<T, SandboxError> {
+    if first == second {
+        return Ok(first);
+    }
+    let text = |answer: &T| {
+        let text = serde_json::to_string(answer).unwrap_or_else(|error| error.to_string());
+        text.chars().take(SHOWN_ANSWER).collect::<String>()
+    };
+    Err(SandboxError::Nondeterministic {
+        component: component.to_owned(),
+        function,
+        first: text(&first),
+        second: text(&second),
+    })
 }
 
 // By value, as `map_err` hands it over.
@@ -357,5 +373,26 @@ impl Diagnostic for NotInThisPhase {
 
     fn next_step(&self) -> Option<String> {
         Some("move the call into `update`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The engine gives a guest nothing to differ by: only the rule can be shown.
+    #[test]
+    fn two_answers_are_shown_side_by_side() {
+        assert_eq!(agreed("c", "dependencies", [1, 2], [1, 2]).unwrap(), [1, 2]);
+        let error = agreed("c", "dependencies", ["rates", "prices"], ["prices", "rates"]).unwrap_err();
+        assert_eq!(error.code(), "sandbox.nondeterministic");
+        assert_eq!(
+            error.to_string(),
+            "component `c`: `dependencies` answered differently when called twice:\n  \
+             first:  [\"rates\",\"prices\"]\n  second: [\"prices\",\"rates\"]"
+        );
+        assert!(error.next_step().is_some());
+        let long = agreed("c", "config", "a".repeat(100_000), "b".repeat(100_000)).unwrap_err();
+        assert!(long.to_string().len() < 3 * SHOWN_ANSWER + 200);
     }
 }

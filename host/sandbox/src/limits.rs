@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
+use crate::engine::MOST_INSTANCES;
 use crate::error::{LimitKind, SandboxError};
 
 /// Limits of one call of a guest. Each is a setting: its name ends in its unit where it does not count things.
@@ -97,7 +98,7 @@ impl Limits {
             // From one page to sixteen full 32-bit memories.
             ("memory_bytes", self.memory_bytes, 64 << 10..=64 << 30),
             ("table_elements", self.table_elements, 1..=10_000_000),
-            ("instances", self.instances, 1..=10_000),
+            ("instances", self.instances, 1..=MOST_INSTANCES),
             // The most is reserved as address space for each call, and the host needs some of it itself.
             ("stack_bytes", self.stack_bytes, 64 << 10..=256 << 20),
             // A 32-bit guest cannot hand over more.

@@ -1,8 +1,12 @@
 //! What can go wrong in the catalogue and with rows.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use datanode_core::Timestamp;
+use datanode_core::contract::{ContractError, MetadataError};
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
 use crate::RowsError;
@@ -53,6 +57,8 @@ pub enum StoreError {
         name: String,
         /// Release.
         version: String,
+        /// Whether it is enabled.
+        enabled: bool,
         /// The nodes, each with its table.
         nodes: Vec<String>,
     },
@@ -69,14 +75,91 @@ pub enum StoreError {
         runs: u64,
     },
     /// Two tables cannot hold one identifier.
-    #[error("the identifier `{identifier}` is held by table {holder} with another contract:\n{difference}")]
+    #[error("the identifier `{identifier}` is held by {holder} with another contract:\n{difference}")]
     IdentifierTaken {
         /// The identifier.
         identifier: String,
-        /// Uid of the table that holds it.
-        holder: String,
+        /// The table that holds it.
+        holder: Box<Holder>,
         /// What differs, one line each.
         difference: String,
+        /// An identifier that is free.
+        proposal: String,
+    },
+    /// A contract that cannot be taken as it is.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// Metadata that cannot be changed so.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// A foreign key that leads to a table that is not there.
+    #[error(
+        "contract `{contract}`, foreign key ({columns}): the table `{target}` that it refers to is not registered"
+    )]
+    TargetNotRegistered {
+        /// Identifier of the table with the foreign key.
+        contract: String,
+        /// Its columns.
+        columns: String,
+        /// The table that it names.
+        target: String,
+    },
+    /// A foreign key that its target does not fit.
+    #[error("contract `{contract}`, foreign key ({columns}): {problem}")]
+    ForeignKeyMismatch {
+        /// Identifier of the table with the foreign key.
+        contract: String,
+        /// Its columns.
+        columns: String,
+        /// What does not fit.
+        problem: String,
+        /// Identifier of the table that it refers to.
+        target: String,
+    },
+    /// An identifier that another table holds, where nothing says what that one is called from now on.
+    #[error("the identifier `{identifier}` is held by {holder}")]
+    IdentifierHeld {
+        /// The identifier.
+        identifier: String,
+        /// The table that holds it.
+        holder: Box<Holder>,
+        /// The command that would do it.
+        command: String,
+    },
+    /// A row that refers to a row that is not there.
+    #[error("{0}")]
+    ForeignKey(Box<BrokenKey>),
+    /// A row that cannot go, because rows of another table refer to it.
+    #[error(
+        "table `{table}`: the row {key} is not in the file, but rows of table `{referrer}` refer to it by ({columns}); nothing was stored"
+    )]
+    StillReferenced {
+        /// Identifier of the table.
+        table: String,
+        /// The first such row.
+        key: String,
+        /// Identifier of the table that refers to it.
+        referrer: String,
+        /// By which columns.
+        columns: String,
+    },
+    /// One key twice in a file.
+    #[error("table `{table}`: the key {key} stands in {first} and again in {second}; nothing was stored")]
+    KeyTwice {
+        /// Identifier of the table.
+        table: String,
+        /// The key.
+        key: String,
+        /// Place of the first row.
+        first: String,
+        /// Place of the second one.
+        second: String,
+    },
+    /// Rows from files for a table that nodes write.
+    #[error("table `{table}` is time-indexed: its rows come from nodes")]
+    RowsComeFromNodes {
+        /// Identifier of the table.
+        table: String,
     },
     /// Two tables cannot have one physical name.
     #[error("the physical name `{physical_name}` is used by table `{holder}`")]
@@ -136,6 +219,9 @@ pub enum StoreError {
         /// Epoch that the run had read.
         read: i64,
     },
+    /// Revisions of a table, and tables that are not what their contract says.
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -171,6 +257,54 @@ pub enum StoreError {
     },
 }
 
+/// The table that holds an identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its uid.
+    pub uid: String,
+    /// When it was registered.
+    pub since: Timestamp,
+    /// Its namespace.
+    pub namespace: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {} (registered {}, ", self.uid, self.since)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, "in the namespace `{namespace}`)"),
+            None => f.write_str("in no namespace)"),
+        }
+    }
+}
+
+/// A row whose foreign key leads to no row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenKey {
+    /// Identifier of the table with the foreign key.
+    pub table: String,
+    /// The row: its key, and its place where it came from a file.
+    pub row: String,
+    /// The columns that refer.
+    pub columns: String,
+    /// Their values.
+    pub value: String,
+    /// Identifier of the table that they refer to.
+    pub target: String,
+    /// Whether that one is loaded from files.
+    pub loadable: bool,
+}
+
+impl fmt::Display for BrokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, row, columns, value, target, .. } = self;
+        write!(
+            f,
+            "table `{table}`, {row}: ({columns}) = {value} is no row of table `{target}`; nothing was stored"
+        )
+    }
+}
+
 impl Diagnostic for StoreError {
     fn code(&self) -> &'static str {
         match self {
@@ -186,13 +320,22 @@ impl Diagnostic for StoreError {
             Self::ComponentDisabled { .. } => "component.disabled",
             Self::ComponentInUse { .. } => "component.in_use",
             Self::ComponentRecorded { .. } => "component.recorded",
-            Self::IdentifierTaken { .. } => "contract.identifier_taken",
+            Self::IdentifierTaken { .. } | Self::IdentifierHeld { .. } => "contract.identifier_taken",
+            Self::Contract(error) => error.code(),
+            Self::Metadata(error) => error.code(),
+            Self::TargetNotRegistered { .. } => "contract.target_not_registered",
+            Self::ForeignKeyMismatch { .. } => "contract.foreign_key",
+            Self::ForeignKey(_) => "store.foreign_key",
+            Self::StillReferenced { .. } => "store.still_referenced",
+            Self::KeyTwice { .. } => "load.key_twice",
+            Self::RowsComeFromNodes { .. } => "load.time_indexed",
             Self::PhysicalNameTaken { .. } => "contract.physical_name_taken",
             Self::PhysicalNameReserved { .. } => "contract.physical_name_reserved",
             Self::UnsupportedType { .. } => "contract.unsupported_type",
             Self::SourceTaken { .. } => "source.taken",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } => "commit.table_moved",
+            Self::Revision(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
@@ -209,12 +352,20 @@ impl Diagnostic for StoreError {
             | Self::ComponentInUse { .. }
             | Self::ComponentRecorded { .. }
             | Self::IdentifierTaken { .. }
+            | Self::IdentifierHeld { .. }
+            | Self::TargetNotRegistered { .. }
+            | Self::ForeignKeyMismatch { .. }
+            | Self::StillReferenced { .. }
+            | Self::RowsComeFromNodes { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
             | Self::SourceTaken { .. } => ErrorClass::Refused,
-            Self::DuplicateKey { .. } => ErrorClass::Failed,
+            Self::DuplicateKey { .. } | Self::ForeignKey(_) | Self::KeyTwice { .. } => ErrorClass::Failed,
+            Self::Contract(error) => error.class(),
+            Self::Metadata(error) => error.class(),
             Self::Rows(error) => error.class(),
+            Self::Revision(error) => error.class(),
             Self::TableMoved { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
@@ -238,9 +389,11 @@ impl Diagnostic for StoreError {
             Self::ComponentDisabled { name, version } => {
                 format!("upload a higher version, or: datanode component enable {name}@{version}")
             }
-            Self::ComponentInUse { name, version, nodes } => {
+            Self::ComponentInUse { name, version, enabled, nodes } => {
                 if nodes.iter().any(|node| node.ends_with(", pinned")) {
                     "pin those nodes to another release: datanode node create … --pin SHA256".to_owned()
+                } else if !enabled {
+                    "upload another version first; disabled, this one is out of use until then".to_owned()
                 } else {
                     format!(
                         "upload a higher version, or take this one out of use: datanode component disable {name}@{version}"
@@ -250,11 +403,39 @@ impl Diagnostic for StoreError {
             Self::ComponentRecorded { name, version, .. } => {
                 format!("keep it; or give those runs up: datanode component remove {name}@{version} --force")
             }
-            Self::IdentifierTaken { identifier, .. } => {
-                format!("choose another identifier, such as {identifier}_<project>")
+            Self::IdentifierTaken { identifier, proposal, .. } => format!(
+                "see it in full: datanode table diff FILE\n\
+                 for another dataset, choose an identifier of its own, such as `{proposal}`, and register it\n\
+                 to change this table, write a revision: datanode table revision {identifier} --autogenerate FILE -m \"...\""
+            ),
+            Self::IdentifierHeld { command, .. } => command.clone(),
+            Self::Contract(error) => return error.next_step(),
+            Self::Metadata(error) => return error.next_step(),
+            Self::TargetNotRegistered { target, .. } => {
+                format!("register it first: datanode table register {target}.toml")
+            }
+            Self::ForeignKeyMismatch { target, .. } => {
+                format!("see its key and types: datanode table show {target}")
+            }
+            Self::ForeignKey(broken) if broken.loadable => {
+                format!("add the row there, then do this again: datanode table load {} FILE", broken.target)
+            }
+            Self::ForeignKey(broken) => {
+                format!("run the node that writes it first: datanode node run {}", broken.target)
+            }
+            Self::StillReferenced { .. } => {
+                "keep the row in the file, or load without --replace, which removes nothing".to_owned()
+            }
+            Self::KeyTwice { .. } => "keep one of the two rows".to_owned(),
+            Self::RowsComeFromNodes { table } => {
+                format!("run the node that writes it: datanode node run {table}")
             }
             Self::PhysicalNameTaken { .. } | Self::PhysicalNameReserved { .. } => {
                 "set another `physical_name` in the contract".to_owned()
+            }
+            Self::UnsupportedType { .. } => {
+                "give the column a type that the database has, such as string, and register the contract again"
+                    .to_owned()
             }
             Self::SourceTaken { .. } => "choose another name".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
@@ -273,7 +454,10 @@ impl Diagnostic for StoreError {
                 "use the datanode release that wrote this database, or a newer one".to_owned()
             }
             Self::Rows(error) => return error.next_step(),
-            Self::UnsupportedType { .. } | Self::Damaged(_) => return None,
+            Self::Revision(error) => return error.next_step(),
+            Self::Damaged(_) => {
+                "restore the data directory from a backup; running again cannot help".to_owned()
+            }
         })
     }
 }

@@ -15,13 +15,17 @@
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
 mod error;
+mod revision;
 pub mod sqlite;
 mod store;
 
-pub use error::StoreError;
+pub use error::{BrokenKey, Holder, StoreError};
+pub use revision::{
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
+};
 pub use sqlite::SqliteStore;
 pub use store::{
-    CommitOutcome, CommitRun, IndexKey, NewComponent, NewNode, Node, NodeDependency, Page, Registered,
-    RegisteredTable, Rows, RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table,
-    TableRead,
+    CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency, Page,
+    PlacedBatch, PlacedRows, Referrer, Registered, RegisteredTable, Repointed, Rows, RowsError, RunFilter,
+    Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference, TableRead,
 };

@@ -1,14 +1,14 @@
 //! What the host needs of a database.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::component::Manifest;
-use datanode_core::contract::Contract;
+use datanode_core::contract::{Contract, ForeignKey, MetadataEdit};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::dependency::DependencyTarget;
 use datanode_core::diagnostic::Diagnostic;
@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::StoreError;
+use crate::{Revisions, StoreError};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -86,6 +86,87 @@ pub struct RegisteredTable {
     pub created: bool,
     /// What was applied to a table that was there: metadata only.
     pub changes: Vec<Change>,
+}
+
+/// How a contract differs from the table that holds its identifier.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableDifference {
+    /// The table that is held.
+    pub table: Table,
+    /// The contract as the catalogue would keep it: field ids given, foreign keys by uid.
+    pub contract: Contract,
+    /// What leads from the one to the other; empty when they mean the same.
+    pub changes: Vec<Change>,
+}
+
+/// A foreign key that leads to a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Referrer {
+    /// Uid of the table that has it.
+    pub table_uid: String,
+    /// Identifier of that table.
+    pub table: String,
+    /// The foreign key.
+    pub foreign_key: ForeignKey,
+}
+
+/// How an identifier was moved.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Repointed {
+    /// The table that holds the identifier now.
+    pub table: Table,
+    /// What that table was called before.
+    pub before: String,
+    /// The table that held the identifier, under its new one.
+    pub former: Option<Table>,
+}
+
+/// Rows from a file, and where each stands in it.
+#[derive(Debug)]
+pub struct PlacedBatch {
+    /// Checked rows: columns in contract order.
+    pub batch: RecordBatch,
+    /// For each row its line or number, counted from 1.
+    pub places: Vec<u64>,
+}
+
+/// Batches on their way from a file into a table. An error ends the load, and nothing is stored.
+pub type PlacedRows = Box<dyn Iterator<Item = Result<PlacedBatch, RowsError>> + Send>;
+
+/// Rows of a file for a reference table.
+pub struct LoadRows {
+    /// The table, as the rows were checked for it.
+    pub table: Table,
+    /// The rows.
+    pub rows: PlacedRows,
+    /// What a place is called: `line` or `row`.
+    pub place: &'static str,
+    /// Whether rows that are not in the file are deleted.
+    pub replace: bool,
+}
+
+impl Debug for LoadRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadRows")
+            .field("table", &self.table.uid)
+            .field("replace", &self.replace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a load did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Loaded {
+    /// The table after it.
+    pub table: Table,
+    /// Rows with a key that was not there.
+    pub inserted: u64,
+    /// Rows whose values changed.
+    pub updated: u64,
+    /// Rows that were there as they are.
+    pub unchanged: u64,
+    /// Rows that the file does not have; only when it replaces.
+    pub deleted: u64,
 }
 
 /// Where a source leads.
@@ -176,19 +257,19 @@ pub struct Node {
     pub created_at: Timestamp,
 }
 
-/// The index tuple of a row: where the next page of a read begins.
+/// The key of a row: where the next page of a read begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexKey {
-    /// `time_index`
-    pub time: Timestamp,
-    /// Identity dimensions.
+    /// `time_index`; a row of a reference table has none.
+    pub time: Option<Timestamp>,
+    /// Identity dimensions; of a reference table its primary key.
     pub coordinate: Coordinate,
 }
 
 /// A piece of a read: never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Rows sorted by the index; columns as [`ReadQuery::output_columns`] says.
+    /// Rows sorted by the key; columns as [`ReadQuery::output_columns`] says.
     pub batch: RecordBatch,
     /// Key of the last row.
     pub last: IndexKey,
@@ -255,6 +336,9 @@ pub trait Snapshot: Send + Debug {
     /// Progress of a table.
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
 
+    /// How many rows a table has. Of a time-indexed table its progress knows; those of a reference table are counted.
+    async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError>;
+
     /// Prepare a read, so that what a long query costs is paid once and not for each page. The query must have passed
     /// [`ReadQuery::check`]; its `limit` is applied by the caller.
     fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead>;
@@ -274,10 +358,10 @@ pub trait TableRead: Send + Sync + Debug {
 /// The catalogue and the rows of tables.
 ///
 /// References are what users write: an identifier or uid for a table; a uid, an `update_hash`, a prefix of it that is
-/// unique (at least 4 characters), or the identifier of an output table that one node alone writes, for a node; a run
-/// id or a unique prefix (at least 4 characters) for a run.
+/// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
+/// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Send + Sync + Debug {
+pub trait Store: Revisions + Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
     async fn add_component(&self, component: NewComponent)
@@ -305,7 +389,7 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<StoredComponent, StoreError>;
 
     /// Remove a release with its bytes; without a version the component must have one release. Refused while it is the
-    /// one that a node runs, and, unless `recorded` allows it, when runs were computed by it: their records stay, but
+    /// one that a node runs, or, disabled, the last one that it could run; and, unless `recorded` allows it, when runs were computed by it: their records stay, but
     /// nobody could compute them again.
     async fn remove_component(
         &self,
@@ -315,13 +399,34 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<StoredComponent, StoreError>;
 
     /// Register a table and create its storage, in one transaction. The same contract again changes nothing. One that
-    /// differs in metadata alone (descriptions, labels, cadence) is applied; any other under a taken identifier or
+    /// differs in metadata alone (descriptions, labels, cadence) is applied, and later windows follow the cadence; any other under a taken identifier or
     /// physical name is refused.
     async fn register_table(
         &self,
         contract: &Contract,
         now: Timestamp,
     ) -> Result<RegisteredTable, StoreError>;
+
+    /// What registering the contract would change, without changing it. Its identifier must be registered.
+    async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError>;
+
+    /// Change what people read of a table, as registering new metadata does.
+    async fn edit_table(&self, reference: &str, edit: &MetadataEdit) -> Result<RegisteredTable, StoreError>;
+
+    /// Let a table take an identifier over. The table that holds it is called `former` from then on, without which it is
+    /// refused; `former` may be what the other table was called. Uids, rows, nodes and hashes stay as they are.
+    async fn repoint(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+    ) -> Result<Repointed, StoreError>;
+
+    /// The foreign keys that lead to a table, by its uid.
+    async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError>;
+
+    /// Store the rows of a file in a reference table, in one transaction: new keys are inserted, known ones updated.
+    async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError>;
 
     /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
     async fn tables(&self) -> Result<Vec<Table>, StoreError>;
@@ -361,6 +466,10 @@ pub trait Store: Send + Sync + Debug {
 
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// A copy of everything in a file of this directory, for trials: nothing that is done there comes back. The caller
+    /// removes the directory when it has dropped the copy.
+    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
 
     /// Store rows, progress, run record and lineage in one transaction. When the future is dropped before the commit,
     /// nothing is stored; a panic of the rows is the caller's, and nothing is stored.

@@ -138,8 +138,13 @@ async fn a_release_is_removed_when_nothing_needs_it() {
         "store.component_not_found"
     );
 
+    // Disabled too, it is the last that the node could run.
+    let one = place.store.enable_component("fx", None, false).await.unwrap();
+    let error = remove(None, true).await.unwrap_err();
+    assert_eq!(error.code(), "component.in_use");
+    assert!(error.next_step().unwrap().starts_with("upload another version first"), "{error}");
+
     // One that computed a run: its record can be shown without it, but asks to be given up.
-    let one = place.store.component("fx", None).await.unwrap();
     place.store.add_component(component("fx", "3.0.0", b"three")).await.unwrap();
     let record = RunRecord { component_digest: one.digest, status: RunStatus::Failed, ..run(&node, "a-run") };
     place.store.record_run(&record).await.unwrap();
@@ -182,7 +187,8 @@ async fn tables_are_registered_once() {
     let given = contract("prices", &[("order", DataType::String)]);
     let first = place.store.register_table(&given, at(3)).await.unwrap();
     assert!(first.created);
-    assert_eq!((&first.value.contract, first.value.epoch, first.value.created_at), (&given, 0, at(3)));
+    let kept = given.clone().with_field_ids(None).unwrap();
+    assert_eq!((&first.value.contract, first.value.epoch, first.value.created_at), (&kept, 0, at(3)));
     let again = place.store.register_table(&given, at(4)).await.unwrap();
     assert_eq!((again.created, &again.value), (false, &first.value));
     let written_out = Contract { physical_name: Some("prices".to_owned()), ..given.clone() };
@@ -194,7 +200,8 @@ async fn tables_are_registered_once() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the identifier `prices` is held by table {} with another contract:\n  metadata  description: none in the \
+            "the identifier `prices` is held by table {} (registered 1970-01-01T00:00:00.000003Z, \
+             in no namespace) with another contract:\n  metadata  description: none in the \
              catalogue, \"Other prices.\" here\n  breaking  column `order`, type: string in the catalogue, int64 here",
             first.value.uid
         )
@@ -228,7 +235,8 @@ async fn metadata_is_applied_at_once_and_changes_nothing_else() {
     assert_eq!(answer.changes.len(), 5, "{:?}", answer.changes);
     let now = place.store.table("prices").await.unwrap();
     assert_eq!(now, answer.value);
-    assert_eq!(now, Table { contract: given.clone(), ..first }, "uid, epoch and age stay");
+    let kept = given.clone().with_field_ids(None).unwrap();
+    assert_eq!(now, Table { contract: kept, ..first }, "uid, epoch and age stay");
     assert_eq!(place.store.register_table(&given, at(10)).await.unwrap().changes, []);
 }
 
@@ -434,6 +442,31 @@ async fn references_lead_to_one_node_or_say_what_else_they_mean() {
     for reference in ["nowhere", "lonely", "fx_", "fx%", "fx_r*", "", "fx_rates_aaab2x"] {
         let error = found(reference).await.unwrap_err();
         assert_eq!(error.to_string(), format!("there is no node `{reference}`"));
+    }
+}
+
+/// Who isolates a node in a hash namespace takes its table's name from nobody.
+#[tokio::test]
+async fn a_table_names_its_one_node_without_a_namespace() {
+    let place = Place::new().await;
+    let prices = table(&place.store, &contract("prices", &[])).await;
+    let node = async |hash: &str, namespace: &str| {
+        let new = NewNode { hash_namespace: namespace.to_owned(), ..new_node(&prices, hash) };
+        place.store.ensure_node(new).await.unwrap().value
+    };
+    let isolated = node("c_01", "mine").await;
+    assert_eq!(place.store.node("prices").await.unwrap(), isolated, "it alone writes the table");
+    let plain = node("c_02", "").await;
+    assert_eq!(place.store.node("prices").await.unwrap(), plain);
+    node("c_03", "ci").await;
+    assert_eq!(place.store.node("prices").await.unwrap(), plain);
+    assert_eq!(place.store.node("c_01").await.unwrap(), isolated);
+    let other = node("c_04", "").await;
+    match place.store.node("prices").await {
+        Err(StoreError::Ambiguous { candidates, .. }) => {
+            assert_eq!(candidates, [plain.update_hash, other.update_hash]);
+        }
+        other => panic!("{other:?}"),
     }
 }
 

@@ -229,7 +229,8 @@ async fn a_page_may_begin_after_a_key_that_is_no_row() {
     for (time, name, expected) in
         [(-5, "n00000", 4), (10, "n00000", 3), (10, "n000005", 3), (15, "", 2), (20, "zz", 0)]
     {
-        let after = datanode_store::IndexKey { time: at(time), coordinate: Coordinate(vec![text(name)]) };
+        let after =
+            datanode_store::IndexKey { time: Some(at(time)), coordinate: Coordinate(vec![text(name)]) };
         let page = snapshot.read(&table, &query).page(Some(&after), 100).await.unwrap();
         assert_eq!(page.map_or(0, |page| page.batch.num_rows()), expected, "after {time} {name}");
     }

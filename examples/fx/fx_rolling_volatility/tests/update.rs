@@ -273,3 +273,19 @@ fn the_config_says_what_a_window_is_and_what_is_read() {
         assert_eq!(schema["properties"][table]["x-table-reference"], true);
     }
 }
+
+/// An experiment with the volatility must not meet the published nodes that feed it, however far down.
+#[test]
+fn a_hash_namespace_reaches_the_whole_chain() {
+    let chain = |namespace: &str| {
+        let volatility = Harness::<FxRollingVolatility>::new().hash_namespace(namespace);
+        let returns = volatility.dependency_node::<FxLogReturns>("returns").unwrap();
+        let rates = returns.dependency_node::<EcbDailyFxRates>("rates").unwrap();
+        assert_eq!(rates.resolved_hash_namespace().unwrap(), namespace);
+        [volatility.update_hash(), returns.update_hash(), rates.update_hash()].map(Result::unwrap)
+    };
+    let (published, experiment) = (chain(""), chain("experiments.alice"));
+    let all: BTreeSet<_> = published.iter().chain(&experiment).collect();
+    assert_eq!(all.len(), 6, "{all:?}");
+    assert_eq!(published, chain(""));
+}

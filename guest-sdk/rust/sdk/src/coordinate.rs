@@ -5,6 +5,7 @@ use std::fmt;
 use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch, cast::AsArray};
 use arrow_schema::{DataType, TimeUnit};
+use chrono::{NaiveDate, TimeDelta};
 
 use crate::{NodeError, Timestamp};
 
@@ -96,7 +97,12 @@ impl fmt::Display for CoordinateValue {
             Self::Text(text) | Self::Uuid(text) => f.write_str(text),
             Self::S64(number) => number.fmt(f),
             Self::Bool(truth) => truth.fmt(f),
-            Self::Date(days) => (Timestamp::from_micros(i64::from(*days) * 86_400_000_000)).fmt(f),
+            Self::Date(days) => {
+                match NaiveDate::default().checked_add_signed(TimeDelta::days((*days).into())) {
+                    Some(day) => day.fmt(f),
+                    None => write!(f, "day {days}"),
+                }
+            }
             Self::Timestamp(time) => time.fmt(f),
         }
     }
@@ -143,6 +149,20 @@ mod tests {
         let column = FixedSizeBinaryArray::try_from_iter([bytes].into_iter()).unwrap();
         let value = CoordinateValue::at(&column, 0).unwrap();
         assert_eq!(value.to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+    }
+
+    #[test]
+    fn values_read_as_in_the_store() {
+        let midnight = Timestamp::from_micros(-86_400_000_000);
+        for (value, text) in [
+            (CoordinateValue::Date(-1), "1969-12-31"),
+            (CoordinateValue::Date(i32::MAX), "day 2147483647"),
+            (CoordinateValue::Timestamp(midnight), "1969-12-31T00:00:00Z"),
+            (CoordinateValue::Bool(true), "true"),
+            (CoordinateValue::S64(-7), "-7"),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub use error::{HostError, NodeError, ResultExt};
 pub use node::{DataNode, Dependency, Source, Target};
 pub use output::{Column, DataType, Output};
 pub use query::{Bound, CoordinateRange, Query, RangeMap, TimeRange, Unlisted};
-pub use statistics::{Progress, UpdateStatistics};
+pub use statistics::{IndexTree, Progress, UpdateStatistics};
 pub use time::{Timestamp, Window};
 
 // What authors need beside: one version of each, so that they never name these crates' versions themselves.

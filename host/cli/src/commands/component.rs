@@ -84,7 +84,7 @@ pub(crate) async fn run(
         ComponentCommand::Enable { component } => enable(&component, true, host, printer).await?,
         ComponentCommand::Remove { component, force } => {
             let (name, version) = release(&component)?;
-            let removed = host.store().remove_component(name, version.as_ref(), force).await.or_fail()?;
+            let removed = host.remove_component(name, version.as_ref(), force).await.or_fail()?;
             printer.show(&removed, || {
                 let StoredComponent { manifest, digest, .. } = &removed;
                 print::done(&format!(

@@ -103,7 +103,7 @@ async fn collect(reference: Option<&str>, host: &Host) -> anyhow::Result<Graph> 
     let mut snapshot = host.store().snapshot().await.or_fail()?;
     let mut rows: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
     for table in &tables {
-        let held = snapshot.progress(table).await.or_fail()?.rows();
+        let held = snapshot.row_count(table).await.or_fail()?;
         rows.insert(&table.uid, (&table.contract.identifier, held));
     }
     drop(snapshot);

@@ -1,12 +1,20 @@
 //! One module per noun of the command line.
 
 pub(crate) mod build;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod component;
 pub(crate) mod graph;
+pub(crate) mod hash;
 pub(crate) mod init;
+pub(crate) mod load;
 pub(crate) mod node;
+pub(crate) mod node_run;
 pub(crate) mod reference;
+pub(crate) mod repoint;
+pub(crate) mod revision;
 pub(crate) mod run;
 pub(crate) mod source;
 pub(crate) mod table;
+pub(crate) mod table_diff;
+pub(crate) mod table_metadata;

@@ -23,8 +23,8 @@ and not when `NO_COLOR` is set; `CLICOLOR` and `CLICOLOR_FORCE` are respected to
 A *moment* (`TIME`) is RFC 3339 with an offset, such as `2020-12-31T00:00:00Z`, or a date, which means its midnight UTC.
 
 A *table* is named by its identifier or uid. A *node* is named by its `update_hash` or the beginning of it (at least 4
-characters), by the table that it alone writes, or by its uid. A *run* is named by its id or the beginning of it (at
-least 4 characters). What is ambiguous is refused, with the candidates.
+characters), by the table that it alone writes (or alone without a hash namespace), or by its uid. A *run* is named by
+its id or the beginning of it (at least 4 characters). What is ambiguous is refused, with the candidates.
 ";
 
 pub(crate) fn run() -> ExitCode {

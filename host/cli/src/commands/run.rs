@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use datanode_core::run::{LogLine, RunRecord, RunStatus};
+use datanode_core::run::{Coverage, LogLine, RunRecord, RunStatus};
 use datanode_runtime::Host;
 use datanode_store::RunFilter;
 use serde_json::json;
@@ -125,6 +125,8 @@ fn show(run: &RunRecord) {
         ),
         ("dropped", format!("{} rows", count(run.rows_dropped))),
         ("inserted", format!("{} rows", count(run.rows_inserted))),
+        ("coordinates", format!("{} in the output", count(run.coverage.coordinates))),
+        ("gaps", gaps(&run.coverage)),
         ("guest", format!("{} fuel, {} bytes of memory at most", count(run.fuel), count(run.peak_memory))),
         (
             "host",
@@ -199,6 +201,20 @@ fn show(run: &RunRecord) {
     }
     for warning in &run.warnings {
         print::warning(warning);
+    }
+}
+
+/// Coordinates of which no new row came.
+pub(crate) fn gaps(coverage: &Coverage) -> String {
+    let named = coverage.gap_examples.len() as u64;
+    let more = if coverage.gaps > named { ", …" } else { "" };
+    match coverage.gaps {
+        0 => "none".to_owned(),
+        gaps => format!(
+            "{} coordinates with progress got no new row: {}{more}",
+            count(gaps),
+            coverage.gap_examples.join(", ")
+        ),
     }
 }
 

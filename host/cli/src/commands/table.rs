@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use arrow_array::RecordBatch;
-use datanode_core::contract::{Column, Contract};
+use datanode_core::contract::{Column, Contract, TableKind};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
@@ -13,8 +13,10 @@ use datanode_runtime::Host;
 use datanode_store::{RegisteredTable, Table};
 use serde_json::{Map, Value, json};
 
+use super::{load, repoint, revision, table_diff, table_metadata};
 use crate::args::{ReadArguments, RowFormat, TableCommand};
 use crate::failure::{Failure, Failures, OrFail};
+use crate::home::Home;
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
 use crate::{cells, plot, usage};
@@ -24,7 +26,12 @@ const PAGE: usize = 10_000;
 /// Coordinates that `table show` lists.
 const SHOWN_COORDINATES: usize = 50;
 
-pub(crate) async fn run(command: TableCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    command: TableCommand,
+    host: &Host,
+    home: &Home,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     match command {
         TableCommand::Register { files } => return register(&files, host, printer).await,
         TableCommand::List => list(host, printer).await?,
@@ -34,6 +41,12 @@ pub(crate) async fn run(command: TableCommand, host: &Host, printer: Printer) ->
             plot::show(&table, &column, &arguments, host, printer).await?;
         }
         TableCommand::Read(arguments) => read(arguments, host, printer).await?,
+        TableCommand::Load(arguments) => load::run(arguments, host, printer).await?,
+        TableCommand::Diff(arguments) => return table_diff::run(arguments, host, printer).await,
+        TableCommand::Repoint(arguments) => repoint::run(arguments, host, printer).await?,
+        TableCommand::Label(arguments) => table_metadata::label(arguments, host, printer).await?,
+        TableCommand::Describe(arguments) => table_metadata::describe(arguments, host, printer).await?,
+        TableCommand::Revision(command) => return revision::run(command, host, home, printer).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,9 +66,10 @@ async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::R
             };
             let Table { uid, contract, .. } = &table.value;
             print::done(&format!(
-                "{verb} table {} ({uid}), index ({})",
+                "{verb} table {} ({uid}), {} ({})",
                 contract.identifier,
-                contract.index.join(", ")
+                key_name(contract),
+                contract.key().join(", ")
             ));
             for change in &table.changes {
                 say!("  {}", print::visible(&change.to_string()));
@@ -67,14 +81,33 @@ async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::R
 
 async fn register_one(file: &Path, host: &Host) -> anyhow::Result<RegisteredTable> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{name}: {error}")))?;
-    let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) }
-        .map_err(|error| Failure::of(&error).at(&name))?;
+    let contract = contract_of(file)?;
     for warning in contract.warnings() {
         print::warning(&format!("{name}: {warning}"));
     }
-    host.register_table(&contract).await.or_fail()
+    Ok(host.register_table(&contract).await.map_err(|error| {
+        let failure = Failure::of(&error).at(&name);
+        // The commands that it proposes are to be run as they stand.
+        let step = failure.next_step.as_ref().map(|step| step.replace("FILE", &name));
+        Failure { next_step: step, ..failure }
+    })?)
+}
+
+/// Read and check a contract's file: JSON by its ending, else TOML.
+pub(super) fn contract_of(file: &Path) -> anyhow::Result<Contract> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{name}: {error}")))?;
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) };
+    Ok(contract.map_err(|error| Failure::of(&error).at(&name))?)
+}
+
+/// What the key of a table is called.
+fn key_name(contract: &Contract) -> &'static str {
+    match contract.kind {
+        TableKind::TimeIndexed => "index",
+        TableKind::Reference => "primary key",
+    }
 }
 
 async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
@@ -83,18 +116,24 @@ async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
     let mut listed = Vec::with_capacity(tables.len());
     for table in tables {
         let progress = snapshot.progress(&table).await.or_fail()?;
-        listed.push((table, progress));
+        let rows = snapshot.row_count(&table).await.or_fail()?;
+        listed.push((table, progress, rows));
     }
-    let documents: Vec<Value> = listed.iter().map(|(table, progress)| document(table, progress)).collect();
+    let documents: Vec<Value> =
+        listed.iter().map(|(table, progress, rows)| document(table, progress, *rows)).collect();
     printer.show(&documents, || {
-        let rows = listed.iter().map(|(table, progress)| {
+        let rows = listed.iter().map(|(table, progress, rows)| {
             let time = |time: Option<datanode_core::Timestamp>| {
                 time.map_or("-".to_owned(), datanode_core::Timestamp::short)
             };
+            let coordinates = match table.contract.kind {
+                TableKind::TimeIndexed => count(progress.len() as u64),
+                TableKind::Reference => "-".to_owned(),
+            };
             vec![
                 table.contract.identifier.clone(),
-                count(progress.rows()),
-                count(progress.len() as u64),
+                count(*rows),
+                coordinates,
                 time(progress.min_time()),
                 time(progress.max_time()),
                 table.contract.cadence.map_or("-".to_owned(), |cadence| cadence.to_string()),
@@ -118,10 +157,10 @@ async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
     })
 }
 
-fn document(table: &Table, progress: &Progress) -> Value {
+fn document(table: &Table, progress: &Progress, rows: u64) -> Value {
     json!({
         "uid": table.uid, "contract": table.contract, "epoch": table.epoch, "created_at": table.created_at,
-        "rows": progress.rows(), "coordinates": progress.len(),
+        "rows": rows, "coordinates": progress.len(),
         "min_time": progress.min_time(), "max_time": progress.max_time(),
     })
 }
@@ -130,16 +169,23 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
     let table = host.store().table(reference).await.or_fail()?;
     let mut snapshot = host.store().snapshot().await.or_fail()?;
     let progress = snapshot.progress(&table).await.or_fail()?;
+    let rows = snapshot.row_count(&table).await.or_fail()?;
     drop(snapshot);
+    let referrers = host.store().referrers(&table.uid).await.or_fail()?;
+    let targets = targets(&table.contract, host).await?;
     let nodes = host.store().nodes().await.or_fail()?;
     let writers: Vec<_> = nodes.into_iter().filter(|node| node.table_uid == table.uid).collect();
-    let mut answer = document(&table, &progress);
+    let mut answer = document(&table, &progress, rows);
     answer["progress"] = progress
         .iter()
         .map(|(coordinate, held)| {
             let values: Vec<Value> = serde_json::from_str(&coordinate.to_json()).unwrap_or_default();
             json!({"coordinate": values, "min": held.min, "max": held.max, "rows": held.rows})
         })
+        .collect();
+    answer["referred_to_by"] = referrers
+        .iter()
+        .map(|referrer| json!({"uid": referrer.table_uid, "table": referrer.table, "columns": referrer.foreign_key.columns}))
         .collect();
     answer["nodes"] = writers.iter().map(|node| Value::from(node.update_hash.clone())).collect();
     printer.show(&answer, || {
@@ -150,11 +196,13 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             ("namespace", contract.namespace.clone().unwrap_or_else(|| "-".to_owned())),
             ("labels", if contract.labels.is_empty() { "-".to_owned() } else { contract.labels.join(", ") }),
             ("cadence", contract.cadence.map_or("-".to_owned(), |cadence| cadence.to_string())),
-            ("index", contract.index.join(", ")),
-            ("rows", count(progress.rows())),
+            (key_name(contract), contract.key().join(", ")),
+            ("rows", count(rows)),
             (
                 "written by",
-                if writers.is_empty() {
+                if contract.kind == TableKind::Reference {
+                    format!("datanode table load {} FILE", contract.identifier)
+                } else if writers.is_empty() {
                     "no node yet".to_owned()
                 } else {
                     writers.iter().map(|node| node.update_hash.as_str()).collect::<Vec<_>>().join("\n")
@@ -162,14 +210,24 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             ),
             ("description", contract.description.clone()),
         ]);
+        if !targets.is_empty() {
+            print::facts(&[("refers to", targets.join("\n"))]);
+        }
+        if !referrers.is_empty() {
+            let lines = referrers
+                .iter()
+                .map(|referrer| format!("{} ({})", referrer.table, referrer.foreign_key.columns.join(", ")));
+            print::facts(&[("referred to by", lines.collect::<Vec<_>>().join("\n"))]);
+        }
         say!("\ncolumns");
         let rows = contract.columns.iter().map(|column| {
-            let place = contract.index.iter().position(|name| *name == column.name);
+            let place = contract.key().iter().position(|name| *name == column.name);
+            let key = if contract.kind == TableKind::TimeIndexed { "index" } else { "key" };
             vec![
                 format!("  {}", column.name),
                 column.data_type.to_string(),
                 if column.nullable { "null".to_owned() } else { String::new() },
-                place.map_or(String::new(), |place| format!("index {}", place + 1)),
+                place.map_or(String::new(), |place| format!("{key} {}", place + 1)),
                 print::first_line(&column.description, 80),
             ]
         });
@@ -181,6 +239,9 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             Heading::Text("description"),
         ];
         print::table(&headings, rows.collect(), "");
+        if contract.kind == TableKind::Reference {
+            return;
+        }
         say!("\nprogress");
         let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
             vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
@@ -196,6 +257,21 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             say!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
         }
     })
+}
+
+/// The foreign keys of a table, with the identifiers that their tables have now.
+async fn targets(contract: &Contract, host: &Host) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::with_capacity(contract.foreign_keys.len());
+    for key in &contract.foreign_keys {
+        let target = host.store().table(&key.references.table).await.or_fail()?.contract.identifier;
+        lines.push(format!(
+            "({}) → {target} ({}), on delete {}",
+            key.columns.join(", "),
+            key.references.columns.join(", "),
+            key.on_delete.sql().to_lowercase()
+        ));
+    }
+    Ok(lines)
 }
 
 async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
@@ -242,13 +318,18 @@ pub(crate) fn filters(
     for text in texts {
         let (dimension, value) =
             text.split_once('=').ok_or_else(|| usage(format!("`{text}` is not DIMENSION=VALUE")))?;
-        let column =
-            contract.column(dimension).filter(|_| contract.dimensions().iter().any(|name| name == dimension));
+        let column = contract
+            .column(dimension)
+            .filter(|_| contract.key_dimensions().iter().any(|name| name == dimension));
         let column = column.ok_or_else(|| {
             usage(format!(
-                "table `{}` has no identity dimension `{dimension}`; it has {}",
+                "table `{}` has no {} `{dimension}`; it has {}",
                 contract.identifier,
-                contract.dimensions().join(", ")
+                match contract.kind {
+                    TableKind::TimeIndexed => "identity dimension",
+                    TableKind::Reference => "primary key column",
+                },
+                contract.key_dimensions().join(", ")
             ))
         })?;
         let value =

@@ -12,7 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use datanode_core::Timestamp;
-use datanode_core::contract::{Column, Contract};
+use datanode_core::contract::{Column, Contract, TableKind};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
@@ -51,6 +51,12 @@ pub(crate) async fn show(
     printer: Printer,
 ) -> anyhow::Result<()> {
     let contract = &table.contract;
+    if contract.kind == TableKind::Reference {
+        return Err(usage(format!(
+            "table `{}` is a reference table: it has no time to draw a column over",
+            contract.identifier
+        )));
+    }
     let plotted = plottable(contract, column)?;
     let filters = filters(contract, &arguments.filters)?;
     let mut snapshot = host.store().snapshot().await.or_fail()?;

@@ -3,25 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::types::{
-    Date32Type, Float32Type, Float64Type, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
-};
-use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, UInt32Array, cast::AsArray};
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch, UInt32Array, cast::AsArray};
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{ArrowError, DataType as ArrowType, Schema, SchemaRef, TimeUnit};
-use serde::de::IgnoredAny;
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use super::FrameError;
+use super::columns::FrameColumns;
 use crate::Timestamp;
-use crate::contract::{Column, Contract};
+use crate::contract::Contract;
 use crate::coordinate::{Coordinate, CoordinateValue};
-use crate::data_type::DataType;
 use crate::progress::{CoordinateProgress, Progress};
 use crate::window::Window;
-
-/// Days since 1970-01-01 of the years 1 to 9999.
-const DATES: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// Coordinates that one run may touch: each is kept in memory until the commit.
 pub const MAX_COORDINATES: usize = 2_000_000;
@@ -36,8 +29,7 @@ pub struct OutputValidator {
     schema: SchemaRef,
     window: Window,
     known: Arc<Progress>,
-    /// For each contract column, its position in the frame.
-    positions: Vec<usize>,
+    columns: FrameColumns,
     /// For each index column, its position in the contract.
     index: Vec<usize>,
     index_rows: RowConverter,
@@ -47,6 +39,8 @@ pub struct OutputValidator {
     tracks: Vec<Track>,
     emitted: u64,
     dropped: u64,
+    /// The dropped rows of the last batch, where they are wanted.
+    dropped_rows: Option<Vec<RecordBatch>>,
 }
 
 /// One coordinate met in this run.
@@ -65,6 +59,8 @@ pub struct OutputSummary {
     pub emitted: u64,
     /// Of these, rows dropped because they were stored already or lie before the window.
     pub dropped: u64,
+    /// Coordinates that had rows inside the window, new ones or not.
+    pub coordinates: u64,
     /// What the kept rows add to the table's progress.
     pub added: Progress,
 }
@@ -81,7 +77,7 @@ impl OutputValidator {
             schema: contract.arrow_schema(),
             window,
             known,
-            positions: Vec::new(),
+            columns: FrameColumns::new(Arc::clone(&contract)),
             index,
             index_rows: RowConverter::new(fields)?,
             dimension_rows,
@@ -89,57 +85,21 @@ impl OutputValidator {
             tracks: Vec::new(),
             emitted: 0,
             dropped: 0,
+            dropped_rows: None,
             contract,
         })
     }
 
-    /// Check the frame's schema: names and types as in the contract, in any order.
-    pub fn schema(&mut self, frame: &Schema) -> Result<(), FrameError> {
-        let refuse = |column: &str, problem: String| FrameError::Schema {
-            table: self.contract.identifier.clone(),
-            column: column.to_owned(),
-            problem,
-        };
-        let mut positions = Vec::with_capacity(self.contract.columns.len());
-        for column in &self.contract.columns {
-            let mut found =
-                frame.fields().iter().enumerate().filter(|(_, field)| *field.name() == column.name);
-            let Some((position, field)) = found.next() else {
-                return Err(refuse(&column.name, "missing from the frame".to_owned()));
-            };
-            if found.next().is_some() {
-                return Err(refuse(&column.name, "twice in the frame".to_owned()));
-            }
-            self.check_type(column, field.data_type())?;
-            positions.push(position);
-        }
-        if let Some(field) = frame.fields().iter().find(|field| self.contract.column(field.name()).is_none())
-        {
-            return Err(refuse(field.name(), "not in the table's contract".to_owned()));
-        }
-        self.positions = positions;
-        Ok(())
+    /// Hand out dropped rows too, by [`OutputValidator::take_dropped`].
+    #[must_use]
+    pub fn keeping_dropped(self) -> Self {
+        Self { dropped_rows: Some(Vec::new()), ..self }
     }
 
-    fn check_type(&self, column: &Column, found: &ArrowType) -> Result<(), FrameError> {
-        let table = || self.contract.identifier.clone();
-        if let (DataType::TimestampTz, ArrowType::Timestamp(_, zone)) = (column.data_type, found) {
-            return match zone.as_deref() {
-                Some("UTC" | "Etc/UTC" | "+00:00" | "Z") => Ok(()),
-                other => Err(FrameError::NotUtc {
-                    table: table(),
-                    column: column.name.clone(),
-                    found: other.map_or("no time zone".to_owned(), |zone| format!("time zone {zone}")),
-                }),
-            };
-        }
-        let expected = column.data_type.arrow();
-        if *found == expected {
-            return Ok(());
-        }
-        let problem =
-            format!("the contract says {} (Arrow {expected}), the frame has {found}", column.data_type);
-        Err(FrameError::Schema { table: table(), column: column.name.clone(), problem })
+    /// The rows that were dropped since the last call, checked and sorted as the kept ones are. Nothing unless
+    /// [`OutputValidator::keeping_dropped`] asked for them.
+    pub fn take_dropped(&mut self) -> Vec<RecordBatch> {
+        self.dropped_rows.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Check one batch of the frame whose schema was accepted. The answer has the contract's columns, is sorted by
@@ -151,13 +111,7 @@ impl OutputValidator {
         if rows == 0 {
             return Ok(None);
         }
-        let columns = self
-            .contract
-            .columns
-            .iter()
-            .zip(&self.positions)
-            .map(|(column, position)| self.normalise(column, batch.column(*position), first_row))
-            .collect::<Result<Vec<ArrayRef>, FrameError>>()?;
+        let columns = self.columns.normalise(batch, first_row)?;
 
         let contract = Arc::clone(&self.contract);
         let internal = |error: ArrowError| FrameError::NotArrow {
@@ -177,22 +131,40 @@ impl OutputValidator {
             None
         };
         let kept = self.keep_new(&order, &times, &keys, dimensions.as_ref(), first_row)?;
+        if kept.is_empty() && self.dropped_rows.is_none() {
+            return Ok(None);
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)?;
+        if let Some(dropped) = &mut self.dropped_rows
+            && kept.len() < rows
+        {
+            // What is kept is in the same order.
+            let mut kept = kept.iter().peekable();
+            let gone: UInt32Array =
+                order.iter().filter(|row| kept.next_if(|next| next == row).is_none()).copied().collect();
+            dropped.push(arrow_select::take::take_record_batch(&batch, &gone).map_err(internal)?);
+        }
         if kept.is_empty() {
             return Ok(None);
         }
         let in_place = kept.len() == rows && kept.iter().enumerate().all(|(at, row)| *row as usize == at);
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)?;
         if in_place {
             return Ok(Some(batch));
         }
         arrow_select::take::take_record_batch(&batch, &UInt32Array::from(kept)).map(Some).map_err(internal)
     }
 
+    /// Check the frame's schema: names and types as in the contract, in any order.
+    pub fn schema(&mut self, frame: &Schema) -> Result<(), FrameError> {
+        self.columns.schema(frame)
+    }
+
     /// Everything emitted so far.
     pub fn finish(self) -> OutputSummary {
+        let coordinates = self.tracks.len() as u64;
         let added =
             self.tracks.into_iter().filter_map(|track| Some((track.coordinate, track.added?))).collect();
-        OutputSummary { emitted: self.emitted, dropped: self.dropped, added }
+        OutputSummary { emitted: self.emitted, dropped: self.dropped, coordinates, added }
     }
 
     /// Row numbers in index order. Refuses a tuple that occurs twice, naming the first row that repeats one.
@@ -309,141 +281,15 @@ impl OutputValidator {
         };
         Ok(&mut self.tracks[place])
     }
-
-    /// One column as the contract wants it: times in microseconds, NaN and infinities as null, values checked.
-    fn normalise(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<ArrayRef, FrameError> {
-        let array = match column.data_type {
-            DataType::Float64 => finite::<Float64Type>(array, f64::is_finite),
-            DataType::Float32 => finite::<Float32Type>(array, f32::is_finite),
-            DataType::TimestampTz => self.microseconds(column, array, first_row)?,
-            DataType::String | DataType::Json | DataType::Date | DataType::Decimal { .. } => {
-                self.check_values(column, array, first_row)?;
-                Arc::clone(array)
-            }
-            _ => Arc::clone(array),
-        };
-        if !column.nullable
-            && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
-        {
-            let (table, name, row) =
-                (self.contract.identifier.clone(), column.name.clone(), first_row + row as u64);
-            return Err(if self.contract.index.contains(&column.name) {
-                FrameError::NullKey { table, column: name, row }
-            } else {
-                FrameError::NullValue { table, column: name, row }
-            });
-        }
-        Ok(array)
-    }
-
-    fn microseconds(
-        &self,
-        column: &Column,
-        array: &ArrayRef,
-        first_row: u64,
-    ) -> Result<ArrayRef, FrameError> {
-        let refuse = |row: usize, problem: String| FrameError::Time {
-            table: self.contract.identifier.clone(),
-            column: column.name.clone(),
-            row: first_row + row as u64,
-            problem,
-        };
-        let ArrowType::Timestamp(unit, _) = array.data_type() else { return Ok(Arc::clone(array)) };
-        let to_micros = |value: i64| -> Result<i64, String> {
-            let micros = match unit {
-                TimeUnit::Second => value.checked_mul(1_000_000),
-                TimeUnit::Millisecond => value.checked_mul(1_000),
-                TimeUnit::Microsecond => Some(value),
-                TimeUnit::Nanosecond if value % 1_000 != 0 => {
-                    return Err(format!("{value} ns is not a whole number of microseconds"));
-                }
-                TimeUnit::Nanosecond => Some(value / 1_000),
-            };
-            let micros = micros.ok_or_else(|| format!("{value} {unit:?}s do not fit"))?;
-            Timestamp::from_micros(micros).map(Timestamp::micros).map_err(|error| error.to_string())
-        };
-        let values: &[i64] = match unit {
-            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().values(),
-            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().values(),
-            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
-            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
-        };
-        let mut micros = Vec::with_capacity(values.len());
-        for (row, value) in values.iter().enumerate() {
-            // What lies under a null is arbitrary.
-            micros.push(if array.is_null(row) {
-                0
-            } else {
-                to_micros(*value).map_err(|problem| refuse(row, problem))?
-            });
-        }
-        let array = PrimitiveArray::<TimestampMicrosecondType>::new(micros.into(), array.nulls().cloned());
-        Ok(Arc::new(array.with_timezone("UTC")))
-    }
-
-    fn check_values(&self, column: &Column, array: &ArrayRef, first_row: u64) -> Result<(), FrameError> {
-        let refuse = |row: usize, problem: String| FrameError::Value {
-            table: self.contract.identifier.clone(),
-            column: column.name.clone(),
-            row: first_row + row as u64,
-            problem,
-        };
-        if let Some(texts) = array.as_string_opt::<i32>() {
-            let is_json = column.data_type == DataType::Json;
-            for (row, text) in texts.iter().enumerate() {
-                let Some(text) = text else { continue };
-                if text.as_bytes().contains(&0) {
-                    return Err(refuse(
-                        row,
-                        "text holds the character U+0000, which PostgreSQL cannot store".to_owned(),
-                    ));
-                }
-                if is_json {
-                    serde_json::from_str::<IgnoredAny>(text)
-                        .map_err(|error| refuse(row, format!("not JSON: {error}")))?;
-                }
-            }
-        }
-        if let Some(dates) = array.as_primitive_opt::<Date32Type>() {
-            let outside = |row: &usize| dates.is_valid(*row) && !DATES.contains(&dates.value(*row));
-            if let Some(row) = (0..dates.len()).find(outside) {
-                return Err(refuse(
-                    row,
-                    format!("day {} lies outside the years 1 to 9999", dates.value(row)),
-                ));
-            }
-        }
-        if let (DataType::Decimal { precision, .. }, ArrowType::Decimal128(..)) =
-            (column.data_type, array.data_type())
-        {
-            let limit = 10_i128.pow(precision.into());
-            let values = array.as_primitive::<arrow_array::types::Decimal128Type>();
-            if let Some(row) = (0..values.len()).find(|row| {
-                values.is_valid(*row) && values.value(*row).unsigned_abs() >= limit.unsigned_abs()
-            }) {
-                return Err(refuse(row, format!("more than {precision} digits")));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn finite<T: arrow_array::ArrowPrimitiveType>(
-    array: &ArrayRef,
-    is_finite: impl Fn(T::Native) -> bool,
-) -> ArrayRef {
-    let values = array.as_primitive::<T>();
-    if values.iter().flatten().all(&is_finite) {
-        return Arc::clone(array);
-    }
-    Arc::new(values.unary_opt::<_, T>(|value| is_finite(value).then_some(value)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use arrow_array::{Float64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray};
+    use arrow_array::{
+        Array as _, Float64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+    };
     use proptest::prelude::*;
 
     use super::*;
@@ -559,14 +405,19 @@ mod tests {
         ) {
             let mut shuffled: Vec<(i64, String)> = rows.iter().cloned().collect();
             shuffled.sort_by_key(|(time, id)| (time.wrapping_mul(31) ^ i64::from(id.as_bytes()[0])).wrapping_mul(order.cast_signed() | 1));
-            let mut validator = validator(start, 40, &[("a", stored)]);
-            let mut kept = BTreeSet::new();
+            let mut validator = validator(start, 40, &[("a", stored)]).keeping_dropped();
+            let (mut kept, mut gone) = (BTreeSet::new(), BTreeSet::new());
             for piece in shuffled.chunks(cut) {
                 let piece: Vec<(i64, &str, f64)> = piece.iter().map(|(time, id)| (*time, id.as_str(), 0.5)).collect();
                 if let Some(batch) = validator.batch(&batch(&piece)).unwrap() {
                     let keys = keys(&batch);
                     prop_assert!(keys.is_sorted());
                     kept.extend(keys);
+                }
+                for batch in validator.take_dropped() {
+                    let keys = keys(&batch);
+                    prop_assert!(keys.is_sorted());
+                    gone.extend(keys);
                 }
             }
             let expected: BTreeSet<(i64, String)> = rows
@@ -583,6 +434,7 @@ mod tests {
                 prop_assert_eq!(Some(&held.min.micros()), times.iter().min());
                 prop_assert_eq!(Some(&held.max.micros()), times.iter().max());
             }
+            prop_assert_eq!(&gone, &rows.iter().filter(|row| !expected.contains(row)).cloned().collect());
             prop_assert_eq!(kept, expected);
         }
     }

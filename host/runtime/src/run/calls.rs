@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::RecordBatch;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
 use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Limits, Refusal};
+use datanode_store::Snapshot;
 use serde_json::Value;
 
+use super::execute::Looks;
 use super::inputs::Inputs;
 use super::logs::Logs;
+use super::sample::Sample;
 use super::spill::{Spill, SpillSettings};
 use crate::events::{Observer, Pace, RunEvent};
 use crate::source::Sources;
@@ -24,13 +28,18 @@ pub(crate) struct Output {
     bytes: u64,
     rows: u64,
     kept: Spill,
+    sample: Sample,
+    /// Rows that are not new, where they are wanted.
+    dropped: Option<Spill>,
 }
 
 impl Output {
-    pub(crate) fn new(table: &str, validator: OutputValidator, spill: SpillSettings) -> Self {
+    pub(crate) fn new(table: &str, validator: OutputValidator, spill: SpillSettings, looks: Looks) -> Self {
         Self {
             decoder: FrameDecoder::new(table),
-            validator,
+            validator: if looks.dropped { validator.keeping_dropped() } else { validator },
+            sample: Sample::new(looks.sample),
+            dropped: looks.dropped.then(|| Spill::new(spill.clone())),
             digest: Digester::default(),
             bytes: 0,
             rows: 0,
@@ -46,7 +55,13 @@ impl Output {
             Decoded::Batch(batch) => {
                 self.rows += batch.num_rows() as u64;
                 if let Some(batch) = self.validator.batch(&batch)? {
+                    self.sample.push(&batch);
                     self.kept.push(batch).map_err(HostCallError)?;
+                }
+                if let Some(dropped) = &mut self.dropped {
+                    for batch in self.validator.take_dropped() {
+                        dropped.push(batch).map_err(HostCallError)?;
+                    }
                 }
             }
         }
@@ -59,6 +74,11 @@ impl Output {
 pub(crate) struct Collected {
     pub(crate) summary: OutputSummary,
     pub(crate) kept: Spill,
+    /// The first rows of these.
+    pub(crate) sample: Vec<RecordBatch>,
+    /// Rows that are not new, with the snapshot to look them up in, where they were wanted.
+    pub(crate) dropped: Option<Spill>,
+    pub(crate) snapshot: Option<Box<dyn Snapshot>>,
     pub(crate) bytes_emitted: u64,
     pub(crate) output_digest: Option<Digest>,
     pub(crate) inputs: Vec<InputRecord>,
@@ -104,8 +124,17 @@ impl RunCalls {
     pub(crate) async fn finish(self) -> Option<Collected> {
         let shared = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Shared { inputs, output, sources, logs, .. } = shared;
+        let (inputs, snapshot) = if output.dropped.is_some() {
+            let (inputs, snapshot) = inputs.leave_snapshot();
+            (inputs, Some(snapshot))
+        } else {
+            (inputs.end().await, None)
+        };
         Some(Collected {
-            inputs: inputs.end().await,
+            inputs,
+            snapshot,
+            sample: output.sample.into_rows(),
+            dropped: output.dropped,
             fetches: sources.records(),
             logs: logs.lines,
             logs_dropped: logs.dropped,

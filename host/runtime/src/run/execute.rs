@@ -8,7 +8,7 @@ use datanode_core::Timestamp;
 use datanode_core::dependency::SELF_KEY;
 use datanode_core::frame::OutputValidator;
 use datanode_core::progress::Progress;
-use datanode_core::run::{Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
+use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Limits, UpdateContext, engine};
 use datanode_store::{CommitRun, Snapshot, StoreError, Table};
@@ -16,71 +16,98 @@ use serde_json::json;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
+use super::sample::Frame;
 use super::{RunCalls, RunOptions};
 use crate::events::{Pace, RunEvent};
 use crate::source::Sources;
 use crate::{Host, PlannedNode, RuntimeError, clock};
 
 /// What a run works on, read after its dependencies have committed.
-struct Prepared {
+pub(super) struct Prepared {
     snapshot: Box<dyn Snapshot>,
     table: Table,
+    /// What the table holds: decides which rows are new.
     progress: Arc<Progress>,
-    window: Window,
+    /// What the guest is told that the table holds: the same, but in a dry run that says otherwise.
+    statistics: Arc<Progress>,
+    pub(super) window: Window,
 }
 
 /// What is left to do after the guest has returned.
-struct Computed {
-    table: Table,
-    collected: Collected,
+pub(super) struct Computed {
+    pub(super) table: Table,
+    pub(super) collected: Collected,
+}
+
+/// What of the output is wanted beside what the commit needs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Looks {
+    /// The first rows that are new: so many.
+    pub(crate) sample: usize,
+    /// The rows that are not new.
+    pub(crate) dropped: bool,
+}
+
+/// One run, once it is over.
+pub(super) struct Executed {
+    pub(super) record: RunRecord,
+    /// What was written, where it was wanted and the run succeeded.
+    pub(super) frame: Option<Frame>,
 }
 
 impl Host {
-    /// Run one node and record the outcome. An error here means that not even the record could be stored.
+    /// Run one node and record the outcome, and answer the first `sample` rows of the frame that was written, where
+    /// they are wanted. An error here means that not even the record could be stored.
     pub(super) async fn execute(
         &self,
         planned: &PlannedNode,
         now: Timestamp,
         options: &RunOptions,
         failed_dependencies: Vec<String>,
-    ) -> Result<RunRecord, RuntimeError> {
+        sample: Option<usize>,
+    ) -> Result<Executed, RuntimeError> {
         let mut record = new_record(planned, options, self.sandbox.limits(), now);
-        let prepared = match self.prepare_run(planned, now, options).await {
+        let prepared = match self.prepare_run(planned, now, options, None).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 record.error = Some(RunError::from_diagnostic(&error));
-                return self.record(record).await;
+                return Ok(Executed { record: self.record(record).await?, frame: None });
             }
         };
         note_start(&mut record, &prepared);
         let observer = Arc::clone(&options.observer);
-        observer.event(&RunEvent::Started {
-            run_id: record.run_id.clone(),
-            update_hash: record.update_hash.clone(),
-            table: record.table.clone(),
-            window: record.window,
-        });
+        observer.event(&RunEvent::started(&record));
 
         let outcome = if failed_dependencies.is_empty() {
             if prepared.window.is_empty() && !options.force {
                 record.status = RunStatus::Skipped;
                 Ok(None)
             } else {
-                self.compute(planned, prepared, options, &mut record).await.map(Some)
+                let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
+                self.compute(planned, prepared, options, looks, &mut record).await.map(Some)
             }
         } else {
             record.status = RunStatus::Blocked;
             Err(RuntimeError::Blocked(failed_dependencies))
         };
 
+        let mut frame = None;
         let stored = match outcome {
-            Ok(Some(computed)) => self.commit(computed, record.clone(), options).await,
+            Ok(Some(mut computed)) => {
+                frame = sample.map(|_| Frame {
+                    contract: computed.table.contract.clone(),
+                    rows: computed.collected.summary.added.rows(),
+                    sample: std::mem::take(&mut computed.collected.sample),
+                });
+                self.commit(computed, record.clone(), options).await
+            }
             Ok(None) => self.record(record.clone()).await,
             Err(error) => Err(error),
         };
         let record = match stored {
             Ok(record) => record,
             Err(error) => {
+                frame = None;
                 if record.status != RunStatus::Blocked {
                     record.status = RunStatus::Failed;
                 }
@@ -90,35 +117,38 @@ impl Host {
             }
         };
         observer.event(&RunEvent::Finished(Box::new(record.clone())));
-        Ok(record)
+        Ok(Executed { record, frame })
     }
 
-    async fn prepare_run(
+    pub(super) async fn prepare_run(
         &self,
         planned: &PlannedNode,
         now: Timestamp,
         options: &RunOptions,
+        statistics: Option<Arc<Progress>>,
     ) -> Result<Prepared, RuntimeError> {
         let mut snapshot = self.store.snapshot().await?;
         let table = snapshot.table(&planned.table.uid).await?;
         let progress = Arc::new(snapshot.progress(&table).await?);
+        let statistics = statistics.unwrap_or_else(|| Arc::clone(&progress));
         let window = window::decide(&WindowRequest {
             now,
             until: options.until,
             cadence: table.contract.cadence,
             offset_start: planned.config.offset_start.or(planned.release.manifest.default_offset_start),
-            max_time: progress.max_time(),
+            max_time: statistics.max_time(),
             dimensions: table.contract.dimensions().len(),
         });
-        Ok(Prepared { snapshot, table, progress, window })
+        Ok(Prepared { snapshot, table, progress, statistics, window })
     }
 
     /// Call `update` and collect what it saw and made.
-    async fn compute(
+    pub(super) async fn compute(
         &self,
         planned: &PlannedNode,
         mut prepared: Prepared,
         options: &RunOptions,
+        looks: Looks,
         record: &mut RunRecord,
     ) -> Result<Computed, RuntimeError> {
         let run_id = record.run_id.clone();
@@ -146,7 +176,7 @@ impl Host {
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
-            Output::new(&contract.identifier, validator, self.spill.clone()),
+            Output::new(&contract.identifier, validator, self.spill.clone(), looks),
             Sources::new(&component, &planned.release.manifest.sources, known_sources),
             options.options.clone(),
             Arc::clone(&observer),
@@ -154,7 +184,7 @@ impl Host {
         );
         let context = UpdateContext {
             index: contract.index.clone(),
-            progress: Arc::clone(&prepared.progress),
+            progress: Arc::clone(&prepared.statistics),
             window: prepared.window,
             is_backfill: false,
         };
@@ -174,6 +204,8 @@ impl Host {
         };
         note(record, &report, &collected);
         report.result?;
+        record.coverage =
+            Coverage::of(collected.summary.coordinates, &prepared.progress, &collected.summary.added);
         Ok(Computed { table: prepared.table, collected })
     }
 
@@ -239,7 +271,12 @@ fn require_sources(planned: &PlannedNode, known: &[datanode_store::Source]) -> R
 }
 
 /// The record of a run that has not begun; it stays like this when not even its table can be read.
-fn new_record(planned: &PlannedNode, options: &RunOptions, limits: &Limits, now: Timestamp) -> RunRecord {
+pub(super) fn new_record(
+    planned: &PlannedNode,
+    options: &RunOptions,
+    limits: &Limits,
+    now: Timestamp,
+) -> RunRecord {
     let release = &planned.release;
     RunRecord {
         run_id: clock::run_id(),
@@ -264,6 +301,7 @@ fn new_record(planned: &PlannedNode, options: &RunOptions, limits: &Limits, now:
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,
         fuel: 0,
@@ -283,14 +321,14 @@ fn new_record(planned: &PlannedNode, options: &RunOptions, limits: &Limits, now:
 }
 
 /// Write into the record what the run works on.
-fn note_start(record: &mut RunRecord, prepared: &Prepared) {
+pub(super) fn note_start(record: &mut RunRecord, prepared: &Prepared) {
     record.window = prepared.window;
     record.table.clone_from(&prepared.table.contract.identifier);
     record.statistics = StatisticsSummary {
-        coordinates: prepared.progress.len() as u64,
-        rows: prepared.progress.rows(),
-        min_time: prepared.progress.min_time(),
-        max_time: prepared.progress.max_time(),
+        coordinates: prepared.statistics.len() as u64,
+        rows: prepared.statistics.rows(),
+        min_time: prepared.statistics.min_time(),
+        max_time: prepared.statistics.max_time(),
     };
 }
 

@@ -171,6 +171,7 @@ impl Inputs {
                 QueryError::UnknownColumn { .. } => "query.unknown_column",
                 QueryError::UnknownDimension { .. } => "query.unknown_dimension",
                 QueryError::TooLarge { .. } => "query.too_large",
+                QueryError::NoTime { .. } => "query.no_time",
                 _ => "query.value",
             };
             return Ok(refused(code, error.to_string()));
@@ -235,7 +236,7 @@ impl Inputs {
         input.digest = message.digest.clone();
         if let Some(first) = message.first {
             let (min, max) = input.times.unwrap_or((first, first));
-            input.times = Some((min.min(first), max.max(message.last.time)));
+            input.times = Some((min.min(first), max.max(message.last.time.unwrap_or(first))));
         }
         self.rows += message.rows;
         position.after = Some(message.last);
@@ -250,8 +251,14 @@ impl Inputs {
 
     /// End all reads and the snapshot; what was read, for the run record.
     pub(crate) async fn end(self) -> Vec<InputRecord> {
+        let (records, snapshot) = self.leave_snapshot();
+        snapshot.end().await;
+        records
+    }
+
+    /// End all reads, and leave the snapshot to the caller; what was read, for the run record.
+    pub(crate) fn leave_snapshot(self) -> (Vec<InputRecord>, Box<dyn Snapshot>) {
         drop(self.readers);
-        self.snapshot.end().await;
         let record = |input: Input| InputRecord {
             key: input.key,
             table_uid: input.table_uid,
@@ -262,7 +269,7 @@ impl Inputs {
             min_time: input.times.map(|(min, _)| min),
             max_time: input.times.map(|(_, max)| max),
         };
-        self.records.into_iter().map(record).collect()
+        (self.records.into_iter().map(record).collect(), self.snapshot)
     }
 }
 
@@ -394,7 +401,7 @@ mod tests {
                 }
             }
             self.asked.fetch_add(1, Ordering::SeqCst);
-            let row = after.map_or(0, |key| usize::try_from(key.time.micros()).unwrap() + 1);
+            let row = after.map_or(0, |key| usize::try_from(key.time.unwrap().micros()).unwrap() + 1);
             let Some(bytes) = self.bytes.get(row) else { return Ok(None) };
             if *bytes == NEVER {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -408,7 +415,7 @@ mod tests {
             ];
             let batch = RecordBatch::try_from_iter(columns).unwrap();
             let last = IndexKey {
-                time: Timestamp::from_micros(micros).unwrap(),
+                time: Some(Timestamp::from_micros(micros).unwrap()),
                 coordinate: Coordinate(vec![CoordinateValue::Text(text)]),
             };
             Ok(Some(Page { batch, last }))
@@ -426,6 +433,10 @@ mod tests {
 
         async fn progress(&mut self, _: &Table) -> Result<Progress, StoreError> {
             Ok(Progress::default())
+        }
+
+        async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
+            Ok(0)
         }
 
         fn read(&self, _: &Table, _: &ReadQuery) -> Arc<dyn TableRead> {

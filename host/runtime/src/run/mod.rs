@@ -1,12 +1,19 @@
 //! Running a tree of nodes.
 
 mod calls;
+mod dry_run;
 mod execute;
 mod inputs;
 mod logs;
+mod sample;
 mod spill;
+mod stored_rows;
 mod tree;
+mod unique;
 
 pub(crate) use calls::RunCalls;
+pub use dry_run::{DryRun, DryRunRequest};
+pub use sample::{Frame, MAX_SAMPLE_ROWS};
 pub use spill::SpillSettings;
-pub use tree::{RunOptions, RunTree};
+pub use stored_rows::{Difference, StoredRows};
+pub use tree::{RunOptions, RunTree, Scope};

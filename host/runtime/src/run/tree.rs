@@ -5,34 +5,58 @@ use std::sync::Arc;
 
 use datanode_core::Timestamp;
 use datanode_core::run::{RunRecord, RunStatus};
-use serde::Serialize;
 use serde_json::Value;
 
+use super::sample::Frame;
 use crate::events::{Observer, Silent};
 use crate::{Host, PlannedNode, RuntimeError, clock};
+
+/// Which nodes of a tree are run. All are resolved in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Dependencies first, then the node.
+    #[default]
+    Tree,
+    /// The node alone, on what its dependencies have stored.
+    NodeAlone,
+    /// The dependencies, and not the node.
+    DependenciesAlone,
+}
 
 /// How a tree is run.
 #[derive(Clone)]
 pub struct RunOptions {
+    /// Which nodes are run.
+    pub scope: Scope,
     /// Window end for every node of the tree, instead of the one by cadence.
     pub until: Option<Timestamp>,
     /// Call nodes whose window is empty too.
     pub force: bool,
     /// Runtime options that guests may ask for: never hashed.
     pub options: BTreeMap<String, Value>,
+    /// Answer the first rows that the node asked for wrote: so many.
+    pub sample: Option<usize>,
     /// Hears of everything that happens.
     pub observer: Arc<dyn Observer>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { until: None, force: false, options: BTreeMap::new(), observer: Arc::new(Silent) }
+        Self {
+            scope: Scope::default(),
+            until: None,
+            force: false,
+            options: BTreeMap::new(),
+            sample: None,
+            observer: Arc::new(Silent),
+        }
     }
 }
 
 impl std::fmt::Debug for RunOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RunOptions")
+            .field("scope", &self.scope)
             .field("until", &self.until)
             .field("force", &self.force)
             .finish_non_exhaustive()
@@ -40,10 +64,12 @@ impl std::fmt::Debug for RunOptions {
 }
 
 /// What became of a run tree.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct RunTree {
     /// One record per node in the order of execution; the node asked for is the last.
     pub runs: Vec<RunRecord>,
+    /// What the node asked for wrote, where [`RunOptions::sample`] wants it and the run succeeded.
+    pub frame: Option<Frame>,
 }
 
 impl RunTree {
@@ -54,14 +80,21 @@ impl RunTree {
 }
 
 impl Host {
-    /// Run a node after its dependencies. An error is one of planning; what goes wrong in a run is in its record.
-    pub async fn run_node(&self, reference: &str, options: &RunOptions) -> Result<RunTree, RuntimeError> {
+    /// Run a node after its dependencies. With a hash namespace (not the empty one) the node of the same component,
+    /// config and table under it is run instead, and created with its dependencies where it is not there. An error is
+    /// one of planning; what goes wrong in a run is in its record.
+    pub async fn run_node(
+        &self,
+        reference: &str,
+        hash_namespace: &str,
+        options: &RunOptions,
+    ) -> Result<RunTree, RuntimeError> {
         let node = self.store.node(reference).await?;
-        let planned = self.plan_node(&node).await?;
+        let planned = self.plan_node(&node, hash_namespace).await?;
         self.run_planned(&planned, options).await
     }
 
-    /// Run nodes in the order in which [`Host::plan`] gave them.
+    /// Run nodes in the order in which [`Host::plan`] gave them: the last one is the node asked for.
     pub async fn run_planned(
         &self,
         planned: &[PlannedNode],
@@ -69,9 +102,16 @@ impl Host {
     ) -> Result<RunTree, RuntimeError> {
         // One "now" for the whole tree: dependencies and dependants agree on what is complete.
         let now = clock::now();
+        let dependencies = planned.len().saturating_sub(1);
+        let chosen = match options.scope {
+            Scope::Tree => planned,
+            Scope::NodeAlone => &planned[dependencies..],
+            Scope::DependenciesAlone => &planned[..dependencies],
+        };
+        let mut frame = None;
         let mut outcomes: HashMap<&str, RunStatus> = HashMap::new();
-        let mut runs = Vec::with_capacity(planned.len());
-        for node in planned {
+        let mut runs = Vec::with_capacity(chosen.len());
+        for (place, node) in chosen.iter().enumerate() {
             let failed: Vec<String> = node
                 .node
                 .dependencies
@@ -81,10 +121,14 @@ impl Host {
                 .filter_map(|uid| planned.iter().find(|other| other.node.uid == uid))
                 .map(|other| format!("{} ({})", other.table.contract.identifier, other.node.update_hash))
                 .collect();
-            let record = self.execute(node, now, options, failed).await?;
-            outcomes.insert(&node.node.uid, record.status);
-            runs.push(record);
+            // The dependencies' frames are read through their tables.
+            let is_asked_for = options.scope != Scope::DependenciesAlone && place + 1 == chosen.len();
+            let sample = options.sample.filter(|_| is_asked_for);
+            let executed = self.execute(node, now, options, failed, sample).await?;
+            outcomes.insert(&node.node.uid, executed.record.status);
+            runs.push(executed.record);
+            frame = executed.frame;
         }
-        Ok(RunTree { runs })
+        Ok(RunTree { runs, frame })
     }
 }

@@ -2,11 +2,11 @@
 
 use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
-use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use rusqlite::{Connection, Statement};
 
 use super::bind::Cells;
 use super::ddl::quote;
+use super::foreign_keys;
 use super::stored::failed;
 use crate::{Rows, StoreError};
 
@@ -38,6 +38,7 @@ pub(super) fn append(
 
 /// The statements that insert several rows and one row.
 struct Inserts<'c> {
+    connection: &'c Connection,
     contract: &'c Contract,
     several: Statement<'c>,
     rows_per_statement: usize,
@@ -49,7 +50,13 @@ impl<'c> Inserts<'c> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
         let prepare = |rows| connection.prepare(&insert(contract, rows)).map_err(failed(DOING));
-        Ok(Self { contract, several: prepare(rows_per_statement)?, rows_per_statement, single: prepare(1)? })
+        Ok(Self {
+            connection,
+            contract,
+            several: prepare(rows_per_statement)?,
+            rows_per_statement,
+            single: prepare(1)?,
+        })
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
@@ -90,14 +97,19 @@ impl<'c> Inserts<'c> {
         cells: &Cells<'_>,
         mut rows: std::ops::Range<usize>,
     ) -> StoreError {
-        if !is_duplicate(&error) {
+        let known = |error: &rusqlite::Error| is_duplicate(error) || foreign_keys::is_broken(error);
+        if !known(&error) {
             return failed(DOING)(error);
         }
-        let offending = rows.find(|row| self.single(cells, *row).is_err_and(|error| is_duplicate(&error)));
+        let offending = rows.find_map(|row| Some((row, self.single(cells, row).err().filter(known)?)));
         match offending {
-            Some(row) => StoreError::DuplicateKey {
+            Some((row, error)) if is_duplicate(&error) => StoreError::DuplicateKey {
                 table: self.contract.identifier.clone(),
-                key: index_tuple(self.contract, batch, row),
+                key: foreign_keys::key_tuple(self.contract, batch, row),
+            },
+            Some((row, _)) => match foreign_keys::explain_row(self.connection, self.contract, batch, row) {
+                Ok(Some(broken)) | Err(broken) => broken,
+                Ok(None) => failed(DOING)(error),
             },
             None => failed(DOING)(error),
         }
@@ -111,18 +123,9 @@ fn insert(contract: &Contract, rows: usize) -> String {
     format!("INSERT INTO {} ({names}) VALUES {}", quote(contract.physical_name()), vec![row; rows].join(", "))
 }
 
-fn is_duplicate(error: &rusqlite::Error) -> bool {
+pub(super) fn is_duplicate(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
     error.sqlite_error().is_some_and(|error| {
         [SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE].contains(&error.extended_code)
     })
-}
-
-/// The index tuple of a row, as text.
-fn index_tuple(contract: &Contract, batch: &RecordBatch, row: usize) -> String {
-    let values = contract.index.iter().filter_map(|name| {
-        let data_type = contract.column(name)?.data_type;
-        CoordinateValue::from_array(batch.column_by_name(name)?, data_type, row)
-    });
-    Coordinate(values.collect()).to_string()
 }

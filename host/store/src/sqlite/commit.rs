@@ -5,7 +5,7 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
-use super::{append, progress, runs, tables};
+use super::{append, progress, revision, runs, tables};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
 /// Write rows, progress, record and lineage. The caller commits, or rolls back on an error.
@@ -24,6 +24,10 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
             current: table.epoch,
             read: seen.epoch,
         });
+    }
+    if added.rows() > 0 {
+        // Rows must not go into a table that somebody has altered behind the catalogue's back.
+        revision::refuse_drift(connection, &table)?;
     }
     let written = append::append(connection, &table.contract, rows, on_rows.as_ref())?;
     if written != added.rows() {

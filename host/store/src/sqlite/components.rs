@@ -233,7 +233,10 @@ pub(super) fn remove(
     let digest = found.digest.to_string();
     let chosen = match by_name(connection, name, None) {
         Ok(chosen) => chosen.digest == found.digest,
-        Err(StoreError::ComponentDisabled { .. }) => false,
+        // Disabled means: not now. Without its last release a component is gone, and its nodes could never run again.
+        Err(StoreError::ComponentDisabled { .. }) => {
+            select(connection, "WHERE name = ?1", [name])?.len() == 1
+        }
         Err(error) => return Err(error),
     };
     let runs_it = |node: &crate::Node| match &node.pinned_digest {
@@ -251,7 +254,7 @@ pub(super) fn remove(
     let release = || (name.to_owned(), found.manifest.version.to_string());
     if !users.is_empty() {
         let (name, version) = release();
-        return Err(StoreError::ComponentInUse { name, version, nodes: users });
+        return Err(StoreError::ComponentInUse { name, version, enabled: found.enabled, nodes: users });
     }
     let runs: i64 = connection
         .query_row(

@@ -5,10 +5,10 @@
 //! write. Reads see a snapshot and wait for nobody. Snapshots, which live as long as a run, have a pool of their own:
 //! short reads of the catalogue must never wait for a run to end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 use tokio::runtime::Handle;
@@ -38,6 +38,8 @@ pub(super) struct Pools {
     pub(super) writer: SqlitePool,
     pub(super) readers: SqlitePool,
     pub(super) snapshots: SqlitePool,
+    /// The file.
+    pub(super) path: PathBuf,
 }
 
 impl Pools {
@@ -63,6 +65,7 @@ impl Pools {
             writer,
             readers: pool(READERS).connect_lazy_with(reading.clone()),
             snapshots: pool(SNAPSHOTS).connect_lazy_with(reading),
+            path: path.to_owned(),
         })
     }
 
@@ -142,6 +145,34 @@ pub(super) async fn write<T: Send + 'static>(
             Err(error)
         }
     }
+}
+
+/// Do `work` in a write transaction of a connection of its own, with foreign keys off, then commit. When `work` fails,
+/// or the process ends before, it is rolled back.
+///
+/// For replacing a table by another of its name: `DROP TABLE` deletes its rows first, and what foreign keys of other
+/// tables do then must not happen. Within a transaction they could not be turned off, and no other write may ever find
+/// them so. It is rusqlite's own connection, for only on such a one does it set an authorizer.
+pub(super) async fn write_without_foreign_keys<T: Send + 'static>(
+    path: &Path,
+    doing: &'static str,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let path = path.to_owned();
+    blocking(doing, move || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(&path, flags).map_err(failed(doing))?;
+        connection.busy_timeout(PATIENCE).map_err(failed(doing))?;
+        connection
+            .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL")
+            .map_err(failed(doing))?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(doing))?;
+        let value = work(&transaction)?;
+        transaction.commit().map_err(failed(doing))?;
+        Ok(value)
+    })
+    .await?
 }
 
 /// Do `work` in a transaction that reads, all of it in one takeover: for a short read, each message to sqlx's thread

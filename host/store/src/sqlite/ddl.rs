@@ -1,6 +1,6 @@
 //! Contracts as tables of SQLite.
 
-use datanode_core::contract::{Column, Contract};
+use datanode_core::contract::{Column, Contract, ForeignKey, OnDelete};
 use datanode_core::data_type::DataType;
 
 use crate::StoreError;
@@ -19,9 +19,13 @@ pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The statement that creates a table. `WITHOUT ROWID` keeps the rows in the order of the index, in which they are
-/// appended and read.
-pub(super) fn create_table(contract: &Contract) -> Result<String, StoreError> {
+/// The statement that creates a table of either kind. `WITHOUT ROWID` keeps the rows in the order of the key, in which
+/// they are appended and read. `targets` are the physical names of the tables that its foreign keys lead to, in their
+/// order.
+///
+/// No index is made over the columns of a foreign key: it would double what each commit writes, for the sake of
+/// deletions from reference tables, which are rare and may take their time.
+pub(super) fn create_table(contract: &Contract, targets: &[String]) -> Result<String, StoreError> {
     let name = contract.physical_name();
     if let Some(reserved) = RESERVED_PREFIXES
         .into_iter()
@@ -34,18 +38,28 @@ pub(super) fn create_table(contract: &Contract) -> Result<String, StoreError> {
             reserved,
         });
     }
-    let columns =
+    let mut parts =
         contract.columns.iter().map(|column| define(contract, column)).collect::<Result<Vec<_>, _>>()?;
-    let key = contract.index.iter().map(|name| quote(name)).collect::<Vec<_>>();
-    Ok(format!(
-        "CREATE TABLE {} ({}, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
-        quote(name),
-        columns.join(", "),
-        key.join(", ")
-    ))
+    parts.push(format!("PRIMARY KEY ({})", list(contract.key())));
+    parts.extend(contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
+        let action = match key.on_delete {
+            // Of rows that refer to rows of their own table all may go in one statement: judged at its end.
+            OnDelete::Restrict if target == name => "NO ACTION",
+            other => other.sql(),
+        };
+        let ForeignKey { columns, references, .. } = key;
+        let (columns, theirs) = (list(columns), list(&references.columns));
+        format!("FOREIGN KEY ({columns}) REFERENCES {} ({theirs}) ON DELETE {action}", quote(target))
+    }));
+    Ok(format!("CREATE TABLE {} ({}) STRICT, WITHOUT ROWID", quote(name), parts.join(", ")))
 }
 
-fn define(contract: &Contract, column: &Column) -> Result<String, StoreError> {
+/// Names in SQL, separated by commas.
+pub(super) fn list(names: &[String]) -> String {
+    names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn define(contract: &Contract, column: &Column) -> Result<String, StoreError> {
     let name = quote(&column.name);
     let not_null = if column.nullable { "" } else { " NOT NULL" };
     let check = match column.data_type {
@@ -103,7 +117,7 @@ mod tests {
                 { name = "k", type = "bytes" },
             ]"#,
         );
-        let sql = create_table(&contract).unwrap();
+        let sql = create_table(&contract, &[]).unwrap();
         assert_eq!(
             sql,
             "CREATE TABLE \"order\" (\"time_index\" INTEGER NOT NULL, \"group\" TEXT NOT NULL, \"a\" REAL, \
@@ -116,18 +130,49 @@ mod tests {
     }
 
     #[test]
+    fn foreign_keys_are_physical() {
+        let reference = Contract::from_toml(
+            r#"
+            identifier = "r"
+            kind = "reference"
+            primary_key = ["id", "venue"]
+            columns = [
+                { name = "venue", type = "string" }, { name = "id", type = "int64" },
+                { name = "parent", type = "int64", nullable = true },
+                { name = "parent_venue", type = "string", nullable = true },
+                { name = "owner", type = "uuid", nullable = true },
+            ]
+            foreign_keys = [
+                { columns = ["parent", "parent_venue"], references = { table = "r", columns = ["id", "venue"] } },
+                { columns = ["owner"], references = { table = "o", columns = ["id"] }, on_delete = "cascade" },
+                { columns = ["owner"], references = { table = "p", columns = ["id"] } },
+            ]"#,
+        )
+        .unwrap();
+        let sql = create_table(&reference, &["r", "owners", "people"].map(str::to_owned)).unwrap();
+        let keys = sql.split_once("PRIMARY KEY").unwrap().1;
+        assert_eq!(
+            keys,
+            " (\"id\", \"venue\"), FOREIGN KEY (\"parent\", \"parent_venue\") REFERENCES \"r\" (\"id\", \"venue\") \
+             ON DELETE NO ACTION, FOREIGN KEY (\"owner\") REFERENCES \"owners\" (\"id\") ON DELETE CASCADE, \
+             FOREIGN KEY (\"owner\") REFERENCES \"people\" (\"id\") ON DELETE RESTRICT) STRICT, WITHOUT ROWID"
+        );
+        rusqlite::Connection::open_in_memory().unwrap().execute_batch(&sql).unwrap();
+    }
+
+    #[test]
     fn what_sqlite_cannot_keep_is_refused() {
         let time = "index = [\"time_index\"]\ncolumns = [{ name = \"time_index\", type = \"timestamp_tz\" }";
         let wide = contract("t", &format!("{time}, {{ name = \"x\", type = \"decimal(19,2)\" }}]"));
         assert_eq!(
-            create_table(&wide).unwrap_err().to_string(),
+            create_table(&wide, &[]).unwrap_err().to_string(),
             "table `t`, column `x`: SQLite keeps decimals of at most 18 digits, decimal(19,2) has 19"
         );
         for name in ["sqlite_stat1", "pragma_table_info", "json_each"] {
-            let error = create_table(&contract(name, &format!("{time}]"))).unwrap_err();
+            let error = create_table(&contract(name, &format!("{time}]")), &[]).unwrap_err();
             assert!(matches!(error, StoreError::PhysicalNameReserved { .. }), "{error}");
         }
-        assert!(create_table(&contract("json_events", &format!("{time}]"))).is_ok());
+        assert!(create_table(&contract("json_events", &format!("{time}]")), &[]).is_ok());
     }
 
     #[test]

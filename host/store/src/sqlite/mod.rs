@@ -8,7 +8,9 @@
 //! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`: the catalogue, one family each.
 //! * `ddl`: contracts as tables; `append` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
-//! * `commit` and `snapshot`: what a run writes and what it reads.
+//! * `revision`: tables that move from one contract to another.
+//! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
+//! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
@@ -18,13 +20,18 @@ mod commit;
 mod components;
 mod connection;
 mod ddl;
+mod foreign_keys;
 mod handle;
+mod load;
 mod migrate;
 mod nodes;
 mod progress;
 mod read;
 mod reference;
+mod repoint;
+mod revision;
 mod runs;
+mod scratch;
 mod select;
 mod snapshot;
 mod sources;

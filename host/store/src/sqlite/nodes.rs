@@ -129,11 +129,16 @@ pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), Store
     found.ok_or_else(|| not_found(uid))
 }
 
-/// By uid, `update_hash`, identifier of an output table, or prefix of an `update_hash`. What is written in full comes
-/// first: a table is often called like the component, and so like the beginning of the hash, of another node.
+/// By uid, `update_hash`, identifier of an output table (of those that write it, the one without a hash namespace comes
+/// first), or prefix of an `update_hash`. What is written in full comes first: a table is often called like the component, and so like the beginning of the hash, of another node.
 pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<Node, StoreError> {
     for condition in ["WHERE n.uid = ?1", "WHERE n.update_hash = ?1", "WHERE t.identifier = ?1"] {
-        let found = select(connection, condition, [reference])?;
+        let mut found = select(connection, condition, [reference])?;
+        // A hash namespace isolates: a run under one must not make what others call a node ambiguous.
+        let is_plain = |node: &Node| node.hash_namespace.is_empty();
+        if found.iter().any(is_plain) {
+            found.retain(is_plain);
+        }
         if !found.is_empty() {
             return only(connection, reference, found);
         }

@@ -10,7 +10,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Schema};
-use datanode_core::contract::{Column, Contract, TIME_INDEX};
+use datanode_core::contract::{Column, Contract, TIME_INDEX, TableKind};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use rusqlite::types::ValueRef;
@@ -70,22 +70,23 @@ pub(super) fn page(
     Ok(Some(Page { batch, last }))
 }
 
-/// The index tuple of a row; the index is always among the columns of an answer.
+/// The key of a row; the key is always among the columns of an answer.
 fn index_key(contract: &Contract, batch: &RecordBatch, row: usize) -> Result<IndexKey, StoreError> {
-    let missing = || StoreError::Damaged(format!("table `{}`: a row has no index", contract.identifier));
-    let times = batch
-        .column_by_name(TIME_INDEX)
-        .and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
-    let time = times.ok_or_else(missing)?.value(row);
-    let place = format!("table `{}`, column `{TIME_INDEX}`", contract.identifier);
-    let coordinate =
-        contract.dimensions().iter().zip(contract.dimension_types()).map(|(name, data_type)| {
-            CoordinateValue::from_array(batch.column_by_name(name)?, data_type, row)
-        });
-    Ok(IndexKey {
-        time: timestamp(&place, time)?,
-        coordinate: Coordinate(coordinate.collect::<Option<_>>().ok_or_else(missing)?),
-    })
+    let missing = || StoreError::Damaged(format!("table `{}`: a row has no key", contract.identifier));
+    let time = match contract.kind {
+        TableKind::Reference => None,
+        TableKind::TimeIndexed => {
+            let times = batch
+                .column_by_name(TIME_INDEX)
+                .and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+            let place = format!("table `{}`, column `{TIME_INDEX}`", contract.identifier);
+            Some(timestamp(&place, times.ok_or_else(missing)?.value(row))?)
+        }
+    };
+    let coordinate = contract.key_dimensions().iter().map(|name| {
+        CoordinateValue::from_array(batch.column_by_name(name)?, contract.column(name)?.data_type, row)
+    });
+    Ok(IndexKey { time, coordinate: Coordinate(coordinate.collect::<Option<_>>().ok_or_else(missing)?) })
 }
 
 /// One column of a page in the making.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use datanode_core::contract::{Column, Contract, TIME_INDEX};
+use datanode_core::Timestamp;
+use datanode_core::contract::{Column, Contract, TIME_INDEX, TableKind};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::query::{RangeMap, ReadQuery};
 use rusqlite::types::Value;
@@ -44,26 +45,31 @@ impl Select {
         let (with, join) =
             query.range_map.as_ref().map_or_else(Default::default, |map| statement.range_map(map));
         let (start, end) = bounds(query);
-        let end = statement.bind(Value::Integer(end));
-        statement.conditions.push(format!("{} <= {end}", of_table(TIME_INDEX)));
+        if contract.kind == TableKind::TimeIndexed {
+            let end = statement.bind(Value::Integer(end));
+            statement.conditions.push(format!("{} <= {end}", of_table(TIME_INDEX)));
+        }
         for (dimension, values) in &query.dimension_filters {
             statement.dimension_filter(dimension, values);
         }
         if !query.index_coordinates.is_empty() {
             statement.index_coordinates(&query.index_coordinates);
         }
-        let Statement { conditions, parameters, .. } = statement;
+        let Statement { mut conditions, parameters, .. } = statement;
+        if conditions.is_empty() {
+            conditions.push("TRUE".to_owned());
+        }
         let head = format!(
             "{with}SELECT {} FROM {} AS _t{join} WHERE {}",
             list(columns.iter().map(|column| column.name.as_str())),
             quote(contract.physical_name()),
             conditions.join(" AND "),
         );
-        let order = list(contract.index.iter().map(String::as_str));
+        let order = list(contract.key().iter().map(String::as_str));
         Self { contract: contract.clone(), columns, head, order, parameters, start }
     }
 
-    /// The next rows of the read. Sorted by the index, which is the order in which the table is stored.
+    /// The next rows of the read. Sorted by the key, which is the order in which the table is stored.
     pub(super) fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> PageSelect {
         let time = of_table(TIME_INDEX);
         let mut parameters = Vec::new();
@@ -71,13 +77,16 @@ impl Select {
             parameters.push(value);
             format!("?{}", self.parameters.len() + parameters.len())
         };
+        let time_of = |key: &IndexKey| key.time.map(Timestamp::micros);
         let position = match after {
+            None if self.contract.kind == TableKind::Reference => "TRUE".to_owned(),
             // SQLite uses one lower bound of an index. Of the two, the later one implies the other.
-            Some(key) if key.time.micros() >= self.start => {
-                let mut values = vec![bind(Value::Integer(key.time.micros()))];
+            Some(key) if time_of(key).is_none_or(|micros| micros >= self.start) => {
+                let mut values: Vec<String> =
+                    time_of(key).into_iter().map(|micros| bind(Value::Integer(micros))).collect();
                 values.extend(key.coordinate.0.iter().map(|value| bind(parameter(value))));
                 if values.len() == 1 {
-                    format!("{time} > {}", values[0])
+                    format!("{} > {}", self.order, values[0])
                 } else {
                     format!("({}) > ({})", self.order, values.join(", "))
                 }
@@ -298,7 +307,7 @@ mod tests {
         let contract = contract();
         query.check(&contract).unwrap();
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(&create_table(&contract).unwrap()).unwrap();
+        connection.execute_batch(&create_table(&contract, &[]).unwrap()).unwrap();
         let select = Select::new(&contract, query);
         let page = select.page(after, 10);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", page.sql)).unwrap();
@@ -313,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_primary_key_narrows_the_scan_and_sorts() {
-        let after = IndexKey { time: at(9), coordinate: coordinate("a") };
+        let after = IndexKey { time: Some(at(9)), coordinate: coordinate("a") };
         let plain = ReadQuery { range: range(3), ..ReadQuery::default() };
         assert_eq!(plan(&plain, None), [FIRST_PAGE]);
         assert_eq!(plan(&plain, Some(&after)), [NEXT_PAGE]);
@@ -361,12 +370,12 @@ mod tests {
             ..ReadQuery::default()
         };
         let contract = contract();
-        let after = IndexKey { time: at(9), coordinate: coordinate(hostile) };
+        let after = IndexKey { time: Some(at(9)), coordinate: coordinate(hostile) };
         let harmless = {
             let mut query = query.clone();
             query.dimension_filters[0].1[0] = CoordinateValue::Text("a".to_owned());
             query.index_coordinates[0][0].1 = CoordinateValue::Text("a".to_owned());
-            let after = IndexKey { time: at(10), coordinate: coordinate("a") };
+            let after = IndexKey { time: Some(at(10)), coordinate: coordinate("a") };
             Select::new(&contract, &query).page(Some(&after), 11).sql
         };
         assert_eq!(Select::new(&contract, &query).page(Some(&after), 10).sql, harmless);

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datanode_core::contract::TableKind;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use rusqlite::Connection;
@@ -12,10 +13,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::connection::{OwnedTransaction, begin_read, blocking};
+use super::ddl::quote;
 use super::handle::{self, Stop};
 use super::select::Select;
-use super::stored::failed;
-use super::{progress, read, tables};
+use super::stored::{count, failed};
+use super::{progress, read, revision, tables};
 use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// The read transaction, shared by the snapshot and its reads, which take turns.
@@ -103,12 +105,35 @@ impl Drop for SqliteSnapshot {
 impl Snapshot for SqliteSnapshot {
     async fn table(&mut self, uid: &str) -> Result<Table, StoreError> {
         let uid = uid.to_owned();
-        self.view.work("reading a table", move |connection| tables::by_uid(connection, &uid)).await
+        self.view
+            .work("reading a table", move |connection| {
+                let table = tables::by_uid(connection, &uid)?;
+                // Every run asks for its tables here: one that somebody has altered by hand is named before a component
+                // computes anything from it.
+                revision::refuse_drift(connection, &table)?;
+                Ok(table)
+            })
+            .await
     }
 
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let table = table.clone();
         self.view.work("reading progress", move |connection| progress::read(connection, &table)).await
+    }
+
+    async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {
+        if table.contract.kind == TableKind::TimeIndexed {
+            return Ok(self.progress(table).await?.rows());
+        }
+        let sql = format!("SELECT count(*) FROM {}", quote(table.contract.physical_name()));
+        let place = format!("rows of table {}", table.uid);
+        self.view
+            .work("counting rows", move |connection| {
+                let rows =
+                    connection.query_row(&sql, (), |row| row.get(0)).map_err(failed("counting rows"))?;
+                count(&place, rows)
+            })
+            .await
     }
 
     fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {

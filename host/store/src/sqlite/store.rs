@@ -1,18 +1,24 @@
 //! The trait: each method in one transaction, on a thread that may block.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use datanode_core::Timestamp;
-use datanode_core::contract::Contract;
+use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
 use datanode_core::run::RunRecord;
 use rusqlite::Connection;
 use semver::Version;
 
 use super::snapshot::SqliteSnapshot;
-use super::{SqliteStore, commit, components, connection, nodes, runs, sources, tables};
+use super::{
+    SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
+};
 use crate::{
-    CommitOutcome, CommitRun, NewComponent, NewNode, Node, Registered, RegisteredTable, RunFilter, Snapshot,
-    Source, SourceKind, Store, StoreError, StoredComponent, Table,
+    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent,
+    Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -100,6 +106,42 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError> {
+        let contract = contract.clone();
+        self.read("comparing a contract", move |connection| tables::difference(connection, &contract)).await
+    }
+
+    async fn edit_table(&self, reference: &str, edit: &MetadataEdit) -> Result<RegisteredTable, StoreError> {
+        let (reference, edit) = (reference.to_owned(), edit.clone());
+        self.write("changing the metadata of a table", move |connection| {
+            tables::edit(connection, &reference, &edit)
+        })
+        .await
+    }
+
+    async fn repoint(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+    ) -> Result<Repointed, StoreError> {
+        let (identifier, table, former) =
+            (identifier.to_owned(), table.to_owned(), former.map(ToOwned::to_owned));
+        self.write("moving an identifier", move |connection| {
+            repoint::repoint(connection, &identifier, &table, former.as_deref())
+        })
+        .await
+    }
+
+    async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError> {
+        let uid = table_uid.to_owned();
+        self.read("reading foreign keys", move |connection| foreign_keys::referrers(connection, &uid)).await
+    }
+
+    async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError> {
+        self.write("loading rows", move |connection| load::load(connection, load)).await
+    }
+
     async fn tables(&self) -> Result<Vec<Table>, StoreError> {
         self.read("reading tables", tables::all).await
     }
@@ -157,6 +199,10 @@ impl Store for SqliteStore {
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots).await?))
+    }
+
+    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::new(self.copy_into(directory).await?))
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

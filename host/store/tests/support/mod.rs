@@ -21,7 +21,7 @@ use datanode_core::data_type::DataType;
 use datanode_core::digest::Digest;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use datanode_core::query::ReadQuery;
-use datanode_core::run::{Durations, RunRecord, RunStatus, StatisticsSummary};
+use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
 use datanode_store::{CommitRun, NewNode, Node, Snapshot, SqliteStore, Store, Table};
 use proptest::test_runner::{Config, TestRunner};
@@ -212,6 +212,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,
         fuel: 0,

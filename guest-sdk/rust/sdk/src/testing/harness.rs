@@ -1,7 +1,7 @@
 //! One run of a node in a test.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -9,21 +9,26 @@ use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use serde_json::{Value, json};
 
+use super::identity::{Namespace, guest_document};
 use super::stub::{Encoded, Read, Record, StubHost, World};
 use super::{LogLine, Table, recording, table};
+use crate::export::parse_config;
 use crate::frames::Frames;
 use crate::sources::Request;
-use crate::{Context, DataNode, NodeError, Timestamp, UpdateStatistics, Window, export::parse_config};
+use crate::{Context, DataNode, NodeError, Timestamp, UpdateStatistics, Window, config_schema};
 
 /// The reserved key of a node's own output table.
 const SELF: &str = "self";
 
 /// Builds one run. See the [module's example](super).
 pub struct Harness<T> {
-    config: Value,
+    pub(super) config: Value,
+    pub(super) namespace: Namespace,
+    /// Table references and the uids that they are hashed by.
+    pub(super) table_uids: BTreeMap<String, String>,
     world: World,
     statistics: Option<UpdateStatistics>,
-    window: Window,
+    pub(super) window: Window,
     is_backfill: bool,
     node: PhantomData<T>,
 }
@@ -49,6 +54,8 @@ impl<T> Clone for Harness<T> {
     fn clone(&self) -> Self {
         Self {
             config: self.config.clone(),
+            namespace: self.namespace.clone(),
+            table_uids: self.table_uids.clone(),
             world: self.world.clone(),
             statistics: self.statistics.clone(),
             window: self.window,
@@ -69,6 +76,8 @@ impl<T: DataNode> Harness<T> {
     pub fn new() -> Self {
         Self {
             config: json!({}),
+            namespace: Namespace::default(),
+            table_uids: BTreeMap::new(),
             world: World::default(),
             statistics: None,
             window: Window { start: None, end: Timestamp::from_micros(i64::MAX) },
@@ -77,7 +86,7 @@ impl<T: DataNode> Harness<T> {
         }
     }
 
-    /// The config, as JSON.
+    /// The config, as JSON. `offset_start` is kept from a node that does not declare it, as the host does.
     #[must_use]
     pub fn config(mut self, config: Value) -> Self {
         self.config = config;
@@ -157,8 +166,13 @@ impl<T: DataNode> Harness<T> {
         Run { result, batches, messages, logs, reads, fetches }
     }
 
+    pub(super) fn parsed_config(&self) -> Result<T::Config, NodeError> {
+        parse_config::<T>(&guest_document(&config_schema::<T::Config>(), self.config.clone()).to_string())
+    }
+
     fn update(self) -> (Result<(), NodeError>, Record) {
-        let prepared = parse_config::<T>(&self.config.to_string())
+        let prepared = self
+            .parsed_config()
             .and_then(|config| T::dependencies(&config).map(|dependencies| (config, dependencies)));
         let (config, dependencies) = match prepared {
             Ok(prepared) => prepared,

@@ -54,13 +54,16 @@
 //! assert_eq!(second.rows(), 0);
 //! ```
 
+mod complete;
 mod harness;
+mod identity;
 mod stub;
 mod table;
 
 use std::cell::RefCell;
 
 pub use harness::{Harness, Run};
+pub use identity::HASH_NAMESPACE_VARIABLE;
 pub use stub::Read;
 pub use table::Table;
 

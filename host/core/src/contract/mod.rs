@@ -27,6 +27,12 @@
 //! assert_eq!(contract.dimensions(), ["currency"]);
 //! ```
 
+mod check;
+mod field_id;
+mod foreign_key;
+mod metadata;
+mod place;
+
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -36,7 +42,11 @@ use thiserror::Error;
 use crate::cadence::Cadence;
 use crate::data_type::DataType;
 use crate::diagnostic::{Diagnostic, ErrorClass};
-use crate::name::{self, NameError};
+
+pub use foreign_key::{ForeignKey, OnDelete, Reference, mismatch};
+pub use metadata::{MAX_LABEL_CHARS, MetadataEdit, MetadataError};
+pub use place::Place;
+use place::Step;
 
 /// The name that the first index column always has.
 pub const TIME_INDEX: &str = "time_index";
@@ -51,6 +61,18 @@ pub enum TableKind {
     /// Written by nodes, indexed by time.
     #[default]
     TimeIndexed,
+    /// A plain table with a primary key, loaded from files: what foreign keys lead to.
+    Reference,
+}
+
+impl TableKind {
+    /// The name used in contracts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TimeIndexed => "time_indexed",
+            Self::Reference => "reference",
+        }
+    }
 }
 
 /// One column.
@@ -59,6 +81,9 @@ pub enum TableKind {
 pub struct Column {
     /// Lower case, stable, at most 63 bytes.
     pub name: String,
+    /// Number that the column keeps when it is renamed; given by the catalogue where the file leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// Type token.
     #[serde(rename = "type")]
     pub data_type: DataType,
@@ -97,10 +122,20 @@ pub struct Contract {
     /// How often a row is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cadence: Option<Cadence>,
-    /// `time_index`, then the identity dimensions. The tuple is unique.
+    /// Of a time-indexed table: `time_index`, then the identity dimensions. The tuple is unique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub index: Vec<String>,
-    /// All columns, the index included.
+    /// Of a reference table: the columns whose values name a row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary_key: Vec<String>,
+    /// All columns, those of the key included.
     pub columns: Vec<Column>,
+    /// Columns whose values are keys of other tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The highest field id that a column of this table ever had; kept by the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_field_id: Option<u32>,
 }
 
 /// Why a contract is refused.
@@ -113,21 +148,29 @@ pub enum ContractError {
     #[error("the contract cannot be read: {0}")]
     Json(String),
     /// A bad name.
-    #[error("contract `{identifier}`: {source}")]
+    #[error("contract `{identifier}`{}: {problem}", at(*.place))]
     Name {
         /// Identifier as given.
         identifier: String,
         /// What is wrong.
-        source: NameError,
+        problem: String,
+        /// Where in the file.
+        place: Option<Place>,
     },
     /// A broken rule.
-    #[error("contract `{identifier}`: {problem}")]
+    #[error("contract `{identifier}`{}: {problem}", at(*.place))]
     Rule {
         /// Identifier as given.
         identifier: String,
         /// What is wrong.
         problem: String,
+        /// Where in the file; None where no file was read.
+        place: Option<Place>,
     },
+}
+
+fn at(place: Option<Place>) -> String {
+    place.map_or(String::new(), |place| format!(", {place}"))
 }
 
 impl Diagnostic for ContractError {
@@ -148,7 +191,7 @@ impl Contract {
     /// Read and check a TOML file.
     pub fn from_toml(text: &str) -> Result<Self, ContractError> {
         let contract: Self = toml::from_str(text).map_err(|error| ContractError::Toml(error.to_string()))?;
-        contract.check()?;
+        contract.check_file(|path| place::in_toml(text, path))?;
         Ok(contract)
     }
 
@@ -156,8 +199,27 @@ impl Contract {
     pub fn from_json(text: &str) -> Result<Self, ContractError> {
         let contract: Self =
             serde_json::from_str(text).map_err(|error| ContractError::Json(error.to_string()))?;
-        contract.check()?;
+        contract.check_file(|path| place::in_json(text, path))?;
         Ok(contract)
+    }
+
+    fn check_file(&self, place: impl Fn(&[Step]) -> Option<Place>) -> Result<(), ContractError> {
+        self.check().map_err(|fault| {
+            let (identifier, place) = (self.identifier.clone(), place(&fault.path));
+            if fault.is_name {
+                ContractError::Name { identifier, problem: fault.problem, place }
+            } else {
+                ContractError::Rule { identifier, problem: fault.problem, place }
+            }
+        })
+    }
+
+    /// The columns whose values name a row: the index, or the primary key.
+    pub fn key(&self) -> &[String] {
+        match self.kind {
+            TableKind::TimeIndexed => &self.index,
+            TableKind::Reference => &self.primary_key,
+        }
     }
 
     /// The column of a name.
@@ -165,9 +227,17 @@ impl Contract {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Names of the identity dimensions, in index order.
+    /// Names of the identity dimensions, in index order; a reference table has none.
     pub fn dimensions(&self) -> &[String] {
         self.index.get(1..).unwrap_or_default()
+    }
+
+    /// The columns of the key besides `time_index`: the identity dimensions, or the primary key. Reads narrow by them.
+    pub fn key_dimensions(&self) -> &[String] {
+        match self.kind {
+            TableKind::TimeIndexed => self.dimensions(),
+            TableKind::Reference => &self.primary_key,
+        }
     }
 
     /// Types of the identity dimensions, in index order.
@@ -193,57 +263,10 @@ impl Contract {
         }
         let bare = self.columns.iter().filter(|column| column.description.trim().is_empty());
         warnings.extend(bare.map(|column| format!("column `{}` has no description", column.name)));
-        if self.cadence.is_none() {
+        if self.cadence.is_none() && self.kind == TableKind::TimeIndexed {
             warnings.push(format!("table `{}` declares no cadence", self.identifier));
         }
         warnings
-    }
-
-    fn check(&self) -> Result<(), ContractError> {
-        let rule = |problem: String| ContractError::Rule { identifier: self.identifier.clone(), problem };
-        let name = |source| ContractError::Name { identifier: self.identifier.clone(), source };
-        name::check_name("identifier", &self.identifier).map_err(name)?;
-        name::check_name("physical name", self.physical_name()).map_err(name)?;
-        if let Some(namespace) = &self.namespace {
-            name::check_namespace("namespace", namespace).map_err(name)?;
-        }
-        if self.columns.len() > MAX_COLUMNS {
-            return Err(rule(format!("{} columns where {MAX_COLUMNS} are allowed", self.columns.len())));
-        }
-        for (position, column) in self.columns.iter().enumerate() {
-            name::check_name("column name", &column.name).map_err(name)?;
-            if self.columns[..position].iter().any(|earlier| earlier.name == column.name) {
-                return Err(rule(format!("column `{}` is declared twice", column.name)));
-            }
-        }
-        if self.index.first().map(String::as_str) != Some(TIME_INDEX) {
-            return Err(rule(format!("the index must begin with `{TIME_INDEX}`")));
-        }
-        for (position, name) in self.index.iter().enumerate() {
-            let Some(column) = self.column(name) else {
-                return Err(rule(format!("index column `{name}` is not among the columns")));
-            };
-            if self.index[..position].contains(name) {
-                return Err(rule(format!("index column `{name}` is listed twice")));
-            }
-            if column.nullable {
-                return Err(rule(format!("index column `{name}` cannot be nullable")));
-            }
-            if position == 0 && column.data_type != DataType::TimestampTz {
-                return Err(rule(format!(
-                    "`{TIME_INDEX}` must have the type timestamp_tz, not {}",
-                    column.data_type
-                )));
-            }
-            if position > 0 && !column.data_type.can_be_dimension() {
-                return Err(rule(format!(
-                    "identity dimension `{name}` cannot have the type {}; use string, an integer, bool, date, \
-                     timestamp_tz or uuid",
-                    column.data_type
-                )));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -266,6 +289,54 @@ mod tests {
         text
     }
 
+    const REFERENCE: &str = r#"
+identifier = "assets"
+kind = "reference"
+primary_key = ["id"]
+columns = [
+    { name = "id", type = "string" },
+    { name = "name", type = "string", nullable = true },
+    { name = "parent", type = "string", nullable = true },
+]
+[[foreign_keys]]
+columns = ["parent"]
+references = { table = "issuers", columns = ["id"] }
+on_delete = "restrict"
+"#;
+
+    #[test]
+    fn a_reference_table_has_a_primary_key_and_no_dimensions() {
+        let contract = Contract::from_toml(REFERENCE).unwrap();
+        assert_eq!((contract.key(), contract.dimensions().len()), (&["id".to_owned()][..], 0));
+        assert_eq!(contract.foreign_keys[0].on_delete, OnDelete::Restrict);
+        let json = serde_json::to_string_pretty(&contract).unwrap();
+        assert_eq!(Contract::from_json(&json).unwrap(), contract);
+        let broken = json.replace("\"parent\"\n", "\"mother\"\n");
+        let error = Contract::from_json(&broken).unwrap_err().to_string();
+        assert!(error.contains("line 27, column 9: foreign key column `mother`"), "{error}");
+    }
+
+    #[test]
+    fn a_foreign_key_leads_to_the_whole_key_of_the_same_types() {
+        let contract = Contract::from_toml(REFERENCE).unwrap();
+        let target = |key: &str, data_type: &str| {
+            Contract::from_toml(&format!(
+                "identifier = \"issuers\"\nkind = \"reference\"\nprimary_key = {key}\ncolumns = [\
+                 {{ name = \"id\", type = \"{data_type}\" }}, {{ name = \"x\", type = \"bool\" }}]"
+            ))
+            .unwrap()
+        };
+        let judge = |target: Contract| mismatch(&contract, &contract.foreign_keys[0], &target);
+        assert_eq!(judge(target("[\"id\"]", "string")), None);
+        insta::assert_snapshot!(
+            format!("{}\n{}", judge(target("[\"id\", \"x\"]", "string")).unwrap(), judge(target("[\"id\"]", "uuid")).unwrap()),
+            @r"
+        it refers to (id), but the key of table `issuers` is (id, x)
+        column `parent` is string, but `id` of table `issuers` is uuid
+        "
+        );
+    }
+
     #[test]
     fn broken_contracts_say_what_is_wrong() {
         let time = ("time_index", "timestamp_tz");
@@ -279,6 +350,27 @@ mod tests {
             toml("[\"time_index\"]", &[time, time]),
             toml("[\"time_index\"]", &[time, ("Bad", "string")]),
             toml("[\"time_index\"]", &[time, ("x", "float128")]),
+            toml("[\"id\"]", &[("id", "string")]),
+            toml("[\"time_index\"]\nprimary_key = [\"time_index\"]", &[time]),
+            toml("[\"time_index\"]\ncadence = \"1D\"", &[time]),
+            "identifier = \"t\"\nkind = \"reference\"\ncolumns = [{ name = \"id\", type = \"string\" }]"
+                .to_owned(),
+            REFERENCE.replace("[\"id\"]", "[\"id\", \"name\"]"),
+            REFERENCE.replace("[\"id\"]", "[\"id\", \"id\"]"),
+            REFERENCE.replace("[\"id\"]", "[\"other\"]"),
+            REFERENCE.replace("primary_key", "index = [\"id\"]\nprimary_key"),
+            REFERENCE.replace("primary_key", "cadence = \"1d\"\nprimary_key"),
+            REFERENCE.replace("id\", type", "id\", id = 0, type"),
+            REFERENCE.replace("type =", "id = 7, type ="),
+            REFERENCE.replace("restrict", "set_null").replace("nullable = true", "nullable = false"),
+            REFERENCE
+                .replace("kind = \"reference\"", "index = [\"time_index\"]")
+                .replace("primary_key = [\"id\"]\n", "")
+                .replace("\"id\", type = \"string\"", "\"time_index\", type = \"timestamp_tz\"")
+                .replace("restrict", "cascade"),
+            REFERENCE.replace("columns = [\"parent\"]", "columns = [\"parent\", \"id\"]"),
+            REFERENCE.replace("columns = [\"parent\"]", "columns = [\"mother\"]"),
+            REFERENCE.replace("restrict", "explode"),
             "identifier = \"t\"\ncolour = 1\nindex = []\ncolumns = []".to_owned(),
             "identifier = ".to_owned(),
         ];

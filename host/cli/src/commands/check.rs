@@ -1,0 +1,109 @@
+//! `datanode check`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use datanode_core::ErrorClass;
+use datanode_core::checklist::{Finding, Verdict};
+use datanode_core::contract::Contract;
+use datanode_runtime::{CheckRequest, CheckSubject, Checked, Host, RunOptions};
+
+use crate::args::CheckArguments;
+use crate::failure::{Failure, OrFail};
+use crate::print::{self, Printer};
+use crate::{progress, say, usage};
+
+/// Ending of component files.
+const COMPONENT: &str = "wasm";
+
+pub(crate) async fn run(
+    arguments: CheckArguments,
+    host: &Host,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    let strict = arguments.strict;
+    let options = RunOptions { observer: progress::observer(arguments.progress), ..RunOptions::default() };
+    let request = CheckRequest { until: arguments.until, subject: subject(arguments, host).await? };
+    let checked = host.check(request, &options).await.or_fail()?;
+    // Clears the moving line before the findings are printed.
+    drop(options);
+    printer.show(&checked, || show(&checked))?;
+    let failed = checked.verdict == Verdict::Fail || strict && checked.verdict == Verdict::Warn;
+    Ok(if failed { crate::exit_code(ErrorClass::Failed) } else { ExitCode::SUCCESS })
+}
+
+async fn subject(arguments: CheckArguments, host: &Host) -> anyhow::Result<CheckSubject> {
+    let CheckArguments { subject, table, config, .. } = arguments;
+    let file = Path::new(&subject);
+    let is_file = file.extension().is_some_and(|extension| extension == COMPONENT);
+    if !is_file && table.is_none() && config.is_none() {
+        match host.store().node(&subject).await {
+            Ok(node) => return Ok(CheckSubject::Node(Box::new(node))),
+            // Neither a node nor a component: the error of the node says more, for it knows the ways to name one.
+            Err(error) if host.store().component(&subject, None).await.is_err() => {
+                return Err(Failure::of(&error).into());
+            }
+            Err(_) => {}
+        }
+    }
+    let config = super::node::config(config.as_deref().unwrap_or("{}"))?;
+    let contract = match table {
+        Some(table) => Some(Box::new(contract(&table, host).await?)),
+        None => None,
+    };
+    if !is_file {
+        return Ok(CheckSubject::Component { name: subject, config, contract });
+    }
+    let bytes = std::fs::read(file).map_err(|error| usage(format!("{subject}: {error}")))?;
+    Ok(CheckSubject::File { label: subject, bytes, config, contract })
+}
+
+/// A contract from a file, or of a registered table.
+async fn contract(table: &str, host: &Host) -> anyhow::Result<Contract> {
+    let file = Path::new(table);
+    if file.extension().is_none() {
+        return Ok(host.store().table(table).await.or_fail()?.contract);
+    }
+    super::table::contract_of(file)
+}
+
+fn show(checked: &Checked) {
+    let table = checked.table.as_ref().map_or(String::new(), |table| format!(" → {table}"));
+    say!("{} {}{table}\n", checked.component, checked.version);
+    let width = checked.findings.iter().map(|finding| finding.point.as_str().len()).max().unwrap_or(0);
+    let mut last = None;
+    for (place, finding) in checked.findings.iter().enumerate() {
+        let name = if last == Some(finding.point) { "" } else { finding.point.as_str() };
+        last = Some(finding.point);
+        let style = style(finding.verdict);
+        let indent = format!("\n{}", " ".repeat(width + 8));
+        let seen = print::visible_lines(&finding.seen).replace('\n', &indent);
+        say!("{style}{}{style:#}  {name:<width$}  {seen}", finding.verdict);
+        // Of several that are mended alike, the last one says how.
+        let next = checked.findings.get(place + 1).filter(|next| next.point == finding.point);
+        let alike = next.is_some_and(|next| next.mend == finding.mend);
+        if let Some(mend) = finding.mend.as_ref().filter(|_| !alike) {
+            say!("{}  mend: {}", " ".repeat(width + 4), print::visible(mend));
+        }
+    }
+    let count =
+        |verdict| checked.findings.iter().filter(|finding: &&Finding| finding.verdict == verdict).count();
+    say!(
+        "\n{} passed, {} warned, {} failed, {} skipped",
+        count(Verdict::Pass),
+        count(Verdict::Warn),
+        count(Verdict::Fail),
+        count(Verdict::Skip)
+    );
+}
+
+fn style(verdict: Verdict) -> Style {
+    let colour = match verdict {
+        Verdict::Pass => AnsiColor::Green,
+        Verdict::Skip => AnsiColor::Cyan,
+        Verdict::Warn => AnsiColor::Yellow,
+        Verdict::Fail => AnsiColor::Red,
+    };
+    Style::new().fg_color(Some(colour.into())).bold()
+}

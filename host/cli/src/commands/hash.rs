@@ -1,0 +1,55 @@
+//! `datanode node hash`
+
+use std::io::Write;
+
+use datanode_runtime::{Host, Identity, IdentityRequest};
+
+use crate::args::HashArguments;
+use crate::failure::OrFail;
+use crate::print::{self, Printer};
+
+pub(crate) async fn show(arguments: HashArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+    let explain = arguments.explain;
+    let identity = identity(arguments, host).await?;
+    if explain && !printer.json {
+        // Byte for byte what is hashed: no line end. A reader that went away is no error.
+        let _ = std::io::stdout().write_all(identity.hashed_document.as_bytes());
+        return Ok(());
+    }
+    printer.show(&identity, || {
+        let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+        print::facts(&[
+            ("update hash", identity.update_hash.clone()),
+            ("sha256", identity.sha256.to_string()),
+            (
+                "component",
+                format!(
+                    "{} {}",
+                    identity.component,
+                    identity.version.as_deref().unwrap_or("(no release is enabled)")
+                ),
+            ),
+            ("hash namespace", or_dash(&identity.hash_namespace)),
+            ("document", identity.hashed_document.clone()),
+            (
+                "metadata digest",
+                identity
+                    .metadata_digest
+                    .map_or("- (needs an output table and an enabled release)".to_owned(), |digest| {
+                        digest.to_string()
+                    }),
+            ),
+        ]);
+    })
+}
+
+async fn identity(arguments: HashArguments, host: &Host) -> anyhow::Result<Identity> {
+    let HashArguments { node, component, config, table, hash_namespace, .. } = arguments;
+    let Some(component) = component else {
+        let node = host.store().node(&node.unwrap_or_default()).await.or_fail()?;
+        return host.identity_of(&node).await.or_fail();
+    };
+    let hash_namespace = hash_namespace.resolve()?;
+    let config = super::node::config(config.as_deref().unwrap_or("{}"))?;
+    host.identify(IdentityRequest { component, config, hash_namespace, table }).await.or_fail()
+}

@@ -1,0 +1,266 @@
+//! `datanode node run`
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use arrow_array::RecordBatch;
+use datanode_core::contract::Contract;
+use datanode_core::options::{self, MAX_OPTIONS_BYTES, Options};
+use datanode_core::run::{DRY_RUN, RunRecord, RunStatus};
+use datanode_core::statistics::MAX_STATISTICS_BYTES;
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_runtime::{DryRun, DryRunRequest, Frame, Host, RunOptions, RunTree, RuntimeError, Scope};
+use serde_json::{Map, Value, json};
+
+use crate::failure::{self, Failure, OrFail};
+use crate::print::{self, Printer, count};
+use crate::run_args::RunArguments;
+use crate::{cells, progress, say};
+
+pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+    let namespace = arguments.hash_namespace.resolve()?;
+    let sample = usize::from(arguments.sample);
+    let options = RunOptions {
+        scope: match (arguments.no_tree, arguments.tree_only) {
+            (true, _) => Scope::NodeAlone,
+            (_, true) => Scope::DependenciesAlone,
+            _ => Scope::Tree,
+        },
+        until: arguments.until,
+        force: arguments.force,
+        options: runtime_options(arguments.options.as_deref(), &arguments.option)?,
+        sample: arguments.debug.then_some(sample),
+        observer: progress::observer(arguments.progress),
+    };
+    if arguments.dry_run {
+        let statistics = arguments.statistics.as_deref();
+        let statistics = statistics.map(|file| read_at_most(file, MAX_STATISTICS_BYTES)).transpose()?;
+        let request = DryRunRequest { statistics, sample };
+        let dry = host
+            .dry_run(&arguments.node, &namespace, &options, &request)
+            .await
+            .map_err(|error| not_there(&error))?;
+        // Clears the moving line before the summary is printed.
+        drop(options);
+        printer.show(&dry_json(&dry), || show_dry(&dry))?;
+        return Ok(finish(std::slice::from_ref(&dry.record), printer));
+    }
+    let tree = host.run_node(&arguments.node, &namespace, &options).await.or_fail()?;
+    let is_debug = options.sample.is_some();
+    drop(options);
+    let document = if is_debug {
+        json!({"runs": tree.runs, "frame": tree.frame.as_ref().map(frame_json)})
+    } else {
+        json!(tree.runs)
+    };
+    printer.show(&document, || show_tree(&arguments.node, &tree))?;
+    Ok(finish(&tree.runs, printer))
+}
+
+/// Runtime options of a file and of single arguments.
+fn runtime_options(file: Option<&Path>, single: &[String]) -> anyhow::Result<Options> {
+    let options = match file {
+        None => Options::new(),
+        Some(file) => {
+            let text = read_at_most(file, MAX_OPTIONS_BYTES)?;
+            options::parse(&text).map_err(|error| Failure::of(&error).at(&file.display().to_string()))?
+        }
+    };
+    options::with_single(options, single).or_fail()
+}
+
+/// The text of a file, or of its beginning when it is longer than anything that would be accepted: it may be a device
+/// that has no end.
+fn read_at_most(path: &Path, bytes: usize) -> anyhow::Result<String> {
+    let cannot = |problem: String, step: String| {
+        Failure::usage(format!("{}: {problem}", path.display())).with_next_step(step)
+    };
+    let unreadable =
+        |error: std::io::Error| cannot(error.to_string(), "name a file that this user can read".to_owned());
+    let mut read = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(bytes as u64 + 1).read_to_end(&mut read).map_err(unreadable)?;
+    if read.len() > bytes {
+        let step = format!("name a file of at most {bytes} bytes");
+        return Err(cannot(format!("more than the {bytes} bytes that are allowed"), step).into());
+    }
+    String::from_utf8(read)
+        .map_err(|_| cannot("not UTF-8".to_owned(), "name a file of text".to_owned()).into())
+}
+
+/// A dry run creates nothing, so the next step is to create.
+fn not_there(error: &RuntimeError) -> anyhow::Error {
+    let failure = Failure::of(error);
+    if error.code() == "store.node_not_found" {
+        return failure
+            .with_next_step(
+                "a dry run needs a node that is there: datanode node create COMPONENT --table TABLE; or see what there \
+                 is: datanode node list",
+            )
+            .into();
+    }
+    failure.into()
+}
+
+fn show_tree(node: &str, tree: &RunTree) {
+    if tree.runs.is_empty() {
+        say!("nothing was run: {node} has no dependencies");
+        return;
+    }
+    super::run::summary(&tree.runs);
+    if let Some(frame) = &tree.frame {
+        say!("");
+        show_frame("written", frame);
+    }
+}
+
+/// A frame under a heading that says how much of it is shown.
+fn show_frame(what: &str, frame: &Frame) {
+    let (table, rows) = (&frame.contract.identifier, count(frame.rows));
+    if frame.rows == 0 {
+        say!("{what} into {table}: no rows");
+        return;
+    }
+    let shown = frame.sample.len();
+    if shown as u64 == frame.rows {
+        say!("{what} into {table}: {rows} rows");
+    } else {
+        say!("{what} into {table}: {rows} rows, of which the first {shown}");
+    }
+    if shown > 0 {
+        let names = frame.contract.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let rows = frame.sample.iter().map(|row| texts(&frame.contract, row)).collect();
+        print::rows(&names, &numeric(&frame.contract), rows);
+    }
+}
+
+fn show_dry(dry: &DryRun) {
+    let run = &dry.record;
+    let start = run.window.start.map_or("the beginning".to_owned(), datanode_core::Timestamp::short);
+    say!("dry run of {} ({}): {}; nothing was written", run.table, run.update_hash, run.status);
+    let statistics = &run.statistics;
+    let until = statistics.max_time.map_or(String::new(), |time| format!(", until {}", time.short()));
+    print::facts(&[
+        ("window", format!("{start} to {}", run.window.end.short())),
+        ("statistics", format!("{} coordinates{until}", count(statistics.coordinates))),
+        ("read", format!("{} rows", count(run.inputs.iter().map(|input| input.rows).sum()))),
+        (
+            "emitted",
+            format!("{} rows of {} coordinates", count(run.rows_emitted), count(run.coverage.coordinates)),
+        ),
+        ("dropped", format!("{} rows", count(run.rows_dropped))),
+        ("would insert", format!("{} rows", count(run.rows_inserted))),
+        ("gaps", super::run::gaps(&run.coverage)),
+    ]);
+    for warning in &run.warnings {
+        print::warning(warning);
+    }
+    let Some(frame) = &dry.frame else { return };
+    say!("");
+    show_frame("would be written", frame);
+    let Some(stored) = &dry.stored else { return };
+    if run.rows_dropped == 0 {
+        return;
+    }
+    say!(
+        "\nof the dropped rows, {} are stored as they were emitted, {} are stored with other values, {} are not stored",
+        count(stored.equal),
+        count(stored.different),
+        count(stored.absent)
+    );
+    if stored.not_compared > 0 {
+        say!("{} more were not compared: too many stored rows lie between them", count(stored.not_compared));
+    }
+    if !stored.examples.is_empty() {
+        let names = frame.contract.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let line = |example: &datanode_runtime::Difference| {
+            let (old, new) =
+                (texts(&frame.contract, &example.stored), texts(&frame.contract, &example.emitted));
+            old.into_iter()
+                .zip(new)
+                .map(|(old, new)| if old == new { old } else { format!("{old} → {new}") })
+                .collect()
+        };
+        print::rows(&names, &numeric(&frame.contract), stored.examples.iter().map(line).collect());
+    }
+}
+
+fn numeric(contract: &Contract) -> Vec<bool> {
+    contract.columns.iter().map(|column| cells::is_number(column.data_type)).collect()
+}
+
+/// The one row of a batch, for people.
+fn texts(contract: &Contract, row: &RecordBatch) -> Vec<String> {
+    let columns = contract.columns.iter().zip(row.columns());
+    columns
+        .map(|(column, array)| cells::text(&cells::value(array, column.data_type, 0), column.data_type))
+        .collect()
+}
+
+/// The one row of a batch, for programs.
+fn object(contract: &Contract, row: &RecordBatch) -> Value {
+    let columns = contract.columns.iter().zip(row.columns());
+    let cells =
+        columns.map(|(column, array)| (column.name.clone(), cells::value(array, column.data_type, 0)));
+    Value::Object(cells.collect::<Map<_, _>>())
+}
+
+fn frame_json(frame: &Frame) -> Value {
+    let columns = frame.contract.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
+    let sample = frame.sample.iter().map(|row| object(&frame.contract, row)).collect::<Vec<_>>();
+    json!({"table": frame.contract.identifier, "columns": columns, "rows": frame.rows, "sample": sample})
+}
+
+fn dry_json(dry: &DryRun) -> Value {
+    let stored = dry.stored.as_ref().zip(dry.frame.as_ref()).map(|(stored, frame)| {
+        let example = |example: &datanode_runtime::Difference| {
+            json!({
+                "stored": object(&frame.contract, &example.stored),
+                "emitted": object(&frame.contract, &example.emitted),
+            })
+        };
+        json!({
+            "equal": stored.equal,
+            "different": stored.different,
+            "absent": stored.absent,
+            "not_compared": stored.not_compared,
+            "examples": stored.examples.iter().map(example).collect::<Vec<_>>(),
+        })
+    });
+    json!({"run": dry.record, "frame": dry.frame.as_ref().map(frame_json), "stored": stored})
+}
+
+/// Say what failed, and answer the exit code of the worst outcome.
+fn finish(runs: &[RunRecord], printer: Printer) -> ExitCode {
+    let mut classes = Vec::new();
+    for run in runs {
+        let Some(error) = &run.error else { continue };
+        if !printer.json {
+            failure::print(
+                &error.code,
+                &format!("{}: {}", run.table, error.message),
+                error.next_step.as_deref(),
+                error.guest.as_ref(),
+            );
+            // The record of a dry run is stored nowhere.
+            if run.kind != DRY_RUN {
+                eprintln!("see:  datanode run show {}", run.run_id);
+            }
+        }
+        if run.status == RunStatus::Failed {
+            let all = [ErrorClass::Infrastructure, ErrorClass::Refused, ErrorClass::Usage];
+            let class = all.into_iter().find(|class| class.as_str() == error.class);
+            classes.push(class.unwrap_or(ErrorClass::Failed));
+        }
+    }
+    let class = failure::worst(classes);
+    // A blocked node is told by its own code, unless trying again may be all that it takes.
+    let blocked = runs.last().is_some_and(|last| last.status == RunStatus::Blocked);
+    match class {
+        Some(ErrorClass::Infrastructure) => crate::exit_code(ErrorClass::Infrastructure),
+        _ if blocked => crate::exit_code(ErrorClass::Blocked),
+        Some(class) => crate::exit_code(class),
+        None => ExitCode::SUCCESS,
+    }
+}

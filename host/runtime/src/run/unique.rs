@@ -1,0 +1,96 @@
+//! Index tuples that come in two batches: what the unique index finds in a commit, and a dry run has to look for.
+
+use std::collections::HashSet;
+
+use arrow_array::RecordBatch;
+use datanode_core::Timestamp;
+use datanode_core::contract::Contract;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::digest::Digest;
+use datanode_store::{Rows, StoreError};
+
+use super::stored_rows::key;
+
+/// Rows that are looked at: each is remembered in some 20 bytes.
+const MAX_ROWS: usize = 2_000_000;
+
+/// Refuse rows of which two have one index tuple; answers whether all could be looked at.
+pub(super) fn check(contract: &Contract, rows: Rows) -> Result<bool, StoreError> {
+    check_within(MAX_ROWS, contract, rows)
+}
+
+fn check_within(max_rows: usize, contract: &Contract, rows: Rows) -> Result<bool, StoreError> {
+    let mut seen = HashSet::new();
+    for batch in rows {
+        let batch = batch.map_err(StoreError::Rows)?;
+        for row in 0..batch.num_rows() {
+            if seen.len() >= max_rows {
+                return Ok(false);
+            }
+            let Some(tuple) = tuple(contract, &batch, row) else { continue };
+            // Half a SHA-256: what a guest emits cannot make two tuples look alike.
+            let digest = Digest::of(tuple.to_json().as_bytes()).to_string();
+            if !seen
+                .insert(u128::from_str_radix(digest.get(..32).unwrap_or_default(), 16).unwrap_or_default())
+            {
+                return Err(StoreError::DuplicateKey {
+                    table: contract.identifier.clone(),
+                    key: tuple.to_string(),
+                });
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The time before the identity dimensions.
+fn tuple(contract: &Contract, batch: &RecordBatch, row: usize) -> Option<Coordinate> {
+    let (time, Coordinate(mut values)) = key(contract, batch, row)?;
+    values.insert(0, CoordinateValue::Timestamp(Timestamp::from_micros(time).ok()?));
+    Some(Coordinate(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn contract() -> Contract {
+        let text = "identifier = \"t\"\nindex = [\"time_index\", \"name\"]\ncolumns = [\
+            { name = \"time_index\", type = \"timestamp_tz\" }, { name = \"name\", type = \"string\" }]";
+        Contract::from_toml(text).unwrap()
+    }
+
+    fn rows(batches: &[&[(i64, &str)]]) -> Rows {
+        let batch = |rows: &&[(i64, &str)]| {
+            let times: Vec<i64> = rows.iter().map(|row| row.0).collect();
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC")),
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+            ];
+            Ok(RecordBatch::try_new(contract().arrow_schema(), columns).unwrap())
+        };
+        Box::new(batches.iter().map(batch).collect::<Vec<_>>().into_iter())
+    }
+
+    #[test]
+    fn a_tuple_of_two_batches_is_named() {
+        assert!(check(&contract(), rows(&[&[(1, "a"), (1, "b")], &[(2, "a")]])).unwrap());
+        let error = check(&contract(), rows(&[&[(1, "a"), (1, "b")], &[(2, "a"), (1, "b")]])).unwrap_err();
+        let said = error.to_string();
+        assert_eq!(
+            said,
+            "table `t`: index (1970-01-01T00:00:00.000001Z, b) was emitted in two batches of this run"
+        );
+    }
+
+    #[test]
+    fn beyond_the_bound_it_says_that_it_did_not_look() {
+        let batches: [&[_]; 2] = [&[(1, "a"), (1, "b")], &[(2, "a")]];
+        assert!(check_within(3, &contract(), rows(&batches)).unwrap());
+        assert!(!check_within(2, &contract(), rows(&batches)).unwrap());
+    }
+}

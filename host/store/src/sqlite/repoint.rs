@@ -1,0 +1,93 @@
+//! Moving an identifier from one table to another. Everything in the catalogue refers to tables by uid: nothing else
+//! changes.
+
+use datanode_core::contract::ContractError;
+use datanode_core::name;
+use rusqlite::{Connection, params};
+
+use super::stored::{failed, to_json};
+use super::tables;
+use crate::{Repointed, StoreError, Table};
+
+const DOING: &str = "moving an identifier";
+
+/// Let a table take an identifier over; the table that holds it is called `former` from then on.
+pub(super) fn repoint(
+    connection: &Connection,
+    identifier: &str,
+    reference: &str,
+    former: Option<&str>,
+) -> Result<Repointed, StoreError> {
+    check_identifier(identifier)?;
+    let table = tables::by_reference(connection, reference)?;
+    let before = table.contract.identifier.clone();
+    if before == identifier {
+        return Ok(Repointed { table, before, former: None });
+    }
+    let holder = tables::holding(connection, identifier)?;
+    let (Some(holder), Some(former)) = (&holder, former) else {
+        return match (holder, former) {
+            (Some(holder), _) => Err(held(
+                &holder,
+                format!(
+                    "say what that table is called from now on: datanode table repoint {identifier} --to {reference} \
+                     --rename-old {identifier}_old"
+                ),
+            )),
+            (None, Some(_)) => Err(StoreError::NotFound { kind: "table", reference: identifier.to_owned() }),
+            (None, None) => {
+                let table = rename(connection, table, identifier)?;
+                Ok(Repointed { table, before, former: None })
+            }
+        };
+    };
+    check_identifier(former)?;
+    if let Some(other) = tables::holding(connection, former)?.filter(|other| other.uid != table.uid) {
+        let proposal = tables::propose(connection, former, Some("old"))?;
+        return Err(held(
+            &other,
+            format!(
+                "choose another: datanode table repoint {identifier} --to {reference} --rename-old {proposal}"
+            ),
+        ));
+    }
+    // Out of the way while the two trade: no identifier looks like a uid.
+    connection
+        .execute("UPDATE _tables SET identifier = uid WHERE uid = ?1", [&holder.uid])
+        .map_err(failed(DOING))?;
+    let table = rename(connection, table, identifier)?;
+    let former = rename(connection, holder.clone(), former)?;
+    Ok(Repointed { table, before, former: Some(former) })
+}
+
+fn check_identifier(identifier: &str) -> Result<(), StoreError> {
+    name::check_name("identifier", identifier).map_err(|error| {
+        StoreError::Contract(ContractError::Name {
+            identifier: identifier.chars().take(80).collect(),
+            problem: error.to_string(),
+            place: None,
+        })
+    })
+}
+
+fn held(holder: &Table, command: String) -> StoreError {
+    StoreError::IdentifierHeld {
+        identifier: holder.contract.identifier.clone(),
+        holder: Box::new(tables::holder(holder)),
+        command,
+    }
+}
+
+fn rename(connection: &Connection, table: Table, identifier: &str) -> Result<Table, StoreError> {
+    let mut contract = table.contract;
+    // Without one the physical name follows the identifier, and the storage stays where it is.
+    contract.physical_name = Some(contract.physical_name().to_owned());
+    identifier.clone_into(&mut contract.identifier);
+    connection
+        .execute(
+            "UPDATE _tables SET identifier = ?2, contract = ?3 WHERE uid = ?1",
+            params![table.uid, identifier, to_json(DOING, &contract)?],
+        )
+        .map_err(failed(DOING))?;
+    Ok(Table { contract, ..table })
+}

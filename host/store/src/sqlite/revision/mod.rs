@@ -1,0 +1,360 @@
+//! Tables that move from one contract to another, each move in one transaction.
+//!
+//! * `shape`: what a table is, and what its contract asks for.
+//! * `script`: the SQL that a revision begins as; `guard`: running it, with nothing else in its reach.
+//! * `rows`: what must be true of the rows afterwards; `catalogue`: the revisions that tables have.
+
+mod catalogue;
+mod guard;
+mod rows;
+mod script;
+mod shape;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use datanode_core::contract::Contract;
+use datanode_core::difference::{Change, changes};
+use datanode_core::revision::plan::structure_differs;
+use datanode_core::revision::{BEFORE_FILE, CONTRACT_FILE, RevisionError, statement};
+use rusqlite::Connection;
+
+use super::stored::failed;
+use super::{SqliteStore, connection, tables};
+use crate::{
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
+    StoreError, Table,
+};
+use guard::Reach;
+use script::REBUILD_PREFIX;
+
+pub(super) use shape::refuse_drift;
+
+/// In the names of files.
+const DIALECT: &str = "sqlite";
+/// How a table without a revision is called.
+const BASE: &str = "base";
+
+impl SqliteStore {
+    async fn revise<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::write_without_foreign_keys(&self.pools.path, doing, work).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::read(&self.pools.readers, doing, work).await
+    }
+}
+
+#[async_trait]
+impl Revisions for SqliteStore {
+    async fn resolve_contract(&self, table_uid: &str, contract: Contract) -> Result<Contract, StoreError> {
+        let uid = table_uid.to_owned();
+        self.look("reading a table", move |connection| {
+            let table = tables::by_uid(connection, &uid)?;
+            tables::bind(connection, &contract, &uid, Some(&table.contract))
+        })
+        .await
+    }
+
+    async fn write_scripts(&self, table_uid: &str, after: Contract) -> Result<Scripts, StoreError> {
+        let uid = table_uid.to_owned();
+        self.look("writing the SQL of a revision", move |connection| {
+            let table = tables::by_uid(connection, &uid)?;
+            refuse_drift(connection, &table)?;
+            refuse_referenced(connection, &table, &table.contract, &after)?;
+            let empty = rows::rows(connection, &table.contract)? == 0;
+            Ok(Scripts {
+                dialect: DIALECT,
+                up: script::write(connection, &table.contract, &after, empty)?,
+                down: script::write(connection, &after, &table.contract, empty)?,
+            })
+        })
+        .await
+    }
+
+    async fn applied_revisions(&self, table_uid: &str) -> Result<Vec<AppliedRevision>, StoreError> {
+        let uid = table_uid.to_owned();
+        self.look("reading the revisions of a table", move |connection| catalogue::all(connection, &uid))
+            .await
+    }
+
+    async fn table_drift(&self, table_uid: &str) -> Result<Vec<String>, StoreError> {
+        let uid = table_uid.to_owned();
+        self.look("comparing a table with its contract", move |connection| {
+            let table = tables::by_uid(connection, &uid)?;
+            shape::drift(connection, &table.contract)
+        })
+        .await
+    }
+
+    async fn apply_revision(&self, apply: ApplyRevision) -> Result<MovedTable, StoreError> {
+        self.revise("applying a revision", move |connection| upgrade(connection, apply)).await
+    }
+
+    async fn revert_revision(&self, revert: RevertRevision) -> Result<MovedTable, StoreError> {
+        self.revise("taking a revision back", move |connection| downgrade(connection, &revert)).await
+    }
+
+    async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
+        self.revise("binding a contract", move |connection| refresh(connection, &bind)).await
+    }
+}
+
+/// A key that others refer to stays what it is: their foreign keys, and their contracts, name its columns.
+fn refuse_referenced(
+    connection: &Connection,
+    table: &Table,
+    before: &Contract,
+    after: &Contract,
+) -> Result<(), StoreError> {
+    let in_key = |name: &String| before.key().contains(name) || after.key().contains(name);
+    let touches_key = changes(before, after).iter().any(|change| match change {
+        Change::Index { .. } => true,
+        Change::RenameColumn { held, given, .. } => in_key(held) || in_key(given),
+        Change::ColumnType { column, .. } => in_key(column),
+        _ => false,
+    });
+    if !touches_key {
+        return Ok(());
+    }
+    let by: Vec<String> =
+        referring(connection, table)?.into_iter().map(|table| table.contract.identifier).collect();
+    if by.is_empty() {
+        return Ok(());
+    }
+    Err(RevisionError::Referenced { table: table.contract.identifier.clone(), by }.into())
+}
+
+/// The other tables whose foreign keys lead to this one.
+fn referring(connection: &Connection, table: &Table) -> Result<Vec<Table>, StoreError> {
+    let leads_here = |other: &Table| {
+        other.uid != table.uid
+            && other.contract.foreign_keys.iter().any(|key| {
+                key.references.table == table.uid || key.references.table == table.contract.identifier
+            })
+    };
+    Ok(tables::all(connection)?.into_iter().filter(leads_here).collect())
+}
+
+/// The table stands where the caller saw it.
+fn stands_at(
+    applied: &[AppliedRevision],
+    table: &Table,
+    expected: Option<&str>,
+) -> Result<(), RevisionError> {
+    let found = applied.last().map(|revision| revision.revision.as_str());
+    if found == expected {
+        return Ok(());
+    }
+    let say = |revision: Option<&str>| revision.unwrap_or(BASE).to_owned();
+    Err(RevisionError::Moved {
+        table: table.contract.identifier.clone(),
+        expected: say(expected),
+        found: say(found),
+    })
+}
+
+fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTable, StoreError> {
+    let table = tables::by_uid(connection, &apply.table_uid)?;
+    let applied = catalogue::all(connection, &table.uid)?;
+    stands_at(&applied, &table, apply.parent.as_deref())?;
+    let differences = structure_differs(&table.contract, &apply.before);
+    if !differences.is_empty() {
+        return Err(RevisionError::Stale {
+            table: table.contract.identifier,
+            revision: apply.revision,
+            differences: differences.iter().map(ToString::to_string).collect(),
+        }
+        .into());
+    }
+    // A revision that is written by hand may change what the planner refuses to write.
+    datanode_core::revision::plan::operations(&table.contract, &apply.after)?;
+    refuse_referenced(connection, &table, &table.contract, &apply.after)?;
+    keep_ids(&mut apply.after, &table.contract);
+    let step = Step {
+        table: &table,
+        after: &apply.after,
+        revision: &apply.revision,
+        contract_file: CONTRACT_FILE,
+        sql: &apply.up,
+    };
+    let rows = if apply.run {
+        // By hand the table may be anything; then only what is there counts.
+        refuse_drift(connection, &table)?;
+        step.run(connection)?
+    } else {
+        step.find(connection)?
+    };
+    catalogue::add(connection, &apply, &table.contract, rows)?;
+    moved(connection, &table.uid, rows)
+}
+
+fn downgrade(connection: &Connection, revert: &RevertRevision) -> Result<MovedTable, StoreError> {
+    let table = tables::by_uid(connection, &revert.table_uid)?;
+    let applied = catalogue::all(connection, &table.uid)?;
+    stands_at(&applied, &table, Some(&revert.revision))?;
+    let Some(last) = applied.into_iter().next_back() else {
+        return Err(StoreError::Damaged(format!("table {} has no revision", table.uid)));
+    };
+    let differences = structure_differs(&table.contract, &last.contract);
+    if !differences.is_empty() {
+        return Err(RevisionError::Stale {
+            table: table.contract.identifier,
+            revision: last.revision,
+            differences: differences.iter().map(ToString::to_string).collect(),
+        }
+        .into());
+    }
+    if let Some(line) = statement::left_to_edit(&last.down) {
+        return Err(RevisionError::Irreversible {
+            table: table.contract.identifier,
+            revision: last.revision,
+            line,
+        }
+        .into());
+    }
+    let mut after = last.base;
+    refuse_referenced(connection, &table, &table.contract, &after)?;
+    keep_ids(&mut after, &table.contract);
+    refuse_drift(connection, &table)?;
+    let sql = SqlText {
+        file: format!("sqlite.down.sql of revision {}, as it was applied", last.revision),
+        text: last.down,
+    };
+    let step = Step {
+        table: &table,
+        after: &after,
+        revision: &last.revision,
+        contract_file: BEFORE_FILE,
+        sql: &sql,
+    };
+    let rows = step.run(connection)?;
+    catalogue::remove(connection, &table.uid, &last.revision)?;
+    moved(connection, &table.uid, rows)
+}
+
+fn refresh(connection: &Connection, bind: &BindContract) -> Result<MovedTable, StoreError> {
+    let table = tables::by_uid(connection, &bind.table_uid)?;
+    let after = tables::bind(connection, &bind.contract, &table.uid, Some(&table.contract))?;
+    datanode_core::revision::plan::operations(&table.contract, &after)?;
+    let nothing = SqlText { file: String::new(), text: String::new() };
+    let step =
+        Step { table: &table, after: &after, revision: "", contract_file: CONTRACT_FILE, sql: &nothing };
+    let rows = step.find(connection)?;
+    moved(connection, &table.uid, rows)
+}
+
+/// Field ids are never given again, also on the way back.
+fn keep_ids(after: &mut Contract, held: &Contract) {
+    after.last_field_id = after.last_field_id.max(held.last_field_id);
+}
+
+fn moved(connection: &Connection, uid: &str, rows: (u64, u64)) -> Result<MovedTable, StoreError> {
+    let revision = catalogue::all(connection, uid)?.into_iter().next_back().map(|last| last.revision);
+    Ok(MovedTable {
+        table: tables::by_uid(connection, uid)?,
+        revision,
+        rows_before: rows.0,
+        rows_after: rows.1,
+    })
+}
+
+/// A move of one table.
+struct Step<'s> {
+    table: &'s Table,
+    after: &'s Contract,
+    revision: &'s str,
+    contract_file: &'static str,
+    sql: &'s SqlText,
+}
+
+impl Step<'_> {
+    /// Run the SQL, then look at what it left. Rows before and after.
+    fn run(&self, connection: &Connection) -> Result<(u64, u64), StoreError> {
+        let identifier = &self.table.contract.identifier;
+        let statements = guard::check(self.sql, identifier, self.revision)?;
+        let physical_name = self.after.physical_name();
+        let mut read = shape::targets(connection, &self.table.contract)?;
+        read.extend(shape::targets(connection, self.after)?);
+        let own = vec![physical_name.to_owned(), format!("{REBUILD_PREFIX}{physical_name}")];
+        let before = rows::rows(connection, &self.table.contract)?;
+        let others = others(connection, physical_name)?;
+        guard::run(connection, self.sql, &statements, Reach { own, read }, identifier, self.after.key())?;
+        let mut differences = shape::drift(connection, self.after)?;
+        let now = others_now(connection, physical_name, &others)?;
+        differences.extend(now);
+        if !differences.is_empty() {
+            return Err(RevisionError::NotReached {
+                table: identifier.clone(),
+                revision: self.revision.to_owned(),
+                file: self.sql.file.clone(),
+                contract: self.contract_file,
+                differences,
+            }
+            .into());
+        }
+        let after = self.settle(connection, !statements.is_empty())?;
+        Ok((before, after))
+    }
+
+    /// Take the table as it is, when it is what the contract says.
+    fn find(&self, connection: &Connection) -> Result<(u64, u64), StoreError> {
+        let differences = shape::drift(connection, self.after)?;
+        if !differences.is_empty() {
+            let table = self.table.contract.identifier.clone();
+            return Err(RevisionError::NotBound { table, differences }.into());
+        }
+        let rows = self.settle(connection, true)?;
+        Ok((rows, rows))
+    }
+
+    /// What must be true of the rows, and the catalogue. `touched`: rows may be others than before.
+    fn settle(&self, connection: &Connection, touched: bool) -> Result<u64, StoreError> {
+        rows::check_values(connection, self.after)?;
+        let mut linked = vec![self.after.physical_name().to_owned()];
+        let others = referring(connection, self.table)?;
+        linked.extend(others.iter().map(|table| table.contract.physical_name().to_owned()));
+        linked.iter().try_for_each(|name| rows::check_foreign_keys(connection, name))?;
+        let table = Table { contract: self.after.clone(), ..self.table.clone() };
+        if touched {
+            rows::count_again(connection, &table)?;
+        }
+        catalogue::bind(connection, &table.uid, self.after)?;
+        rows::rows(connection, self.after)
+    }
+}
+
+/// Everything in the database that is not this table, as SQLite keeps it.
+fn others(
+    connection: &Connection,
+    physical_name: &str,
+) -> Result<BTreeSet<(String, Option<String>)>, StoreError> {
+    let failed = failed("reading the schema");
+    let mut statement = connection
+        .prepare("SELECT type || ' `' || name || '`', sql FROM sqlite_schema WHERE tbl_name <> ?1")
+        .map_err(&failed)?;
+    let found =
+        statement.query_map([physical_name], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+    found.collect::<rusqlite::Result<_>>().map_err(&failed)
+}
+
+/// What has become of it, one sentence each.
+fn others_now(
+    connection: &Connection,
+    physical_name: &str,
+    before: &BTreeSet<(String, Option<String>)>,
+) -> Result<Vec<String>, StoreError> {
+    let after = others(connection, physical_name)?;
+    let mut said: Vec<String> =
+        before.difference(&after).map(|(name, _)| format!("{name}: changed or gone")).collect();
+    said.extend(after.difference(before).map(|(name, _)| format!("{name}: new or changed")));
+    Ok(said)
+}

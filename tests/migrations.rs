@@ -1,0 +1,511 @@
+//! Tables that move from one contract to another, through the command line.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+use datanode_tests::{Project, root};
+use rusqlite::Connection;
+use serde_json::Value;
+
+const RATES: &str = "fx_ecb_daily_rates";
+
+/// The example with a part of its rows.
+fn with_rates(until: &str) -> Project {
+    let project = Project::with_fx();
+    project.run(&["node", "run", RATES, "--until", until]);
+    project
+}
+
+fn contract_text() -> String {
+    std::fs::read_to_string(root().join("examples/fx/contracts/fx_ecb_daily_rates.toml")).unwrap()
+}
+
+/// A contract file in the project.
+fn contract(project: &Project, name: &str, text: &str) -> String {
+    let path = project.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const SOURCE: &str = "\n[[columns]]\nname = \"source\"\ntype = \"string\"\nnullable = true\ndescription = \"Who published the rate; null for the bank itself.\"\n";
+
+fn with_source() -> String {
+    contract_text() + SOURCE
+}
+
+fn database(project: &Project) -> Connection {
+    Connection::open(project.path().join(".datanode/datanode.db")).unwrap()
+}
+
+/// All rows, in the columns that every step leaves alone.
+fn untouched(project: &Project) -> String {
+    project.run(&["table", "read", RATES, "--columns", "rate", "--limit", "0", "--format", "csv"])
+}
+
+fn write(project: &Project, message: &str, contract: &str) -> Value {
+    project.json(&["table", "revision", RATES, "-m", message, "--autogenerate", contract])
+}
+
+fn folder(revision: &Value) -> PathBuf {
+    revision["folder"].as_str().unwrap().into()
+}
+
+/// Edit a file of a revision.
+fn edit(revision: &Value, file: &str, change: impl Fn(String) -> String) {
+    let path = folder(revision).join(file);
+    std::fs::write(&path, change(std::fs::read_to_string(&path).unwrap())).unwrap();
+}
+
+fn seal(project: &Project, revision: &Value) {
+    project.run(&["table", "revision", RATES, "--seal", revision["revision"].as_str().unwrap()]);
+}
+
+fn current(project: &Project) -> Option<String> {
+    let standing = project.json(&["table", "current", RATES]);
+    assert_eq!(standing["drift"], Value::Array(Vec::new()));
+    standing["current"].as_str().map(str::to_owned)
+}
+
+/// A message without what differs from run to run.
+fn settled(project: &Project, text: &str) -> String {
+    let mut text = text.replace(project.path().to_str().unwrap(), "[project]");
+    if let Ok(path) = project.path().canonicalize() {
+        text = text.replace(path.to_str().unwrap(), "[project]");
+    }
+    let uid = project.json(&["table", "show", RATES])["uid"].as_str().unwrap().to_owned();
+    text.replace(&uid, "[uid]")
+}
+
+fn columns(project: &Project) -> Vec<String> {
+    let table = project.json(&["table", "show", RATES]);
+    table["contract"]["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| column["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact() {
+    let project = with_rates("2001-12-31");
+    let rows = untouched(&project);
+    assert!(rows.lines().count() > 20_000);
+
+    // The first revision adds a column; it is written, read, applied.
+    let file = contract(&project, "with_source.toml", &with_source());
+    let first = write(&project, "add the source", &file);
+    assert_eq!(first["operations"][0], "additive: add column `source` string, nullable");
+    assert_eq!(current(&project), None, "writing applies nothing");
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(current(&project).as_deref(), first["revision"].as_str());
+    assert_eq!(untouched(&project), rows);
+
+    // The second one needs a value that only a person knows: it is written by two hands, and the second errs.
+    let text = with_source()
+        + "\n[[columns]]\nname = \"fixing\"\ntype = \"int16\"\ndescription = \"Minute of the day, Central European Time.\"\n";
+    let second =
+        write(&project, "add the minute of the fixing", &contract(&project, "with_fixing.toml", &text));
+    let (code, message) = project.fails(&["table", "upgrade", RATES]);
+    assert_eq!(code, 3);
+    assert!(
+        message.contains("error[revision.unedited]") && message.contains("sqlite.up.sql, line"),
+        "{message}"
+    );
+    edit(&second, "sqlite.up.sql", |sql| {
+        sql.replace("  EDIT_THIS", "  iif(\"currency\" = 'USD', 855, NULL)")
+    });
+    let (_, message) = project.fails(&["table", "upgrade", RATES]);
+    assert!(message.contains("error[revision.unsealed]"), "{message}");
+    seal(&project, &second);
+    let (code, message) = project.fails(&["table", "upgrade", RATES]);
+    assert_eq!(code, 1);
+    assert!(message.contains("NOT NULL constraint failed"), "{message}");
+
+    // Half way: the copy had begun. The table is at the first revision, whole.
+    assert_eq!(current(&project).as_deref(), first["revision"].as_str());
+    assert_eq!(untouched(&project), rows);
+    assert_eq!(columns(&project), ["time_index", "currency", "rate", "source"]);
+
+    // Mended, sealed, resumed.
+    edit(&second, "sqlite.up.sql", |sql| sql.replace("iif(\"currency\" = 'USD', 855, NULL)", "855"));
+    seal(&project, &second);
+    let steps = project.json(&["table", "upgrade", RATES]);
+    assert_eq!(steps[0]["rows_before"], steps[0]["rows_after"]);
+    assert_eq!(untouched(&project), rows);
+    let fixing: i64 = database(&project)
+        .query_row("SELECT count(*) FROM fx_ecb_daily_rates WHERE fixing = 855", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(usize::try_from(fixing).unwrap(), rows.lines().count() - 1);
+
+    // And back, one at a time, to the table as it was registered; and once more up.
+    project.run(&["table", "downgrade", RATES, "-1"]);
+    assert_eq!(untouched(&project), rows);
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!(
+        (current(&project), columns(&project)),
+        (None, ["time_index", "currency", "rate"].map(str::to_owned).to_vec())
+    );
+    assert_eq!(untouched(&project), rows);
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(untouched(&project), rows);
+    let history = project.json(&["table", "history", RATES]);
+    assert_eq!(history.as_array().unwrap().len(), 2);
+    assert_eq!(history[1]["current"], true);
+
+    // Back at the beginning the node goes on where it was.
+    project.run(&["table", "downgrade", RATES, "base"]);
+    let runs = project.json(&["node", "run", RATES, "--until", "2002-12-31"]);
+    assert_eq!((&runs[0]["status"], &runs[0]["rows_dropped"]), (&Value::from("ok"), &Value::from(0)));
+}
+
+#[test]
+fn nodes_that_no_longer_fit_are_named() {
+    let project = with_rates("1999-02-01");
+    write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    let steps = project.json(&["table", "upgrade", RATES]);
+    let warning = steps[0]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("the component does not emit the table's column `source`"), "{warning}");
+}
+
+fn standing(project: &Project, old: &str, new: &str) -> bool {
+    let connection = database(project);
+    let ok: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+    assert_eq!(ok, "ok");
+    drop(connection);
+    let progress: Value = project.json(&["table", "show", RATES]);
+    let counted: i64 =
+        database(project).query_row("SELECT count(*) FROM fx_ecb_daily_rates", (), |row| row.get(0)).unwrap();
+    assert_eq!(progress["rows"], counted);
+    let at = current(project);
+    let names = columns(project);
+    match at.as_deref() {
+        None => assert!(!names.contains(&new.to_owned()) && names.contains(&old.to_owned()), "{names:?}"),
+        Some(_) => assert!(names.contains(&new.to_owned()) && !names.contains(&old.to_owned()), "{names:?}"),
+    }
+    at.is_some()
+}
+
+/// A change that copies every row, killed at random: the table is that of before or that of after.
+#[test]
+fn a_kill_leaves_the_revision_before_or_the_one_after() {
+    const ROUNDS: u32 = 24;
+    let project = with_rates("2012-12-31");
+    let text = contract_text()
+        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
+    write(&project, "rates as text", &contract(&project, "c.toml", &text));
+    let measured = {
+        let copy = project.copy();
+        let begin = Instant::now();
+        copy.run(&["table", "upgrade", RATES]);
+        begin.elapsed()
+    };
+    let mut outcomes = [0_u32; 2];
+    for round in 0..ROUNDS {
+        let copy = project.copy();
+        let mut child = copy.command(&["table", "upgrade", RATES]).spawn().unwrap();
+        // Spread over the whole of it and a little beyond.
+        thread::sleep(measured.mul_f64(f64::from(round) / f64::from(ROUNDS) * 1.3));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let after = standing(&copy, "rate", "rate_text");
+        outcomes[usize::from(after)] += 1;
+        if !after {
+            copy.run(&["table", "upgrade", RATES]);
+            assert!(standing(&copy, "rate", "rate_text"), "what was killed is done again");
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 0), "before and after: {outcomes:?}");
+}
+
+#[test]
+fn of_two_revisions_the_one_that_succeeds_stays() {
+    let project = with_rates("1999-03-01");
+    let rows = untouched(&project);
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    project.run(&["table", "upgrade", RATES]);
+    let second = project.json(&["table", "revision", RATES, "-m", "by hand"]);
+    edit(&second, "sqlite.up.sql", |sql| {
+        sql + "UPDATE fx_ecb_daily_rates SET source = 'ECB';\nDELETE FROM fx_ecb_daily_rates WHERE absent = 1;\n"
+    });
+    seal(&project, &second);
+    project.run(&["table", "downgrade", RATES, "base"]);
+    let output = project.output(&["table", "upgrade", RATES, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let done: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(done[0]["revision"], first["revision"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("revision.statement_failed") && said.contains("no such column: absent"), "{said}");
+    assert_eq!(current(&project).as_deref(), first["revision"].as_str());
+    edit(&second, "sqlite.up.sql", |sql| sql.replace("absent = 1", "rate < 0"));
+    seal(&project, &second);
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(untouched(&project), rows);
+    let others: i64 = database(&project)
+        .query_row("SELECT count(*) FROM fx_ecb_daily_rates WHERE source <> 'ECB'", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(others, 0);
+}
+
+/// Hostile SQL of a folder: each line is refused by name, and nothing of it is left.
+#[test]
+fn the_sql_of_a_revision_reaches_its_table_and_nothing_else() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    let revision = project.json(&["table", "revision", RATES, "-m", "by hand"]);
+    let hostile = [
+        "UPDATE _tables SET epoch = 7",
+        "DELETE FROM _table_revisions",
+        "DROP TABLE fx_log_returns",
+        "UPDATE fx_ecb_daily_rates SET rate = (SELECT max(log_return) FROM fx_log_returns)",
+        "CREATE TABLE other (x) STRICT",
+        "CREATE TABLE fx_ecb_daily_rates_2 AS SELECT * FROM fx_ecb_daily_rates",
+        "ALTER TABLE fx_ecb_daily_rates RENAME TO elsewhere",
+        "ALTER TABLE _nodes ADD COLUMN x",
+        "CREATE INDEX i ON fx_ecb_daily_rates (rate)",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TEMP TABLE x (y)",
+        "CREATE TRIGGER t AFTER INSERT ON fx_ecb_daily_rates BEGIN SELECT 1; END",
+        "CREATE VIRTUAL TABLE v USING fts5(x)",
+        "ATTACH ':memory:' AS other",
+        "PRAGMA writable_schema = 1",
+        "PRAGMA foreign_keys = 1",
+        "UPDATE sqlite_schema SET sql = ''",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT s",
+        "SELECT 1",
+        "VACUUM",
+        "SELECT load_extension('x')",
+        "DELETE FROM fx_ecb_daily_rates WHERE rate IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT x FROM r)",
+    ];
+    let clean = std::fs::read_to_string(folder(&revision).join("sqlite.up.sql")).unwrap();
+    let mut said = String::new();
+    for statement in hostile {
+        edit(&revision, "sqlite.up.sql", |_| {
+            format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n")
+        });
+        seal(&project, &revision);
+        let (code, message) = project.fails(&["table", "upgrade", RATES]);
+        let first = message.lines().next().unwrap();
+        let place = format!("{}/", folder(&revision).display());
+        said += &format!("{statement}\n  {code} {}\n", settled(&project, &first.replace(&place, "")));
+        assert_eq!(untouched(&project), rows, "{statement}");
+        assert_eq!(current(&project), None, "{statement}");
+    }
+    insta::assert_snapshot!("hostile_sql", said);
+    // The commands and tables are all as they were.
+    project.run(&["node", "run", RATES, "--until", "1999-03-01"]);
+}
+
+/// What somebody did to the table by hand is named: by `current`, by a run, by `upgrade`. `refresh` binds the catalogue
+/// once the contract says it too.
+#[test]
+fn drift_is_named_and_bound_by_a_step_of_its_own() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    database(&project).execute_batch("ALTER TABLE fx_ecb_daily_rates ADD COLUMN source TEXT").unwrap();
+    let mut said = String::new();
+    let mut told = |arguments: &[&str]| {
+        let output = project.output(arguments);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let code = output.status.code().unwrap();
+        said += &format!("$ datanode {}\n{code}\n{text}\n", arguments.join(" "));
+    };
+    let file = contract(&project, "c.toml", &with_source());
+    let bare = contract(&project, "bare.toml", &contract_text().replace("\"float64\"", "\"string\""));
+    told(&["table", "current", RATES]);
+    told(&["table", "upgrade", RATES]);
+    told(&["table", "revision", RATES, "-m", "a", "--autogenerate", &file]);
+    told(&["table", "refresh", RATES, "--contract", &bare]);
+    told(&["table", "refresh", RATES, "--contract", &file]);
+    let settled = settled(&project, &said);
+    let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-03-01"]);
+    assert_eq!(code, 3, "the node does not emit the new column: {run}");
+    assert_eq!(untouched(&project), rows);
+    insta::assert_snapshot!("drift", settled);
+    database(&project).execute_batch("ALTER TABLE fx_ecb_daily_rates DROP COLUMN source").unwrap();
+    let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-03-01"]);
+    assert!(code == 3 && run.contains("error["), "{run}");
+    project.run(&["table", "refresh", RATES, "--contract", &contract(&project, "d.toml", &contract_text())]);
+    project.run(&["node", "run", RATES, "--until", "1999-03-01"]);
+    database(&project).execute_batch("CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)").unwrap();
+    let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-04-01"]);
+    assert!(code == 3 && run.contains("error[table.drifted]") && run.contains("index `by_rate`"), "{run}");
+}
+
+/// The SQL of a revision run by hand: `refresh --revision` checks and binds, and the chain goes on from there.
+#[test]
+fn a_revision_that_was_run_by_hand_is_bound() {
+    let project = with_rates("1999-02-01");
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    let path = folder(&first);
+    let refresh = ["table", "refresh", RATES, "--revision", path.to_str().unwrap()];
+    let (code, message) = project.fails(&refresh);
+    assert!(
+        code == 3 && message.contains("error[table.not_bound]") && message.contains("column `source`"),
+        "{message}"
+    );
+    let sql = std::fs::read_to_string(path.join("sqlite.up.sql")).unwrap();
+    database(&project).execute_batch(&sql).unwrap();
+    project.run(&refresh);
+    assert_eq!(current(&project).as_deref(), first["revision"].as_str());
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!((current(&project), columns(&project).len()), (None, 3));
+}
+
+/// Every other mistake, as a person reads it. Where the next step is a command that mends it, it is run.
+#[test]
+fn mistakes_are_answered_with_the_next_step() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    let mut said = String::new();
+    let mut told = |what: &str, arguments: &[&str]| {
+        let (code, message) = project.fails(arguments);
+        said += &format!("{what}\n  {code} {}\n", settled(&project, message.trim_end()));
+        message
+    };
+    let run_next = |message: &str| {
+        let next = message.lines().find_map(|line| line.strip_prefix("next: ")).unwrap();
+        let command = next.split("datanode ").nth(1).unwrap();
+        project.run(&command.split(' ').collect::<Vec<_>>());
+    };
+    let returns = root().join("examples/fx/contracts/fx_log_returns.toml");
+    told(
+        "another table",
+        &["table", "revision", RATES, "-m", "a", "--autogenerate", returns.to_str().unwrap()],
+    );
+    let moved =
+        contract(&project, "m.toml", &contract_text().replace("labels", "physical_name = \"x\"\nlabels"));
+    told("another place", &["table", "revision", RATES, "-m", "a", "--autogenerate", &moved]);
+    told("no message", &["table", "revision", RATES, "-m", " "]);
+    told("no revision", &["table", "upgrade", RATES, "abcdef"]);
+
+    // Rows that a shorter key cannot tell apart.
+    let shorter = contract(
+        &project,
+        "s.toml",
+        &contract_text().replace("\"time_index\", \"currency\"]", "\"time_index\"]"),
+    );
+    let revision = write(&project, "one row a day", &shorter);
+    told("duplicates", &["table", "upgrade", RATES]);
+    let message = told("a second one", &["table", "revision", RATES, "-m", "b"]);
+    assert!(message.contains("datanode table upgrade"));
+    // A person says which of them stays.
+    edit(&revision, "sqlite.up.sql", |sql| {
+        sql.replace(
+            "FROM \"fx_ecb_daily_rates\";",
+            "FROM \"fx_ecb_daily_rates\"\nWHERE \"currency\" = 'USD';",
+        )
+    });
+    let message = told("unsealed", &["table", "upgrade", RATES]);
+    run_next(&message);
+    let steps = project.json(&["table", "upgrade", RATES]);
+    assert!(steps[0]["rows_after"].as_u64().unwrap() < steps[0]["rows_before"].as_u64().unwrap());
+    let table = project.json(&["table", "show", RATES]);
+    assert_eq!((&table["coordinates"], &table["rows"]), (&Value::from(1), &steps[0]["rows_after"]));
+
+    told("applied", &["table", "revision", RATES, "--seal", revision["revision"].as_str().unwrap()]);
+    let back = told("the wrong way", &["table", "upgrade", RATES, "base"]);
+    run_next(&back);
+    // The days are those of one currency now; the key is longer again.
+    assert_eq!(project.json(&["table", "show", RATES])["coordinates"], 1);
+    assert!(rows.starts_with(untouched(&project).lines().next().unwrap()));
+    std::fs::remove_dir_all(folder(&revision)).unwrap();
+
+    // Values that the narrower type does not have.
+    let narrow = contract(
+        &project,
+        "n.toml",
+        &with_source().replace("\"string\"\nnullable = true", "\"int64\"\nnullable = true"),
+    );
+    let wide = write(&project, "a number", &narrow);
+    edit(&wide, "sqlite.up.sql", |sql| sql + "UPDATE fx_ecb_daily_rates SET source = 70000;\n");
+    seal(&project, &wide);
+    project.run(&["table", "upgrade", RATES]);
+    let narrow = contract(
+        &project,
+        "n.toml",
+        &with_source().replace("\"string\"\nnullable = true", "\"int16\"\nnullable = true"),
+    );
+    let narrowed = write(&project, "a small number", &narrow);
+    told("values", &["table", "upgrade", RATES]);
+    edit(&narrowed, "sqlite.up.sql", |_| "ALTER TABLE fx_ecb_daily_rates DROP COLUMN source;".to_owned());
+    seal(&project, &narrowed);
+    told("not reached", &["table", "upgrade", RATES]);
+    edit(&narrowed, "contract.before.toml", |text| text.replace("\"int64\"", "\"string\""));
+    seal(&project, &narrowed);
+    told("stale", &["table", "upgrade", RATES]);
+    edit(&narrowed, "revision.toml", |text| text.replace("parent = \"", "parent = \"0"));
+    told("no id", &["table", "history", RATES]);
+    edit(&narrowed, "revision.toml", |text| {
+        let at = text.find("parent = \"").unwrap() + 10;
+        format!("{}{}{}", &text[..at], "000000000000", &text[at + 13..])
+    });
+    told("no chain", &["table", "history", RATES]);
+    std::fs::remove_dir_all(folder(&narrowed)).unwrap();
+    edit(&wide, "sqlite.down.sql", |sql| sql + "-- later\n");
+    told("changed after it was applied", &["table", "current", RATES]);
+    std::fs::remove_dir_all(folder(&wide)).unwrap();
+    told("the folder is gone", &["table", "upgrade", RATES]);
+    // The way back is in the catalogue.
+    project.run(&["table", "downgrade", RATES, "-1"]);
+
+    // A way back that nobody has written.
+    let without = contract_text();
+    let at = without.find("[[columns]]\nname = \"rate\"").unwrap();
+    let bare = without[..at].to_owned() + SOURCE;
+    let dropped = write(&project, "no rate", &contract(&project, "w.toml", &bare));
+    assert_eq!(dropped["loses"][0], "all values of column `rate`");
+    project.run(&["table", "upgrade", RATES]);
+    told("irreversible", &["table", "downgrade", RATES, "base"]);
+    let ids = ["revision", "parent"];
+    let mut text = said;
+    for (at, known) in [&revision, &wide, &narrowed, &dropped].into_iter().enumerate() {
+        for id in ids.iter().filter_map(|field| known[field].as_str()) {
+            text = text.replace(id, &format!("[revision {}]", at + 1));
+        }
+    }
+    insta::assert_snapshot!("mistakes", text);
+}
+
+/// A table that foreign keys of another lead to is rebuilt without them noticing; its key stays what it is.
+#[test]
+fn a_table_that_others_refer_to_keeps_its_key() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    let notes = "identifier = \"rate_notes\"\nindex = [\"time_index\", \"currency\"]\ncolumns = [\n\
+        { name = \"time_index\", type = \"timestamp_tz\" },\n{ name = \"currency\", type = \"string\" },\n\
+        { name = \"note\", type = \"string\" },\n]\n[[foreign_keys]]\ncolumns = [\"time_index\", \"currency\"]\n\
+        references = { table = \"fx_ecb_daily_rates\", columns = [\"time_index\", \"currency\"] }\n";
+    project.run(&["table", "register", &contract(&project, "notes.toml", notes)]);
+    database(&project)
+        .execute_batch(
+            "INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5",
+        )
+        .unwrap();
+    let renamed = contract_text()
+        .replace("\"time_index\", \"currency\"]", "\"time_index\", \"iso\"]")
+        .replace("name = \"currency\"", "name = \"iso\"\nid = 2");
+    let renamed = contract(&project, "r.toml", &renamed);
+    let (code, message) = project.fails(&["table", "revision", RATES, "-m", "a", "--autogenerate", &renamed]);
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(message, @r"
+    error[revision.referenced]: table `fx_ecb_daily_rates`: its key cannot be changed while foreign keys lead to it: rate_notes
+    next: take the foreign keys out first: datanode table revision rate_notes --message … --autogenerate FILE
+    ");
+    let text = contract_text()
+        .replace("type = \"float64\"\nnullable = false", "type = \"float64\"\nnullable = true");
+    assert_ne!(text, contract_text());
+    write(&project, "rates may be missing", &contract(&project, "c.toml", &text));
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(untouched(&project), rows);
+    for table in [RATES, "rate_notes"] {
+        assert_eq!(project.json(&["table", "current", table])["drift"], Value::Array(Vec::new()), "{table}");
+    }
+    let notes: i64 =
+        database(&project).query_row("SELECT count(*) FROM rate_notes", (), |row| row.get(0)).unwrap();
+    assert_eq!(notes, 5);
+}
