@@ -276,7 +276,8 @@ impl Sandbox {
             let calls = Box::new(LogOnly { function });
             self.call(component, function, self.limits.describe_fuel, calls, call.clone()).result
         };
-        agreed(&component.label, function, once()?, once()?)
+        let (first, second) = (once()?, once()?);
+        agreed(&component.label, function, first, &second)
     }
 }
 
@@ -285,9 +286,9 @@ fn agreed<T: PartialEq + Serialize>(
     component: &str,
     function: &'static str,
     first: T,
-    second: T,
+    second: &T,
 ) -> Result<T, SandboxError> {
-    if first == second {
+    if first == *second {
         return Ok(first);
     }
     let text = |answer: &T| {
@@ -298,7 +299,7 @@ fn agreed<T: PartialEq + Serialize>(
         component: component.to_owned(),
         function,
         first: text(&first),
-        second: text(&second),
+        second: text(second),
     })
 }
 
@@ -383,8 +384,8 @@ mod tests {
     /// The engine gives a guest nothing to differ by: only the rule can be shown.
     #[test]
     fn two_answers_are_shown_side_by_side() {
-        assert_eq!(agreed("c", "dependencies", [1, 2], [1, 2]).unwrap(), [1, 2]);
-        let error = agreed("c", "dependencies", ["rates", "prices"], ["prices", "rates"]).unwrap_err();
+        assert_eq!(agreed("c", "dependencies", [1, 2], &[1, 2]).unwrap(), [1, 2]);
+        let error = agreed("c", "dependencies", ["rates", "prices"], &["prices", "rates"]).unwrap_err();
         assert_eq!(error.code(), "sandbox.nondeterministic");
         assert_eq!(
             error.to_string(),
@@ -392,7 +393,7 @@ mod tests {
              first:  [\"rates\",\"prices\"]\n  second: [\"prices\",\"rates\"]"
         );
         assert!(error.next_step().is_some());
-        let long = agreed("c", "config", "a".repeat(100_000), "b".repeat(100_000)).unwrap_err();
+        let long = agreed("c", "config", "a".repeat(100_000), &"b".repeat(100_000)).unwrap_err();
         assert!(long.to_string().len() < 3 * SHOWN_ANSWER + 200);
     }
 }

@@ -219,6 +219,40 @@ pub enum StoreError {
         /// Epoch that the run had read.
         read: i64,
     },
+    /// Another run has the node.
+    #[error(
+        "node `{node}` is being written by run {run_id} of {holder}, whose lease holds until {expires_at}"
+    )]
+    LeaseHeld {
+        /// Uid or reference of the node.
+        node: String,
+        /// Who holds the lease.
+        holder: String,
+        /// Its run.
+        run_id: String,
+        /// When it ends unless it is extended, by the clock of the database.
+        expires_at: Timestamp,
+    },
+    /// The lease of a run has passed to another.
+    #[error(
+        "run {run_id} has lost its lease on node `{node}` (epoch {epoch}, now {current}): another run has claimed it; nothing was stored"
+    )]
+    LeaseLost {
+        /// Uid of the node.
+        node: String,
+        /// The run that lost it.
+        run_id: String,
+        /// The epoch that it held.
+        epoch: i64,
+        /// The epoch now.
+        current: i64,
+    },
+    /// Only time-indexed tables have a tail.
+    #[error("table `{table}` is a reference table: it has no time, so it has no tail to delete")]
+    NoTail {
+        /// Identifier.
+        table: String,
+    },
     /// Revisions of a table, and tables that are not what their contract says.
     #[error(transparent)]
     Revision(#[from] RevisionError),
@@ -335,6 +369,9 @@ impl Diagnostic for StoreError {
             Self::SourceTaken { .. } => "source.taken",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } => "commit.table_moved",
+            Self::LeaseHeld { .. } => "lease.held",
+            Self::LeaseLost { .. } => "lease.lost",
+            Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
@@ -357,6 +394,7 @@ impl Diagnostic for StoreError {
             | Self::ForeignKeyMismatch { .. }
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
+            | Self::NoTail { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
@@ -367,6 +405,8 @@ impl Diagnostic for StoreError {
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
             Self::TableMoved { .. }
+            | Self::LeaseHeld { .. }
+            | Self::LeaseLost { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
             | Self::Migration(_)
@@ -442,6 +482,13 @@ impl Diagnostic for StoreError {
             Self::Database { .. } | Self::Sqlite { .. } if self.is_corruption() => {
                 "the file is not a whole database: put a copy of it back; running again cannot help"
                     .to_owned()
+            }
+            Self::LeaseHeld { .. } => {
+                "wait for that run to end; when its process is gone, the node is free at the time above".to_owned()
+            }
+            Self::LeaseLost { .. } => "see what the other run did: datanode run list".to_owned(),
+            Self::NoTail { table } => {
+                format!("load the rows that are to stay: datanode table load {table} FILE --replace")
             }
             Self::TableMoved { .. } | Self::Database { .. } | Self::Sqlite { .. } => {
                 "run it again".to_owned()

@@ -15,11 +15,14 @@
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
 mod error;
+mod lease;
 mod revision;
 pub mod sqlite;
 mod store;
+mod tail_delete;
 
 pub use error::{BrokenKey, Holder, StoreError};
+pub use lease::{ClaimLease, Lease, Leases};
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
 };
@@ -29,3 +32,4 @@ pub use store::{
     PlacedBatch, PlacedRows, Referrer, Registered, RegisteredTable, Repointed, Rows, RowsError, RunFilter,
     Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference, TableRead,
 };
+pub use tail_delete::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, TailDeletes};

@@ -1,0 +1,64 @@
+//! Deleting the tail of a table, and asking whether its progress is right.
+
+use async_trait::async_trait;
+use datanode_core::Timestamp;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::progress::{CoordinateProgress, Progress};
+use serde::Serialize;
+
+use crate::{StoreError, Table};
+
+/// Which coordinates of a table lose their tail.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DeleteScope {
+    /// All of them.
+    #[default]
+    All,
+    /// Those whose values are among these: identity dimension → allowed values; all conditions hold together.
+    DimensionFilters(Vec<(String, Vec<CoordinateValue>)>),
+    /// Those that one of these partial coordinates matches.
+    IndexCoordinates(Vec<Vec<(String, CoordinateValue)>>),
+}
+
+/// A tail to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteAfter {
+    /// Uid of the table; it must be time-indexed.
+    pub table_uid: String,
+    /// Rows at this moment and later go.
+    pub after: Timestamp,
+    /// Of which coordinates. The caller has checked it, as [`datanode_core::query::ReadQuery::check`] does.
+    pub scope: DeleteScope,
+}
+
+/// What a tail delete did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deleted {
+    /// The table after it; its epoch has grown when rows went.
+    pub table: Table,
+    /// Rows that went.
+    pub rows: u64,
+    /// What the table holds now; empty when it has no row left.
+    pub progress: Progress,
+}
+
+/// One coordinate whose kept progress is not what the rows say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProgressDifference {
+    /// The coordinate.
+    pub coordinate: Coordinate,
+    /// What the catalogue says.
+    pub kept: Option<CoordinateProgress>,
+    /// What the rows say.
+    pub counted: Option<CoordinateProgress>,
+}
+
+/// Rows that go, and progress that stays right.
+#[async_trait]
+pub trait TailDeletes {
+    /// Delete rows, correct progress and raise the table's epoch, which commits in flight check, in one transaction.
+    async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError>;
+
+    /// Count the rows of a table anew, in one snapshot, and compare with the progress that is kept. Empty: it is right.
+    async fn verify_progress(&self, table_uid: &str) -> Result<Vec<ProgressDifference>, StoreError>;
+}
