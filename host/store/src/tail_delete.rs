@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::progress::{CoordinateProgress, Progress};
-use serde::Serialize;
 
 use crate::{StoreError, Table};
 
@@ -43,7 +42,7 @@ pub struct Deleted {
 }
 
 /// One coordinate whose kept progress is not what the rows say.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProgressDifference {
     /// The coordinate.
     pub coordinate: Coordinate,
