@@ -16,7 +16,9 @@
 
 mod error;
 mod lease;
+mod postgres;
 mod revision;
+mod rows;
 pub mod sqlite;
 mod store;
 mod tail_delete;

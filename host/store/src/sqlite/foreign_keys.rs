@@ -12,6 +12,7 @@ use super::ddl::quote;
 use super::stored::failed;
 use super::tables;
 use super::value_list::parameter;
+use crate::rows::key_tuple;
 use crate::{BrokenKey, Referrer, StoreError, Table};
 
 /// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
@@ -184,12 +185,4 @@ pub(super) fn broken(
         target: target.contract.identifier.clone(),
         loadable: target.contract.kind == TableKind::Reference,
     }))
-}
-
-/// The key of a row, as text.
-pub(super) fn key_tuple(contract: &Contract, batch: &RecordBatch, row: usize) -> String {
-    let values = contract.key().iter().filter_map(|name| {
-        CoordinateValue::from_array(batch.column_by_name(name)?, contract.column(name)?.data_type, row)
-    });
-    Coordinate(values.collect()).to_string()
 }
