@@ -47,6 +47,11 @@ fn plain(value: &CoordinateValue) -> Option<Cow<'_, str>> {
     })
 }
 
+/// Whether PostgreSQL has this value.
+pub(crate) fn exists(value: &CoordinateValue) -> bool {
+    plain(value).is_some()
+}
+
 /// A value. One that PostgreSQL does not have is null, which equals nothing and comes after nothing.
 pub(crate) fn literal(value: &CoordinateValue, data_type: DataType) -> String {
     let name = type_name(data_type);

@@ -8,6 +8,7 @@ use arrow_array::builder::{
     Float64Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_schema::ArrowError;
+use datanode_core::coordinate::CoordinateValue;
 use datanode_core::data_type::DataType;
 
 /// One column of a page in the making.
@@ -63,6 +64,30 @@ impl ColumnBuilder {
             Self::Decimal(builder, ..) => builder.append_null(),
             Self::Bytes(builder) => builder.append_null(),
         }
+    }
+
+    /// Add a value of a key; false when it is of another type.
+    pub(crate) fn push_value(&mut self, value: &CoordinateValue) -> bool {
+        match (self, value) {
+            (Self::Text(builder), CoordinateValue::Text(text)) => builder.append_value(text),
+            (Self::Int64(builder), CoordinateValue::Int(value)) => builder.append_value(*value),
+            (Self::Int32(builder), CoordinateValue::Int(value)) => match i32::try_from(*value) {
+                Ok(value) => builder.append_value(value),
+                Err(_) => return false,
+            },
+            (Self::Int16(builder), CoordinateValue::Int(value)) => match i16::try_from(*value) {
+                Ok(value) => builder.append_value(value),
+                Err(_) => return false,
+            },
+            (Self::Bool(builder), CoordinateValue::Bool(value)) => builder.append_value(*value),
+            (Self::Date(builder), CoordinateValue::Date(days)) => builder.append_value(*days),
+            (Self::Timestamp(builder), CoordinateValue::Timestamp(time)) => {
+                builder.append_value(time.micros())
+            }
+            (Self::Uuid(builder), CoordinateValue::Uuid(uuid)) => return builder.append_value(uuid).is_ok(),
+            _ => return false,
+        }
+        true
     }
 
     pub(crate) fn finish(self) -> Result<ArrayRef, ArrowError> {

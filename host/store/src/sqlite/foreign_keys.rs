@@ -4,7 +4,7 @@
 //! another truth.
 
 use arrow_array::RecordBatch;
-use datanode_core::contract::{Contract, ContractError, ForeignKey, OnDelete, TableKind, mismatch};
+use datanode_core::contract::{Contract, ContractError, ForeignKey, OnDelete, mismatch};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use rusqlite::{Connection, params_from_iter};
 
@@ -163,26 +163,8 @@ pub(super) fn explain_row(
             .map_err(&failed)?;
         if !there {
             let row = format!("row {}", key_tuple(contract, batch, row));
-            return Ok(Some(broken(contract, key, row, &Coordinate(values), &target)));
+            return Ok(Some(BrokenKey::of(contract, key, row, &Coordinate(values), &target)));
         }
     }
     Ok(None)
-}
-
-/// The error of a row that refers to nothing.
-pub(super) fn broken(
-    contract: &Contract,
-    key: &ForeignKey,
-    row: String,
-    values: &Coordinate,
-    target: &Table,
-) -> StoreError {
-    StoreError::ForeignKey(Box::new(BrokenKey {
-        table: contract.identifier.clone(),
-        row,
-        columns: key.columns.join(", "),
-        value: values.to_string(),
-        target: target.contract.identifier.clone(),
-        loadable: target.contract.kind == TableKind::Reference,
-    }))
 }

@@ -18,7 +18,7 @@ use super::stored::{count, failed, to_integer};
 use super::value_list::parameter;
 use super::{foreign_keys, tables};
 use crate::rows::{Cells, key_tuple};
-use crate::{LoadRows, Loaded, PlacedBatch, StoreError, Table};
+use crate::{BrokenKey, LoadRows, Loaded, PlacedBatch, StoreError, Table};
 
 const DOING: &str = "loading rows";
 
@@ -210,7 +210,7 @@ impl Load<'_> {
                 .map_err(failed(DOING))?;
             if let Some((row_key, values, place)) = found {
                 let row = format!("{} {place}, row {row_key}", self.place);
-                return Ok(Some(foreign_keys::broken(self.contract, key, row, &values, &target)));
+                return Ok(Some(BrokenKey::of(self.contract, key, row, &values, &target)));
             }
         }
         Ok(None)

@@ -60,6 +60,11 @@ impl Encoder {
         &self.out
     }
 
+    /// The buffer itself.
+    pub(crate) fn into_written(self) -> Vec<u8> {
+        self.out
+    }
+
     /// Empty the buffer and keep its room.
     pub(crate) fn clear(&mut self) {
         self.out.clear();
