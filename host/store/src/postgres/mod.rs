@@ -25,3 +25,5 @@ mod tables;
 mod tail_delete;
 #[cfg(test)]
 mod test_server;
+#[cfg(test)]
+mod tests;

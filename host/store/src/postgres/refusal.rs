@@ -17,8 +17,8 @@ pub(super) fn refusal(error: &sqlx::Error) -> Option<Refusal> {
     match error.code()?.as_ref() {
         "23505" => Some(Refusal::Duplicate),
         "23503" | "23001" => Some(Refusal::ForeignKey),
-        // Data exceptions.
-        code if code.starts_with("22") => Some(Refusal::Value(error.message().to_owned())),
+        // Data exceptions, and keys that are too long for an index.
+        code if code.starts_with("22") || code == "54000" => Some(Refusal::Value(error.message().to_owned())),
         _ => None,
     }
 }

@@ -73,7 +73,8 @@ impl Select {
             _ if self.contract.kind == TableKind::Reference => "TRUE".to_owned(),
             _ => from(self.start).unwrap_or_else(|| "TRUE".to_owned()),
         };
-        format!("{} AND {position} ORDER BY {} LIMIT {max_rows}", self.head, self.order)
+        let limit = i64::try_from(max_rows).unwrap_or(i64::MAX);
+        format!("{} AND {position} ORDER BY {} LIMIT {limit}", self.head, self.order)
     }
 
     fn behind(&self, key: &IndexKey) -> String {

@@ -24,7 +24,7 @@ use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 /// nothing else. A page is a few thousand rows in the order of an index: the settings keep the planner from plans that
 /// read and sort all that is left before they answer the first one, and from compiling them. `BEGIN` alone sees
 /// nothing: the first query fixes the view.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; \
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; \
      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; \
      SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; \
      SELECT 1; SAVEPOINT _reads";
