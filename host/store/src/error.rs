@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use datanode_core::Timestamp;
-use datanode_core::contract::{ContractError, MetadataError};
+use datanode_core::contract::{Contract, ContractError, ForeignKey, MetadataError, TableKind};
+use datanode_core::coordinate::Coordinate;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
-use crate::RowsError;
+use crate::{RowsError, Table};
 
 /// Why the store refuses or fails.
 #[derive(Debug, Error)]
@@ -199,6 +200,21 @@ pub enum StoreError {
         /// Where it leads.
         existing: String,
     },
+    /// A value that this database cannot keep, in rows that are right otherwise.
+    #[error(
+        "table `{table}`, row {row}{}: {problem}; nothing was stored",
+        .column.as_ref().map(|column| format!(", column `{column}`")).unwrap_or_default()
+    )]
+    UnsupportedValue {
+        /// Identifier.
+        table: String,
+        /// Key of the row.
+        row: String,
+        /// Column, where it is known.
+        column: Option<String>,
+        /// Why.
+        problem: String,
+    },
     /// One index tuple in two batches of a run.
     #[error("table `{table}`: index {key} was emitted in two batches of this run")]
     DuplicateKey {
@@ -339,6 +355,26 @@ impl fmt::Display for BrokenKey {
     }
 }
 
+impl BrokenKey {
+    /// Of a row of the contract's table: `values` are those of the foreign key.
+    pub(crate) fn of(
+        contract: &Contract,
+        key: &ForeignKey,
+        row: String,
+        values: &Coordinate,
+        target: &Table,
+    ) -> StoreError {
+        StoreError::ForeignKey(Box::new(Self {
+            table: contract.identifier.clone(),
+            row,
+            columns: key.columns.join(", "),
+            value: values.to_string(),
+            target: target.contract.identifier.clone(),
+            loadable: target.contract.kind == TableKind::Reference,
+        }))
+    }
+}
+
 impl Diagnostic for StoreError {
     fn code(&self) -> &'static str {
         match self {
@@ -367,6 +403,7 @@ impl Diagnostic for StoreError {
             Self::PhysicalNameReserved { .. } => "contract.physical_name_reserved",
             Self::UnsupportedType { .. } => "contract.unsupported_type",
             Self::SourceTaken { .. } => "source.taken",
+            Self::UnsupportedValue { .. } => "frame.unsupported_value",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } => "commit.table_moved",
             Self::LeaseHeld { .. } => "lease.held",
@@ -399,7 +436,10 @@ impl Diagnostic for StoreError {
             | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
             | Self::SourceTaken { .. } => ErrorClass::Refused,
-            Self::DuplicateKey { .. } | Self::ForeignKey(_) | Self::KeyTwice { .. } => ErrorClass::Failed,
+            Self::UnsupportedValue { .. }
+            | Self::DuplicateKey { .. }
+            | Self::ForeignKey(_)
+            | Self::KeyTwice { .. } => ErrorClass::Failed,
             Self::Contract(error) => error.class(),
             Self::Metadata(error) => error.class(),
             Self::Rows(error) => error.class(),
@@ -478,6 +518,7 @@ impl Diagnostic for StoreError {
                     .to_owned()
             }
             Self::SourceTaken { .. } => "choose another name".to_owned(),
+            Self::UnsupportedValue { .. } => "emit a value that the database can keep".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
             Self::Database { .. } | Self::Sqlite { .. } if self.is_corruption() => {
                 "the file is not a whole database: put a copy of it back; running again cannot help"

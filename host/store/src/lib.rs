@@ -14,9 +14,15 @@
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
+// Unit tests share the support of the tests beside the crate, which calls it by its name.
+#[cfg(test)]
+extern crate self as datanode_store;
+
 mod error;
 mod lease;
+mod postgres;
 mod revision;
+mod rows;
 pub mod sqlite;
 mod store;
 mod tail_delete;

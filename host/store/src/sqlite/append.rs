@@ -4,10 +4,11 @@ use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
 use rusqlite::{Connection, Statement};
 
-use super::bind::Cells;
+use super::bind::bind;
 use super::ddl::quote;
 use super::foreign_keys;
 use super::stored::failed;
+use crate::rows::{Cells, key_tuple};
 use crate::{Rows, StoreError};
 
 /// Rows per statement. Measured on 8 columns: one row reaches about 0.7 of the speed of sixteen, and more than sixteen
@@ -78,13 +79,13 @@ impl<'c> Inserts<'c> {
 
     fn several(&mut self, cells: &Cells<'_>, first: usize) -> rusqlite::Result<()> {
         for at in 0..self.rows_per_statement {
-            cells.bind(&mut self.several, 1 + at * self.contract.columns.len(), first + at)?;
+            bind(cells, &mut self.several, 1 + at * self.contract.columns.len(), first + at)?;
         }
         self.several.raw_execute().map(|_| ())
     }
 
     fn single(&mut self, cells: &Cells<'_>, row: usize) -> rusqlite::Result<()> {
-        cells.bind(&mut self.single, 1, row)?;
+        bind(cells, &mut self.single, 1, row)?;
         self.single.raw_execute().map(|_| ())
     }
 
@@ -105,7 +106,7 @@ impl<'c> Inserts<'c> {
         match offending {
             Some((row, error)) if is_duplicate(&error) => StoreError::DuplicateKey {
                 table: self.contract.identifier.clone(),
-                key: foreign_keys::key_tuple(self.contract, batch, row),
+                key: key_tuple(self.contract, batch, row),
             },
             Some((row, _)) => match foreign_keys::explain_row(self.connection, self.contract, batch, row) {
                 Ok(Some(broken)) | Err(broken) => broken,

@@ -4,7 +4,7 @@
 //! another truth.
 
 use arrow_array::RecordBatch;
-use datanode_core::contract::{Contract, ContractError, ForeignKey, OnDelete, TableKind, mismatch};
+use datanode_core::contract::{Contract, ContractError, ForeignKey, OnDelete, mismatch};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use rusqlite::{Connection, params_from_iter};
 
@@ -12,6 +12,7 @@ use super::ddl::quote;
 use super::stored::failed;
 use super::tables;
 use super::value_list::parameter;
+use crate::rows::key_tuple;
 use crate::{BrokenKey, Referrer, StoreError, Table};
 
 /// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
@@ -162,34 +163,8 @@ pub(super) fn explain_row(
             .map_err(&failed)?;
         if !there {
             let row = format!("row {}", key_tuple(contract, batch, row));
-            return Ok(Some(broken(contract, key, row, &Coordinate(values), &target)));
+            return Ok(Some(BrokenKey::of(contract, key, row, &Coordinate(values), &target)));
         }
     }
     Ok(None)
-}
-
-/// The error of a row that refers to nothing.
-pub(super) fn broken(
-    contract: &Contract,
-    key: &ForeignKey,
-    row: String,
-    values: &Coordinate,
-    target: &Table,
-) -> StoreError {
-    StoreError::ForeignKey(Box::new(BrokenKey {
-        table: contract.identifier.clone(),
-        row,
-        columns: key.columns.join(", "),
-        value: values.to_string(),
-        target: target.contract.identifier.clone(),
-        loadable: target.contract.kind == TableKind::Reference,
-    }))
-}
-
-/// The key of a row, as text.
-pub(super) fn key_tuple(contract: &Contract, batch: &RecordBatch, row: usize) -> String {
-    let values = contract.key().iter().filter_map(|name| {
-        CoordinateValue::from_array(batch.column_by_name(name)?, contract.column(name)?.data_type, row)
-    });
-    Coordinate(values.collect()).to_string()
 }

@@ -12,12 +12,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::append::is_duplicate;
-use super::bind::Cells;
+use super::bind::bind;
 use super::ddl::{self, list, quote};
 use super::stored::{count, failed, to_integer};
 use super::value_list::parameter;
 use super::{foreign_keys, tables};
-use crate::{LoadRows, Loaded, PlacedBatch, StoreError, Table};
+use crate::rows::{Cells, key_tuple};
+use crate::{BrokenKey, LoadRows, Loaded, PlacedBatch, StoreError, Table};
 
 const DOING: &str = "loading rows";
 
@@ -91,8 +92,7 @@ impl Load<'_> {
             let cells = Cells::new(self.contract, &batch)?;
             for (row, place) in places.iter().enumerate() {
                 let place = to_integer("place of a row", *place)?;
-                let bound = cells
-                    .bind(&mut insert, 1, row)
+                let bound = bind(&cells, &mut insert, 1, row)
                     .and_then(|()| insert.raw_bind_parameter(self.contract.columns.len() + 1, place))
                     .and_then(|()| insert.raw_execute());
                 match bound {
@@ -124,7 +124,7 @@ impl Load<'_> {
             .map_err(failed(DOING))?;
         Ok(StoreError::KeyTwice {
             table: self.contract.identifier.clone(),
-            key: foreign_keys::key_tuple(self.contract, batch, row),
+            key: key_tuple(self.contract, batch, row),
             first: format!("{} {first}", self.place),
             second: format!("{} {second}", self.place),
         })
@@ -210,7 +210,7 @@ impl Load<'_> {
                 .map_err(failed(DOING))?;
             if let Some((row_key, values, place)) = found {
                 let row = format!("{} {place}, row {row_key}", self.place);
-                return Ok(Some(foreign_keys::broken(self.contract, key, row, &values, &target)));
+                return Ok(Some(BrokenKey::of(self.contract, key, row, &values, &target)));
             }
         }
         Ok(None)

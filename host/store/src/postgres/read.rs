@@ -1,0 +1,104 @@
+//! Pages of a read: one `COPY` each, decoded as it comes.
+//!
+//! A page is a query of its own, which begins after the key where the last one ended: reads of one snapshot may take
+//! turns on one connection, and nothing is held between them. It costs one round trip and one plan per page, about a
+//! millisecond.
+
+use sqlx::postgres::PgDatabaseError;
+use sqlx::{PgConnection, PgPool};
+use std::time::Duration;
+
+use super::copy::Decoder;
+use super::select::Select;
+use super::stored::failed;
+use crate::rows::{MAX_PAGE_BYTES, ROWS_AT_ONCE, page as page_of};
+use crate::{IndexKey, Page, StoreError};
+
+const DOING: &str = "reading rows";
+
+/// What PostgreSQL answers a statement that was cancelled.
+const QUERY_CANCELED: &str = "57014";
+
+/// How long a cancellation may take; without it the rest of a page is read and thrown away.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Stops the statement of another connection.
+#[derive(Debug)]
+pub(super) struct Canceller {
+    /// Never the pool of the connection itself: that one may be used up.
+    pub(super) pool: PgPool,
+    /// The server process of the connection.
+    pub(super) process: i32,
+}
+
+impl Canceller {
+    pub(super) async fn cancel(&self) {
+        let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.process).execute(&self.pool);
+        // It only shortens what would end by itself.
+        let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel).await;
+    }
+}
+
+/// How a page ended.
+pub(super) enum PageEnd {
+    /// With its rows; None when there are no more.
+    Read(Option<Page>),
+    /// Before the limit, for its values are long: these many rows are a page from now on. The transaction must go back
+    /// to its savepoint.
+    Long(Option<Page>, usize),
+    /// With an error; the transaction must go back to its savepoint.
+    Failed(StoreError),
+    /// With an error that leaves answers of the server unread: the connection is of no more use.
+    Lost(StoreError),
+}
+
+/// Run a query for its next rows.
+pub(super) async fn page(
+    connection: &mut PgConnection,
+    canceller: &Canceller,
+    select: &Select,
+    after: Option<&IndexKey>,
+    max_rows: usize,
+) -> PageEnd {
+    let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", select.page(after, max_rows));
+    let mut stream = match connection.copy_out_raw(&copy).await {
+        Ok(stream) => stream,
+        Err(error) => return PageEnd::Lost(failed(DOING)(error)),
+    };
+    let mut decoder = Decoder::new(select.types(), max_rows.min(ROWS_AT_ONCE));
+    let mut damage = None;
+    let mut stopped = false;
+    while let Some(piece) = std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
+        match piece {
+            Ok(_) if stopped => {}
+            Ok(piece) => {
+                damage = decoder.push(&piece).err();
+                if damage.is_some() || decoder.long_bytes() >= MAX_PAGE_BYTES {
+                    // What is still under way is read, for the connection is needed, and thrown away.
+                    stopped = true;
+                    canceller.cancel().await;
+                }
+            }
+            Err(error) if stopped && is_canceled(&error) => break,
+            Err(error) => return PageEnd::Failed(failed(DOING)(error)),
+        }
+    }
+    drop(stream);
+    let contract = &select.contract;
+    let damaged = |problem| StoreError::Damaged(format!("table `{}`: {problem}", contract.identifier));
+    let ended = if stopped { Ok(()) } else { decoder.check_end() };
+    if let Err(problem) = damage.map_or(ended, Err) {
+        return PageEnd::Failed(damaged(problem));
+    }
+    let rows = decoder.rows();
+    match page_of(contract, &select.columns, decoder.into_columns(), rows) {
+        Ok(page) if stopped => PageEnd::Long(page, rows),
+        Ok(page) => PageEnd::Read(page),
+        Err(error) => PageEnd::Failed(error),
+    }
+}
+
+fn is_canceled(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.code() == QUERY_CANCELED)
+}

@@ -1,0 +1,280 @@
+//! One view of the database for all reads of a run: a transaction that repeats its reads, on a connection of its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use datanode_core::contract::TableKind;
+use datanode_core::progress::Progress;
+use datanode_core::query::ReadQuery;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+
+use super::ddl::table_name;
+use super::read::{self, Canceller, PageEnd};
+use super::select::Select;
+use super::stored::{count, failed};
+use super::{progress, revision, tables};
+use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
+
+/// Not `READ ONLY`, for such a transaction creates no temporary tables, which range maps need; this module writes to
+/// nothing else. A page is a few thousand rows in the order of an index: the settings keep the planner from plans that
+/// read and sort all that is left before they answer the first one, and from compiling them. `BEGIN` alone sees
+/// nothing: the first query fixes the view.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_sort = off; \
+     SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; \
+     SELECT 1; SAVEPOINT _reads";
+
+/// The transaction goes back to its savepoint when a page fails or is given up: the view stays the same.
+const SAVE_AGAIN: &str = "RELEASE SAVEPOINT _reads; SAVEPOINT _reads";
+const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _reads";
+
+const BEGINNING: &str = "beginning a snapshot";
+const READING: &str = "reading rows";
+
+type Connection = PoolConnection<Postgres>;
+
+/// The transaction, shared by the snapshot and its reads, which take turns.
+struct View {
+    connection: Arc<Mutex<Option<Connection>>>,
+    canceller: Arc<Canceller>,
+    reads: AtomicU64,
+    runtime: Handle,
+}
+
+impl View {
+    async fn lock(&self) -> OwnedMutexGuard<Option<Connection>> {
+        Arc::clone(&self.connection).lock_owned().await
+    }
+
+    /// Give the connection back. Work that still runs does so itself when it ends.
+    fn end(&self) {
+        if let Some(connection) = self.connection.try_lock().ok().and_then(|mut held| held.take()) {
+            self.runtime.spawn(give_back(connection));
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// End the transaction, or the connection with it.
+async fn give_back(mut connection: Connection) {
+    if sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.is_err() {
+        connection.close_on_drop();
+    }
+}
+
+fn in_use(connection: &mut Option<Connection>) -> Result<&mut PgConnection, StoreError> {
+    // A read that has outlived its snapshot, or a snapshot whose connection was lost.
+    let ended = || StoreError::Database { doing: READING, source: sqlx::Error::PoolClosed };
+    connection.as_deref_mut().ok_or_else(ended)
+}
+
+pub(super) struct PostgresSnapshot {
+    view: Arc<View>,
+}
+
+impl fmt::Debug for PostgresSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl PostgresSnapshot {
+    /// `others` is another pool, whose connections stop the reads of this one that nobody waits for any more.
+    pub(super) async fn begin(snapshots: &PgPool, others: &PgPool) -> Result<Self, StoreError> {
+        let mut connection = snapshots.acquire().await.map_err(failed(BEGINNING))?;
+        let process = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failed(BEGINNING))?;
+        // From here on the view ends the transaction, should this future be dropped.
+        let view = View {
+            connection: Arc::new(Mutex::new(Some(connection))),
+            canceller: Arc::new(Canceller { pool: others.clone(), process }),
+            reads: AtomicU64::new(0),
+            runtime: Handle::current(),
+        };
+        {
+            let mut held = view.lock().await;
+            sqlx::raw_sql(BEGIN).execute(in_use(&mut held)?).await.map_err(failed(BEGINNING))?;
+        }
+        Ok(Self { view: Arc::new(view) })
+    }
+}
+
+impl Drop for PostgresSnapshot {
+    fn drop(&mut self) {
+        // The view ends with its snapshot, whoever still holds a read.
+        self.view.end();
+    }
+}
+
+#[async_trait]
+impl Snapshot for PostgresSnapshot {
+    async fn table(&mut self, uid: &str) -> Result<Table, StoreError> {
+        let mut held = self.view.lock().await;
+        let connection = in_use(&mut held)?;
+        let table = tables::by_uid(connection, uid).await?;
+        // Every run asks for its tables here: one that somebody has altered by hand is named before a component
+        // computes anything from it.
+        revision::refuse_drift(connection, &table).await?;
+        Ok(table)
+    }
+
+    async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
+        let mut held = self.view.lock().await;
+        progress::read(in_use(&mut held)?, table).await
+    }
+
+    async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {
+        if table.contract.kind == TableKind::TimeIndexed {
+            return Ok(self.progress(table).await?.rows());
+        }
+        let sql = format!("SELECT count(*) FROM {}", table_name(&table.contract));
+        let mut held = self.view.lock().await;
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(in_use(&mut held)?)
+            .await
+            .map_err(failed("counting rows"))?;
+        count(&format!("rows of table {}", table.uid), rows)
+    }
+
+    fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {
+        let number = self.view.reads.fetch_add(1, Ordering::Relaxed);
+        Arc::new(PostgresRead {
+            view: Arc::clone(&self.view),
+            read: Arc::new(Read {
+                select: Select::new(&table.contract, query, number),
+                prepared: AtomicBool::new(false),
+                page_rows: AtomicUsize::new(usize::MAX),
+            }),
+        })
+    }
+
+    async fn end(self: Box<Self>) {
+        if let Some(connection) = self.view.lock().await.take() {
+            give_back(connection).await;
+        }
+    }
+}
+
+/// What the pages of a read share.
+struct Read {
+    select: Result<Select, StoreError>,
+    /// Whether its ranges are in the database.
+    prepared: AtomicBool,
+    /// How many rows a page may have, once values were found to be long.
+    page_rows: AtomicUsize,
+}
+
+struct PostgresRead {
+    view: Arc<View>,
+    read: Arc<Read>,
+}
+
+impl fmt::Debug for PostgresRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.read.select.as_ref().map(|select| &select.contract.identifier).ok();
+        f.debug_struct("PostgresRead").field("table", &table).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableRead for PostgresRead {
+    async fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> Result<Option<Page>, StoreError> {
+        let (held, after) = (self.view.lock().await, after.cloned());
+        let (read, canceller) = (Arc::clone(&self.read), Arc::clone(&self.view.canceller));
+        // Dropped with this future, and then the page is given up. Its task goes on until the connection is whole again,
+        // and whoever comes next waits for that.
+        let (_here, gone) = oneshot::channel();
+        let page = tokio::spawn(next_page(held, read, canceller, after, max_rows, gone));
+        page.await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => StoreError::Database { doing: READING, source: sqlx::Error::WorkerCrashed },
+        })?
+    }
+}
+
+async fn next_page(
+    mut held: OwnedMutexGuard<Option<Connection>>,
+    read: Arc<Read>,
+    canceller: Arc<Canceller>,
+    after: Option<IndexKey>,
+    max_rows: usize,
+    gone: oneshot::Receiver<()>,
+) -> Result<Option<Page>, StoreError> {
+    let end = {
+        let page = try_page(in_use(&mut held)?, &read, &canceller, after.as_ref(), max_rows);
+        tokio::pin!(page);
+        tokio::select! {
+            end = &mut page => end,
+            _ = gone => {
+                canceller.cancel().await;
+                // Its answer matters to nobody, but a cancellation that came late must not hit the next statement.
+                match page.await {
+                    PageEnd::Read(_) => PageEnd::Long(None, usize::MAX),
+                    end => end,
+                }
+            }
+        }
+    };
+    let (result, whole) = match end {
+        PageEnd::Read(page) => return Ok(page),
+        PageEnd::Long(page, rows) => {
+            read.page_rows.fetch_min(rows.max(1), Ordering::Relaxed);
+            (Ok(page), true)
+        }
+        PageEnd::Failed(error) => (Err(error), true),
+        PageEnd::Lost(error) => (Err(error), false),
+    };
+    if !(whole && go_back(in_use(&mut held)?).await)
+        && let Some(mut connection) = held.take()
+    {
+        connection.close_on_drop();
+    }
+    result
+}
+
+async fn try_page(
+    connection: &mut PgConnection,
+    read: &Read,
+    canceller: &Canceller,
+    after: Option<&IndexKey>,
+    max_rows: usize,
+) -> PageEnd {
+    let select = match &read.select {
+        Ok(select) => select,
+        Err(error) => return PageEnd::Failed(StoreError::Damaged(error.to_string())),
+    };
+    if let Some(ranges) = select.ranges.as_ref().filter(|_| !read.prepared.load(Ordering::Relaxed)) {
+        if let Err(error) = ranges.prepare(connection).await {
+            return PageEnd::Failed(error);
+        }
+        if let Err(error) = sqlx::raw_sql(SAVE_AGAIN).execute(&mut *connection).await {
+            return PageEnd::Failed(failed(READING)(error));
+        }
+        read.prepared.store(true, Ordering::Relaxed);
+    }
+    let rows = max_rows.min(read.page_rows.load(Ordering::Relaxed));
+    read::page(connection, canceller, select, after, rows).await
+}
+
+/// Back to the savepoint; twice, for a cancellation that came late may hit the first.
+async fn go_back(connection: &mut PgConnection) -> bool {
+    for _ in 0..2 {
+        if sqlx::raw_sql(GO_BACK).execute(&mut *connection).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
