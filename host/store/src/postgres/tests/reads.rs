@@ -31,7 +31,10 @@ fn range() -> impl Strategy<Value = TimeRange> {
 fn query() -> impl Strategy<Value = ReadQuery> {
     let map = (prop::collection::btree_map(coordinate(), range(), 0..6), any::<bool>());
     let map = map.prop_map(|(entries, include_unlisted)| RangeMap {
-        entries: entries.into_iter().map(|(coordinate, range)| CoordinateRange { coordinate, range }).collect(),
+        entries: entries
+            .into_iter()
+            .map(|(coordinate, range)| CoordinateRange { coordinate, range })
+            .collect(),
         include_unlisted,
     });
     let names = prop::collection::vec((0..NAMES.len()).prop_map(|at| text(NAMES[at])), 0..3);
@@ -149,9 +152,7 @@ async fn pages_follow_the_index_and_sort_nothing() {
     let table = grid(&place, 50, 400).await;
     let range = TimeRange { start: Some(Bound { time: at(10), inclusive: true }), end: None };
     let entries = (0..50).map(|n| CoordinateRange { coordinate: name(n), range }).collect();
-    let map = |include_unlisted| {
-        Some(RangeMap { entries: Vec::clone(&entries), include_unlisted })
-    };
+    let map = |include_unlisted| Some(RangeMap { entries: Vec::clone(&entries), include_unlisted });
     let wanted = vec![("name".to_owned(), vec![text("n000007")])];
     let mut connection = place.pool.acquire().await.unwrap();
     sqlx::raw_sql(super::super::snapshot::BEGIN).execute(&mut *connection).await.unwrap();
@@ -228,7 +229,8 @@ async fn a_read_that_nobody_waits_for_ends_and_the_snapshot_goes_on() {
     // Pages with rows, given up at any moment, too.
     for patience in 0..20 {
         let read_all = snapshot.read(&table, &ReadQuery::default());
-        let _ = tokio::time::timeout(Duration::from_micros(patience * 700), read_all.page(None, 20_000)).await;
+        let _ =
+            tokio::time::timeout(Duration::from_micros(patience * 700), read_all.page(None, 20_000)).await;
         let page = read_all.page(None, 7).await.unwrap().unwrap();
         assert_eq!(rows(&table.contract, &page.batch)[6].0, (0, name(6)));
     }
