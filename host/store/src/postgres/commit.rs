@@ -5,14 +5,16 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
+use super::write::Caller;
 use super::{append, progress, revision, runs, tables};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
-/// Write rows, progress, record and lineage. The caller commits, or rolls back on an error; when this future is dropped,
-/// its transaction is.
+/// Write rows, progress, record and lineage. The caller commits, or rolls back on an error. The future must
+/// not be dropped, see [`write`](super::write).
 pub(super) async fn commit(
     connection: &mut PgConnection,
     commit: CommitRun,
+    caller: Caller,
 ) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
     let CommitRun { table: seen, record, rows, added, on_rows } = commit;
@@ -35,7 +37,7 @@ pub(super) async fn commit(
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table).await?;
     }
-    let written = append::append(connection, &table.contract, rows, on_rows.as_ref()).await?;
+    let written = append::append(connection, &table.contract, rows, on_rows.as_ref(), caller).await?;
     if written != added.rows() {
         // Progress that differs from the rows would drop or repeat rows in every later run.
         return Err(StoreError::Damaged(format!(

@@ -27,3 +27,4 @@ mod tail_delete;
 mod test_server;
 #[cfg(test)]
 mod tests;
+mod write;
