@@ -52,7 +52,11 @@ pub(super) async fn claim(connection: &mut PgConnection, claim: &ClaimLease) -> 
             let Lease { node_uid, holder, run_id, expires_at, .. } = lease(held)?;
             Err(StoreError::LeaseHeld { node: node_uid, holder, run_id, expires_at })
         }
-        Err(error) if error.as_database_error().is_some_and(|error| error.is_foreign_key_violation()) => {
+        Err(error)
+            if error
+                .as_database_error()
+                .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) =>
+        {
             Err(StoreError::NotFound { kind: "node", reference: node_uid.clone() })
         }
         Err(error) => Err(failed(CLAIMING)(error)),

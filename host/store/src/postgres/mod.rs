@@ -1,5 +1,5 @@
 //! PostgreSQL.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code)]
 mod append;
 mod broken_keys;
 mod commit;

@@ -127,7 +127,7 @@ async fn values_that_postgresql_does_not_have_are_refused_with_their_row() {
         // Text that does not compress, in a key: only the server knows.
         (
             (0..9_000_u32)
-                .map(|at| char::from(b'!' + (at.wrapping_mul(at ^ 0x9e37_79b9) >> 7) as u8 % 90))
+                .map(|at| char::from(b'!' + (at.wrapping_mul(at ^ 0x9e37_79b9).to_be_bytes()[2] % 90)))
                 .collect(),
             "maximum size",
         ),
@@ -235,12 +235,11 @@ async fn a_commit_that_is_given_up_leaves_nothing_and_blocks_nobody() {
         let (reached, wait_for_rows) = tokio::sync::oneshot::channel();
         let (go_on, wait_for_leave) = std::sync::mpsc::channel::<()>();
         let mut reached = Some(reached);
-        let rows = (0..5).map(move |part| {
-            if part == pulled {
+        let rows = (0..5).inspect(move |part| {
+            if *part == pulled {
                 reached.take().unwrap().send(()).unwrap();
                 let _ = wait_for_leave.recv();
             }
-            part
         });
         let contract = table.contract.clone();
         // Each batch a group.
