@@ -8,7 +8,7 @@ use datanode_core::contract::Contract;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_runtime::{Host, NodeRequest, RunOptions};
 use datanode_sandbox::{CodeCache, Limits, Sandbox};
-use datanode_store::{CommitRun, SqliteStore};
+use datanode_store::{ClaimLease, CommitRun, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -138,7 +138,14 @@ pub(crate) fn ingest() -> Line {
         number += 1;
         let record =
             RunRecord { run_id: format!("ingest-{number}"), status: RunStatus::Ok, ..template.clone() };
+        let claim = ClaimLease {
+            node_uid: node.clone(),
+            holder: "a bench".to_owned(),
+            run_id: record.run_id.clone(),
+            duration: Duration::from_mins(1),
+        };
         let commit = CommitRun {
+            lease: place.runtime.block_on(place.host.store().claim_lease(&claim)).unwrap(),
             table,
             record,
             rows: Box::new(batches.into_iter().map(Ok)),

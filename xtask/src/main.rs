@@ -13,6 +13,7 @@ mod demo;
 mod docs;
 mod guests;
 mod links;
+mod postgres;
 mod shell;
 mod test;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::postgres::{self, Server};
 use crate::shell::{cargo, root, run, succeeds, target};
 use crate::{guests, links};
 
@@ -51,10 +52,12 @@ fn run_all() -> Result<()> {
         run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
     })?;
     step("tests of the host", || {
+        let server = Server::find_or_start()?;
         let mut tests = cargo();
         tests.args(["test", "--workspace", "--locked"]);
         tests.env("DATANODE_BIN", target().join("debug/datanode"));
         tests.env("DATANODE_COMPONENTS", target().join("components"));
+        tests.env(postgres::VARIABLE, server.url());
         run(&mut tests)
     })?;
     step("documentation", || {

@@ -1,10 +1,12 @@
 //! Where the data are: `$DATANODE_HOME`, else `.datanode/` beside the nearest `datanode.toml`, else the platform's
 //! data folder.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use datanode_runtime::{Host, SpillSettings};
+use datanode_runtime::{Host, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
@@ -40,11 +42,13 @@ struct Settings {
 struct RunSettings {
     /// Bytes of output that a run keeps in memory until its commit.
     spill_after_bytes: u64,
+    /// Seconds for which the lease of a run holds without a heartbeat.
+    lease_seconds: Option<NonZeroU32>,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { spill_after_bytes: SpillSettings::default().after_bytes }
+        Self { spill_after_bytes: SpillSettings::default().after_bytes, lease_seconds: None }
     }
 }
 
@@ -152,7 +156,11 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
     let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
     let spill = SpillSettings { directory: home.data.join(SPILL), after_bytes: runs.spill_after_bytes };
-    let host = Host::new(store.clone(), sandbox(home)?).with_spill(spill);
+    let mut leases = LeaseSettings::default();
+    if let Some(seconds) = runs.lease_seconds {
+        leases.duration = Duration::from_secs(seconds.get().into());
+    }
+    let host = Host::new(store.clone(), sandbox(home)?).with_spill(spill).with_leases(leases);
     Ok(Session { host, store })
 }
 

@@ -134,13 +134,17 @@ impl Observer for Lines {
             RunEvent::RowsEmitted { rows, .. } => self.rows(*rows, "emitted"),
             RunEvent::Committing { rows, .. } => self.phase(COMMITTING, Some(*rows), String::new()),
             RunEvent::RowsWritten { rows, .. } => self.with(|bar| bar.set_position(*rows)),
-            RunEvent::Finished(record) => self.with(|bar| {
-                bar.set_style(style(DONE));
-                bar.finish_with_message(match record.status {
-                    RunStatus::Ok => format!("ok, {} rows", count(record.rows_inserted)),
-                    other => other.to_string(),
-                });
-            }),
+            RunEvent::Finished(record) => {
+                // A run that could not start has no line, and must not write on that of the one before.
+                let started = self.now.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(bar) = started {
+                    bar.set_style(style(DONE));
+                    bar.finish_with_message(match record.status {
+                        RunStatus::Ok => format!("ok, {} rows", count(record.rows_inserted)),
+                        other => other.to_string(),
+                    });
+                }
+            }
         }
     }
 }

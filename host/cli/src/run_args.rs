@@ -40,6 +40,9 @@ pub(crate) struct RunArguments {
     /// Call nodes that have nothing new to do, too
     #[arg(long)]
     pub(crate) force: bool,
+    /// Wait so long for a node that another run is writing, before the run fails
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, conflicts_with = "dry_run")]
+    pub(crate) wait: u64,
     /// Run the node alone, on what its dependencies have stored
     #[arg(long, conflicts_with = "tree_only")]
     pub(crate) no_tree: bool,

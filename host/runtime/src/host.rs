@@ -11,7 +11,7 @@ use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKi
 use semver::Version;
 use serde::Serialize;
 
-use crate::{RuntimeError, SpillSettings, clock};
+use crate::{LeaseSettings, RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
 #[derive(Clone)]
@@ -19,6 +19,7 @@ pub struct Host {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sandbox: Sandbox,
     pub(crate) spill: SpillSettings,
+    pub(crate) leases: LeaseSettings,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
 }
@@ -41,13 +42,20 @@ pub struct Uploaded {
 impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
-        Self { store, sandbox, spill: SpillSettings::default(), prepared: Arc::default() }
+        let (spill, leases) = (SpillSettings::default(), LeaseSettings::default());
+        Self { store, sandbox, spill, leases, prepared: Arc::default() }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
     #[must_use]
     pub fn with_spill(self, spill: SpillSettings) -> Self {
         Self { spill, ..self }
+    }
+
+    /// For how long, and under which name, runs hold their nodes.
+    #[must_use]
+    pub fn with_leases(self, leases: LeaseSettings) -> Self {
+        Self { leases, ..self }
     }
 
     /// The store.

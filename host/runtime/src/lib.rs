@@ -11,7 +11,8 @@
 //! Invariants:
 //!
 //! * *Dependencies first*, each node at most once per run tree; a node whose dependency failed is `blocked`.
-//! * *The snapshot is taken after the dependencies have committed.*
+//! * *The snapshot is taken after the dependencies have committed* and the node is claimed; a run that has lost its lease
+//!   stores nothing.
 //! * *No write transaction is open while a guest runs.*
 //! * *Memory is bounded by the batch*, not by the run: output beyond a cap goes to a file until the commit, and reading
 //!   ahead has a budget.
@@ -42,6 +43,6 @@ pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
-    Difference, DryRun, DryRunRequest, Frame, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
-    StoredRows,
+    Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope,
+    SpillSettings, StoredRows,
 };

@@ -1,6 +1,8 @@
 //! The boundary: everything that a guest can ask of the host, as one method.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use datanode_core::Diagnostic;
@@ -204,8 +206,28 @@ impl fmt::Debug for HostCallError {
     }
 }
 
+/// Ends a guest from outside, when nobody wants its result any more. Clones are one and the same.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// End the guest. It is noticed within a second, and cannot be taken back.
+    pub fn interrupt(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Answers host calls. The journal of recorded runs is a [`HostCalls`] around another one.
 pub trait HostCalls: Send {
     /// Answer one call.
     fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError>;
+
+    /// What ends the guest from outside. It ends as at its limit of time: who interrupts knows better why.
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::default()
+    }
 }

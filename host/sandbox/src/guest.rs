@@ -231,7 +231,7 @@ impl Sandbox {
         calls: Box<dyn HostCalls>,
         call: impl Ask<T>,
     ) -> Called<T> {
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(Watched::until(calls.interrupt()));
         let store = self.store(calls, Arc::clone(&watched));
         let theirs = component.clone();
         let called = supervise::run(&self.engine, &self.limits, &watched, move || {

@@ -31,7 +31,8 @@ mod supervise;
 
 pub use cache::CodeCache;
 pub use calls::{
-    ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, LogLevel, Refusal,
+    ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Interrupt,
+    LogLevel, Refusal,
 };
 pub use compile::{CompileLimits, Compiler, compile_child};
 pub use error::{GuestCause, GuestError, LimitKind, SandboxError};

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use datanode_core::run::LogLine;
 use wasmtime::Engine;
 
-use crate::calls::LogLevel;
+use crate::calls::{Interrupt, LogLevel};
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits};
 use crate::log_tail::LogTail;
@@ -31,11 +31,16 @@ const HOST_STACK: u64 = 2 << 20;
 /// How often the epoch moves on once a guest must end.
 const KILL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often the watcher looks whether the guest was interrupted.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
 /// What watcher and guest share.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     /// The guest must end at its next step.
     ended: AtomicBool,
+    /// Its result is not wanted any more.
+    interrupt: Interrupt,
     progress: Mutex<Progress>,
 }
 
@@ -49,6 +54,11 @@ struct Progress {
 }
 
 impl Watched {
+    /// A guest that the interrupt ends too.
+    pub(crate) fn until(interrupt: Interrupt) -> Self {
+        Self { interrupt, ..Self::default() }
+    }
+
     /// A host call begins, unless the guest must end.
     pub(crate) fn enter(&self, function: &'static str) -> bool {
         let mut progress = self.progress();
@@ -112,7 +122,7 @@ pub(crate) fn run<T: Send + 'static>(
     let mut seen = (0, begun);
     loop {
         let left = per_call.saturating_sub(begun.elapsed());
-        let pause = if left.is_zero() { KILL_INTERVAL } else { left };
+        let pause = if left.is_zero() { KILL_INTERVAL } else { left.min(LOOK_INTERVAL) };
         match receiver.recv_timeout(pause.min(per_host_call / 8).max(Duration::from_millis(1))) {
             Ok(answer) => return Ok(answer),
             Err(RecvTimeoutError::Timeout) => {}
@@ -132,7 +142,7 @@ pub(crate) fn run<T: Send + 'static>(
         }
         let overdue = now.duration_since(seen.1) >= per_host_call;
         let too_long = now.duration_since(begun) >= per_call;
-        if overdue || too_long {
+        if overdue || too_long || watched.interrupt.is_interrupted() {
             watched.ended.store(true, Ordering::Release);
             // Each guest of the engine stops for a moment; those that need not end go on.
             engine.increment_epoch();

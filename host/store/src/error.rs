@@ -225,7 +225,7 @@ pub enum StoreError {
     },
     /// Another commit changed the table after this run had read it.
     #[error(
-        "table `{table}` was changed by another run while this one was computed (epoch {current}, read at {read}); nothing was stored"
+        "rows of table `{table}` were changed or removed while this run was computed (epoch {current}, read at {read}); nothing was stored"
     )]
     TableMoved {
         /// Identifier.
@@ -235,12 +235,26 @@ pub enum StoreError {
         /// Epoch that the run had read.
         read: i64,
     },
+    /// Another run has appended to the same coordinate.
+    #[error(
+        "table `{table}`: another run has stored rows of {coordinate} until {stored} while this one was computed, whose rows of it begin at {first}; nothing was stored"
+    )]
+    ProgressMoved {
+        /// Identifier.
+        table: String,
+        /// The first such coordinate.
+        coordinate: String,
+        /// Its latest time in the table now.
+        stored: Timestamp,
+        /// Its earliest time in this run.
+        first: Timestamp,
+    },
     /// Another run has the node.
     #[error(
         "node `{node}` is being written by run {run_id} of {holder}, whose lease holds until {expires_at}"
     )]
     LeaseHeld {
-        /// Uid or reference of the node.
+        /// Update hash of the node.
         node: String,
         /// Who holds the lease.
         holder: String,
@@ -251,10 +265,10 @@ pub enum StoreError {
     },
     /// The lease of a run has passed to another.
     #[error(
-        "run {run_id} has lost its lease on node `{node}` (epoch {epoch}, now {current}): another run has claimed it; nothing was stored"
+        "run {run_id} no longer holds the lease on node `{node}` (its epoch is {epoch}, the latest {current}); nothing was stored"
     )]
     LeaseLost {
-        /// Uid of the node.
+        /// Update hash of the node.
         node: String,
         /// The run that lost it.
         run_id: String,
@@ -405,7 +419,7 @@ impl Diagnostic for StoreError {
             Self::SourceTaken { .. } => "source.taken",
             Self::UnsupportedValue { .. } => "frame.unsupported_value",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
-            Self::TableMoved { .. } => "commit.table_moved",
+            Self::TableMoved { .. } | Self::ProgressMoved { .. } => "commit.table_moved",
             Self::LeaseHeld { .. } => "lease.held",
             Self::LeaseLost { .. } => "lease.lost",
             Self::NoTail { .. } => "table.no_tail",
@@ -445,6 +459,7 @@ impl Diagnostic for StoreError {
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
             Self::TableMoved { .. }
+            | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
             | Self::LeaseLost { .. }
             | Self::Damaged(_)
@@ -531,7 +546,10 @@ impl Diagnostic for StoreError {
             Self::NoTail { table } => {
                 format!("load the rows that are to stay: datanode table load {table} FILE --replace")
             }
-            Self::TableMoved { .. } | Self::Database { .. } | Self::Sqlite { .. } => {
+            Self::TableMoved { .. }
+            | Self::ProgressMoved { .. }
+            | Self::Database { .. }
+            | Self::Sqlite { .. } => {
                 "run it again".to_owned()
             }
             Self::Open { .. } => {

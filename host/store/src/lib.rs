@@ -9,7 +9,8 @@
 //! Invariants:
 //!
 //! * *One transaction* stores the rows, the progress of each coordinate, the run record and its lineage, or none of
-//!   them ([`Store::commit_run`]).
+//!   them ([`Store::commit_run`]), and gives up the lease under which they were computed.
+//! * *One writer per node*: a commit is accepted under the latest lease alone ([`Leases`]).
 //! * *Progress is never scanned for*: commits keep it.
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
@@ -19,6 +20,7 @@
 extern crate self as datanode_store;
 
 mod error;
+pub mod fault;
 mod lease;
 mod postgres;
 mod revision;

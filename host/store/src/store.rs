@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Revisions, StoreError};
+use crate::{Lease, Leases, Revisions, StoreError};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -62,7 +62,8 @@ pub struct Table {
     pub uid: String,
     /// Its contract.
     pub contract: Contract,
-    /// Counts the commits that changed the rows; a commit that read an older epoch is refused.
+    /// Counts what changed rows other than by appending: deletes, loads, overwrites, revisions. A commit that read an
+    /// older epoch is refused.
     pub epoch: i64,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -284,13 +285,15 @@ pub type RowsError = Box<dyn Diagnostic + Send + Sync>;
 
 /// Everything that one run leaves behind.
 pub struct CommitRun {
+    /// The right to commit, of this run: refused unless it is the latest of the node. It is given up with the commit.
+    pub lease: Lease,
     /// The output table, as the run's snapshot saw it: its epoch is checked.
     pub table: Table,
     /// The record; `rows_inserted` is set by the commit.
     pub record: RunRecord,
     /// The rows.
     pub rows: Rows,
-    /// What the rows add to the progress.
+    /// What the rows add to the progress. For each coordinate they must begin after what is there by then.
     pub added: Progress,
     /// Called after each batch, inside the transaction, with the rows written so far.
     pub on_rows: Box<dyn Fn(u64) + Send + Sync>,
@@ -361,7 +364,7 @@ pub trait TableRead: Send + Sync + Debug {
 /// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Revisions + Send + Sync + Debug {
+pub trait Store: Leases + Revisions + Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
     async fn add_component(&self, component: NewComponent)
@@ -471,12 +474,16 @@ pub trait Store: Revisions + Send + Sync + Debug {
     /// removes the directory when it has dropped the copy.
     async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
 
-    /// Store rows, progress, run record and lineage in one transaction. When the future is dropped before the commit,
-    /// nothing is stored; a panic of the rows is the caller's, and nothing is stored.
+    /// Store rows, progress, run record and lineage, and give the lease up, in one transaction. A run id that is there
+    /// answers with its first outcome before anything else is looked at. Refused when the lease is not the latest of the
+    /// node ([`StoreError::LeaseLost`]), when the table was changed other than by appending since the run's snapshot
+    /// ([`StoreError::TableMoved`]), and when rows of a coordinate have come that these do not lie behind
+    /// ([`StoreError::ProgressMoved`]). When the future is dropped before the commit, nothing is stored; a panic of the
+    /// rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
-    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`). A run id that is there keeps its
-    /// first record.
+    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`), and give up the lease that the run
+    /// may hold, in one transaction. A run id that is there keeps its first record.
     async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError>;
 
     /// Runs, newest first.

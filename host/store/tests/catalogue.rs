@@ -282,7 +282,14 @@ async fn a_table_of_a_thousand_columns_holds_rows() {
     let batch = arrow_array::RecordBatch::try_new(wide.arrow_schema(), arrays).unwrap();
     let node = support::node(&place.store, &table).await;
     let keys: Vec<_> = (0..70).map(|time| (time, datanode_core::coordinate::Coordinate::default())).collect();
-    let commit = support::commit(&table, run(&node, "wide"), vec![batch.clone()], support::progress(&keys));
+    let commit = support::commit(
+        &place.store,
+        &table,
+        run(&node, "wide"),
+        vec![batch.clone()],
+        support::progress(&keys),
+    )
+    .await;
     place.store.commit_run(commit).await.unwrap();
     let mut snapshot = place.store.snapshot().await.unwrap();
     let pages = support::pages(&mut snapshot, &table, &datanode_core::query::ReadQuery::default(), 100).await;

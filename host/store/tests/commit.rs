@@ -16,7 +16,9 @@ use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitRun, Node, Rows, RowsError, Store, StoreError, Table};
 use proptest::prelude::*;
-use support::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
+use support::{
+    Model, Place, at, batch, commit, contract, fill, new_node, node, progress, read, run, table, text,
+};
 use uuid::Uuid;
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
@@ -79,7 +81,7 @@ async fn everything_of_a_run_is_there() {
         .store
         .commit_run(CommitRun {
             on_rows: Box::new(move |rows| listener.lock().unwrap().push(rows)),
-            ..commit(&table, record.clone(), batches, progress(&keys))
+            ..commit(&place.store, &table, record.clone(), batches, progress(&keys)).await
         })
         .await
         .unwrap();
@@ -89,7 +91,6 @@ async fn everything_of_a_run_is_there() {
     assert_eq!((outcome.record, outcome.repeated), (expected.clone(), false));
     assert_eq!(place.store.run("0190-run").await.unwrap(), expected);
     assert_eq!(*heard.lock().unwrap(), [100, 200, 202]);
-    assert_eq!(place.store.table("prices").await.unwrap().epoch, 1);
     let mut snapshot = place.store.snapshot().await.unwrap();
     assert_eq!(snapshot.progress(&table).await.unwrap(), progress(&keys));
     assert_eq!(read(&mut snapshot, &table, &ReadQuery::default(), 50).await.len(), 202);
@@ -110,7 +111,7 @@ async fn a_duplicate_in_the_third_batch_leaves_nothing_and_is_named() {
         let batches = three_batches(&table, &third);
         let error = place
             .store
-            .commit_run(commit(&table, run(&node, "r"), batches, progress(&third)))
+            .commit_run(commit(&place.store, &table, run(&node, "r"), batches, progress(&third)).await)
             .await
             .unwrap_err();
         assert_eq!(
@@ -131,7 +132,8 @@ async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
         assert!(batches.len() > 1, "the disk is gone");
         batches.next().map(Ok)
     }));
-    let commit = CommitRun { rows, ..commit(&table, run(&node, "r"), Vec::new(), progress(&[])) };
+    let commit =
+        CommitRun { rows, ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await };
     let store = AssertUnwindSafe(&place.store);
     let panic = futures_catch(async move { store.commit_run(commit).await }).await;
     assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"the disk is gone"));
@@ -178,7 +180,10 @@ async fn rows_that_fail_leave_nothing_and_the_error_is_theirs() {
     let rows: Rows = Box::new(whole.chain([Err(Box::new(Gone) as RowsError)]));
     let keys: Vec<_> =
         (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
-    let commit = CommitRun { rows, ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys)) };
+    let commit = CommitRun {
+        rows,
+        ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
+    };
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert_eq!((error.code(), error.to_string()), ("test.gone", "the disk is gone".to_owned()));
     assert_eq!(error.class(), ErrorClass::Infrastructure);
@@ -214,7 +219,7 @@ async fn a_commit_that_is_given_up_leaves_nothing() {
         (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
     let commit = CommitRun {
         rows: Box::new(rows.map(Ok)),
-        ..commit(&table, run(&node, "r"), Vec::new(), progress(&keys))
+        ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
     };
     tokio::select! {
         outcome = place.store.commit_run(commit) => panic!("{outcome:?}"),
@@ -235,7 +240,7 @@ async fn progress_that_counts_other_rows_is_refused() {
     let batches = three_batches(&table, &[key(300, "a")]);
     let error = place
         .store
-        .commit_run(commit(&table, run(&node, "r"), batches, progress(&[key(1, "a")])))
+        .commit_run(commit(&place.store, &table, run(&node, "r"), batches, progress(&[key(1, "a")])).await)
         .await
         .unwrap_err();
     assert!(matches!(&error, StoreError::Damaged(text) if text.contains("201 rows")), "{error}");
@@ -248,7 +253,9 @@ async fn a_batch_of_another_shape_is_refused() {
     let (table, node) = prices(&place).await;
     let other = contract("prices", &[("name", DataType::Int64)]);
     let rows: Model = [((1, Coordinate(vec![CoordinateValue::Int(1)])), None)].into_iter().collect();
-    let commit = commit(&table, run(&node, "r"), vec![batch(&other, &rows)], progress(rows.keys()));
+    let commit =
+        commit(&place.store, &table, run(&node, "r"), vec![batch(&other, &rows)], progress(rows.keys()))
+            .await;
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     assert_untouched(&place, &table).await;
@@ -261,7 +268,14 @@ async fn progress_that_would_not_read_back_is_refused() {
     let table = table(&place.store, &contract("prices", &[("day", DataType::Date)])).await;
     let node = node(&place.store, &table).await;
     let rows: Model = [((1, Coordinate(vec![CoordinateValue::Date(i32::MAX)])), None)].into_iter().collect();
-    let commit = commit(&table, run(&node, "r"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
+    let commit = commit(
+        &place.store,
+        &table,
+        run(&node, "r"),
+        vec![batch(&table.contract, &rows)],
+        progress(rows.keys()),
+    )
+    .await;
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     assert_untouched(&place, &table).await;
@@ -272,16 +286,27 @@ async fn the_same_run_again_answers_with_the_first_outcome() {
     let place = Place::new().await;
     let (table, node) = prices(&place).await;
     let rows = model([(1, "a"), (2, "a")]);
-    let again =
-        || commit(&table, run(&node, "r"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
-    let first = place.store.commit_run(again()).await.unwrap();
-    // By now the table has moved; the answer is the first one all the same, and the rows are not even asked for.
-    let unread: Rows = Box::new(std::iter::from_fn(|| panic!("rows of a repeated run were read")));
-    let second = place.store.commit_run(CommitRun { rows: unread, ..again() }).await.unwrap();
+    let batches = || vec![batch(&table.contract, &rows)];
+    let first = commit(&place.store, &table, run(&node, "r"), batches(), progress(rows.keys())).await;
+    let (lease, added) = (first.lease.clone(), first.added.clone());
+    let first = place.store.commit_run(first).await.unwrap();
+    // By now the lease is given up, another run has the node, and the table has moved; the answer is the first one all
+    // the same, and the rows are not even asked for.
+    fill(&place.store, &table, "next", &model([(3, "a")])).await;
+    place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
+    let again = CommitRun {
+        lease,
+        table: table.clone(),
+        record: run(&node, "r"),
+        rows: Box::new(std::iter::from_fn(|| panic!("rows of a repeated run were read"))),
+        added,
+        on_rows: Box::new(|_| {}),
+    };
+    let second = place.store.commit_run(again).await.unwrap();
     assert_eq!((first.repeated, second.repeated), (false, true));
     assert_eq!(second.record, first.record);
-    assert_eq!(place.number("SELECT count(*) FROM prices"), 2);
-    assert_eq!(place.store.table("prices").await.unwrap().epoch, 1);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 3);
+    assert_eq!(place.number("SELECT count(*) FROM _runs"), 2);
 }
 
 #[tokio::test]
@@ -289,8 +314,16 @@ async fn a_commit_that_read_an_older_table_is_refused() {
     let place = Place::new().await;
     let (table, node) = prices(&place).await;
     fill(&place.store, &table, "first", &model([(1, "a")])).await;
+    assert_eq!(
+        place.store.table("prices").await.unwrap().epoch,
+        0,
+        "appending is no reason to refuse others"
+    );
+    // What deletes, loads and revisions do.
+    place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
     let rows = model([(2, "a")]);
-    let late = commit(&table, run(&node, "late"), vec![batch(&table.contract, &rows)], progress(rows.keys()));
+    let batches = vec![batch(&table.contract, &rows)];
+    let late = commit(&place.store, &table, run(&node, "late"), batches, progress(rows.keys())).await;
     let error = place.store.commit_run(late).await.unwrap_err();
     assert!(matches!(error, StoreError::TableMoved { current: 1, read: 0, .. }), "{error}");
     assert_eq!(error.class(), ErrorClass::Infrastructure);
@@ -298,12 +331,53 @@ async fn a_commit_that_read_an_older_table_is_refused() {
     assert_eq!(place.number("SELECT count(*) FROM _runs"), 1);
 }
 
+/// Two nodes that read the same state of a table and commit one after the other: the second is refused exactly where
+/// its rows would not have been new to it, had it run after the first.
+#[tokio::test]
+async fn appends_clash_where_they_meet_and_nowhere_else() {
+    for (first, second, clash) in [
+        // Other coordinates, whatever the times.
+        (model([(5, "a"), (9, "b")]), model([(1, "c"), (7, "d")]), None),
+        // The same coordinate, later.
+        (model([(5, "a")]), model([(6, "a"), (1, "b")]), None),
+        // The same coordinate, at the same time and before.
+        (model([(5, "a")]), model([(5, "a")]), Some("a")),
+        (model([(5, "a"), (5, "b")]), model([(6, "a"), (4, "b"), (8, "b")]), Some("b")),
+    ] {
+        let place = Place::new().await;
+        let (table, _) = prices(&place).await;
+        let other = place.store.ensure_node(new_node(&table, "d_0123456789abcdef")).await.unwrap().value;
+        let batches = vec![batch(&table.contract, &second)];
+        let second_commit =
+            commit(&place.store, &table, run(&other, "second"), batches, progress(second.keys())).await;
+        fill(&place.store, &table, "first", &first).await;
+        let outcome = place.store.commit_run(second_commit).await;
+        let rows = place.number("SELECT count(*) FROM prices");
+        let kept = place.number("SELECT sum(row_count) FROM _progress");
+        assert_eq!(rows, kept);
+        if let Some(name) = clash {
+            let error = outcome.unwrap_err();
+            assert_eq!((error.code(), error.class()), ("commit.table_moved", ErrorClass::Infrastructure));
+            let StoreError::ProgressMoved { coordinate, .. } = &error else { panic!("{error}") };
+            assert!(coordinate.contains(name), "{error}");
+            assert_eq!(rows, i64::try_from(first.len()).unwrap());
+            assert_eq!(place.number("SELECT count(*) FROM _runs"), 1);
+        } else {
+            assert!(!outcome.unwrap().repeated);
+            assert_eq!(rows, i64::try_from(first.len() + second.len()).unwrap());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_run_without_rows_leaves_its_record_alone() {
     let place = Place::new().await;
     let (table, node) = prices(&place).await;
-    let outcome =
-        place.store.commit_run(commit(&table, run(&node, "r"), Vec::new(), progress(&[]))).await.unwrap();
+    let outcome = place
+        .store
+        .commit_run(commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await)
+        .await
+        .unwrap();
     assert_eq!(outcome.record.rows_inserted, 0);
     assert_eq!(place.store.run("r").await.unwrap(), outcome.record);
     assert_eq!(place.store.table("prices").await.unwrap().epoch, 0);
@@ -315,10 +389,11 @@ async fn what_a_run_belongs_to_must_be_there() {
     let place = Place::new().await;
     let (table, node) = prices(&place).await;
     let stray = RunRecord { node_uid: "nobody".to_owned(), ..run(&node, "r") };
-    for error in [
-        place.store.commit_run(commit(&table, stray.clone(), Vec::new(), progress(&[]))).await.unwrap_err(),
-        place.store.record_run(&stray).await.unwrap_err(),
-    ] {
+    let commit = commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await;
+    let commit = CommitRun { record: stray.clone(), ..commit };
+    for error in
+        [place.store.commit_run(commit).await.unwrap_err(), place.store.record_run(&stray).await.unwrap_err()]
+    {
         assert_eq!(error.to_string(), "there is no node `nobody`");
     }
     assert_untouched(&place, &table).await;
@@ -335,8 +410,8 @@ fn progress_after_several_commits_is_what_a_scan_would_find() {
             runtime.block_on(async {
                 let mut table = table(&place.store, &contract(&name, &[("id", DataType::Int32)])).await;
                 for (at, keys) in commits.iter().enumerate() {
-                    // Each commit brings times of its own, so that no tuple comes twice.
-                    let step = i64::try_from(commits.len() - at).unwrap() * 100;
+                    // Each commit brings times after those of the one before, as runs do.
+                    let step = i64::try_from(at).unwrap() * 100;
                     let model = keys
                         .iter()
                         .map(|(time, id)| ((time + step, Coordinate(vec![CoordinateValue::Int(*id)])), None))

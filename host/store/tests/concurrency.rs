@@ -11,7 +11,7 @@ use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
 use datanode_store::{SqliteStore, Store, StoreError};
-use support::{Model, Place, batch, commit, contract, fill, node, progress, read, run, table};
+use support::{Model, Place, batch, commit, contract, fill, new_node, progress, read, run, table};
 
 fn rows(time: i64) -> Model {
     (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
@@ -36,53 +36,68 @@ async fn a_snapshot_does_not_see_later_commits() {
     assert_eq!(missing.to_string(), "there is no table `nothing`");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_processes_that_commit_at_once_take_turns() {
-    const COMMITS: i64 = 40;
-    let place = Place::new().await;
-    let identifier = "t";
-    let first = table(&place.store, &contract(identifier, &[("id", DataType::Int64)])).await;
-    node(&place.store, &first).await;
+/// Rows of 100 identities that no other writer has, and of 100 that all have.
+fn rows_of(writer: i64, time: i64, shared: bool) -> Model {
+    let first = if shared { 0 } else { 1_000 * (writer + 1) };
+    (first..first + 100).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
+}
+
+/// Two nodes that write one table, in two processes, as fast as they can; how many commits were refused on the way.
+async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
+    let first = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let writers = (0..2).map(|writer| {
-        let path = place.path();
+        let (path, uid) = (place.path(), first.uid.clone());
         tokio::spawn(async move {
             let store = SqliteStore::open(&path).await.unwrap();
-            let (mut stored, mut moved) = (0, 0);
-            for at in 0..COMMITS {
+            let seen = store.table(&uid).await.unwrap();
+            let hash = format!("c_{writer:016}");
+            let node = store.ensure_node(new_node(&seen, &hash)).await.unwrap().value;
+            let mut refused = 0;
+            for at in 0..commits {
                 loop {
-                    let seen = store.table(identifier).await.unwrap();
-                    let node = node(&store, &seen).await;
-                    let rows = rows(writer * COMMITS + at);
+                    let mut snapshot = store.snapshot().await.unwrap();
+                    let seen = snapshot.table(&uid).await.unwrap();
+                    let until = snapshot.progress(&seen).await.unwrap().max_time();
+                    snapshot.end().await;
+                    let rows = rows_of(writer, until.map_or(0, |time| time.micros() + 1), shared);
+                    let batches = vec![batch(&seen.contract, &rows)];
                     let record = run(&node, &format!("{writer}-{at}"));
-                    let commit =
-                        commit(&seen, record, vec![batch(&seen.contract, &rows)], progress(rows.keys()));
+                    let commit = commit(&store, &seen, record, batches, progress(rows.keys())).await;
                     match store.commit_run(commit).await {
                         Ok(outcome) => {
                             assert!(!outcome.repeated);
-                            stored += 1;
                             break;
                         }
-                        Err(StoreError::TableMoved { .. }) => moved += 1,
+                        Err(StoreError::ProgressMoved { .. }) => refused += 1,
                         Err(error) => panic!("{error}"),
                     }
                 }
             }
             store.close().await.unwrap();
-            (stored, moved)
+            refused
         })
     });
-    let mut moved = 0;
+    let mut refused = 0;
     for writer in writers.collect::<Vec<_>>() {
-        let (stored, refused) = writer.await.unwrap();
-        assert_eq!(stored, COMMITS);
-        moved += refused;
+        refused += writer.await.unwrap();
     }
-    assert!(moved > 0, "the two never met, so this test has shown nothing");
-    let table = place.store.table(identifier).await.unwrap();
-    assert_eq!(table.epoch, 2 * COMMITS);
+    let table = place.store.table("t").await.unwrap();
+    assert_eq!(table.epoch, 0);
     let kept = place.store.snapshot().await.unwrap().progress(&table).await.unwrap();
-    assert_eq!(kept.rows(), 200 * 2 * COMMITS.unsigned_abs());
-    assert_eq!(place.number("SELECT count(*) FROM t"), 200 * 2 * COMMITS);
+    assert_eq!(kept.rows(), 100 * 2 * commits.unsigned_abs());
+    assert_eq!(place.number("SELECT count(*) FROM t"), 100 * 2 * commits);
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other() {
+    assert_eq!(two_nodes_append(&Place::new().await, 40, false).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_append_to_the_same_coordinates_take_turns() {
+    let refused = two_nodes_append(&Place::new().await, 40, true).await;
+    assert!(refused > 0, "the two never met, so this test has shown nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

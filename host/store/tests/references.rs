@@ -180,9 +180,8 @@ async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row()
     // The statement of sixteen rows that fails holds rows that are right, too.
     let bad = model(0..43);
     let batches = vec![support::batch(&prices.contract, &bad)];
-    let error =
-        place.store.commit_run(commit(&prices, run(&node, "bad"), batches, progress(bad.keys()))).await;
-    let error = error.unwrap_err();
+    let commit = commit(&place.store, &prices, run(&node, "bad"), batches, progress(bad.keys())).await;
+    let error = place.store.commit_run(commit).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("store.foreign_key", ErrorClass::Failed));
     assert_eq!(
         error.to_string(),

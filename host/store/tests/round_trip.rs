@@ -144,7 +144,8 @@ async fn stored_and_read(place: &Place, table: &Table, batch: &RecordBatch) -> R
     let rows = i64::try_from(batch.num_rows()).unwrap();
     let keys: Vec<_> = (0..rows).map(|time| (time, Coordinate::default())).collect();
     let record = run(&node, &Uuid::new_v4().to_string());
-    place.store.commit_run(commit(table, record, vec![batch.clone()], progress(&keys))).await.unwrap();
+    let commit = commit(&place.store, table, record, vec![batch.clone()], progress(&keys)).await;
+    place.store.commit_run(commit).await.unwrap();
     let mut snapshot = place.store.snapshot().await.unwrap();
     let mut found = pages(&mut snapshot, table, &ReadQuery::default(), 1_000).await;
     assert_eq!(found.len(), 1);

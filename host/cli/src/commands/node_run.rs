@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
@@ -29,6 +30,7 @@ pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) 
         },
         until: arguments.until,
         force: arguments.force,
+        wait: Duration::from_secs(arguments.wait),
         options: runtime_options(arguments.options.as_deref(), &arguments.option)?,
         sample: arguments.debug.then_some(sample),
         observer: progress::observer(arguments.progress),

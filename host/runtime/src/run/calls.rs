@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
-use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Limits, Refusal};
+use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Interrupt, Limits, Refusal};
 use datanode_store::Snapshot;
 use serde_json::Value;
 
@@ -89,7 +89,10 @@ pub(crate) struct Collected {
 
 /// The host side of one run. A handle: the sandbox holds one, the run another.
 #[derive(Clone)]
-pub(crate) struct RunCalls(Arc<Mutex<Shared>>);
+pub(crate) struct RunCalls {
+    shared: Arc<Mutex<Shared>>,
+    interrupt: Interrupt,
+}
 
 struct Shared {
     run_id: String,
@@ -117,12 +120,17 @@ impl RunCalls {
         let run_id = run_id.to_owned();
         let (read, emitted) = (Pace::default(), Pace::default());
         let shared = Shared { run_id, inputs, output, sources, options, logs, observer, read, emitted };
-        Self(Arc::new(Mutex::new(shared)))
+        Self { shared: Arc::new(Mutex::new(shared)), interrupt: Interrupt::default() }
+    }
+
+    /// The same, ended from outside by this.
+    pub(crate) fn until(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
     }
 
     /// Close the door, end all reads, and take what was collected. None while another handle is alive.
     pub(crate) async fn finish(self) -> Option<Collected> {
-        let shared = Arc::into_inner(self.0)?.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let shared = Arc::into_inner(self.shared)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Shared { inputs, output, sources, logs, .. } = shared;
         let (inputs, snapshot) = if output.dropped.is_some() {
             let (inputs, snapshot) = inputs.leave_snapshot();
@@ -146,7 +154,7 @@ impl RunCalls {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,5 +201,9 @@ impl HostCalls for RunCalls {
             }
             HostCall::Option { name } => HostReply::Option(shared.options.get(name).map(Value::to_string)),
         })
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 }

@@ -10,12 +10,13 @@ use datanode_core::frame::OutputValidator;
 use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Window, WindowRequest};
-use datanode_sandbox::{CallReport, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Snapshot, StoreError, Table};
+use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
+use datanode_store::{CommitRun, Lease, Snapshot, StoreError, Table};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
+use super::lease::HeldLease;
 use super::sample::Frame;
 use super::{RunCalls, RunOptions};
 use crate::events::{Pace, RunEvent};
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     /// What the guest is told that the table holds: the same, but in a dry run that says otherwise.
     statistics: Arc<Progress>,
     pub(super) window: Window,
+    /// Ends the guest from outside.
+    interrupt: Interrupt,
 }
 
 /// What is left to do after the guest has returned.
@@ -67,57 +70,84 @@ impl Host {
         sample: Option<usize>,
     ) -> Result<Executed, RuntimeError> {
         let mut record = new_record(planned, options, self.sandbox.limits(), now);
-        let prepared = match self.prepare_run(planned, now, options, None).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                record.error = Some(RunError::from_diagnostic(&error));
-                return Ok(Executed { record: self.record(record).await?, frame: None });
+        if !failed_dependencies.is_empty() {
+            // It reads nothing that matters and writes nothing: it needs no lease.
+            let prepared = self.prepare_run(planned, now, options, None).await;
+            record.status = RunStatus::Blocked;
+            if let Ok(prepared) = &prepared {
+                note_start(&mut record, prepared);
+                options.observer.event(&RunEvent::started(&record));
             }
+            return self.end(record, RuntimeError::Blocked(failed_dependencies), options).await;
+        }
+        let lease = match self.claim(&planned.node.uid, &record.run_id, options.wait).await {
+            Ok(lease) => lease,
+            Err(error) => return self.end(record, error.into(), options).await,
+        };
+        // On the heap: futures around this one would carry all of a run with them.
+        let executed = Box::pin(self.execute_under(&lease, planned, now, options, sample, record)).await?;
+        lease.recorded().await;
+        Ok(executed)
+    }
+
+    /// Run one node that is claimed.
+    async fn execute_under(
+        &self,
+        lease: &HeldLease,
+        planned: &PlannedNode,
+        now: Timestamp,
+        options: &RunOptions,
+        sample: Option<usize>,
+        mut record: RunRecord,
+    ) -> Result<Executed, RuntimeError> {
+        let prepared = match self.prepare_run(planned, now, options, None).await {
+            Ok(prepared) => Prepared { interrupt: lease.interrupt.clone(), ..prepared },
+            Err(error) => return self.end(record, error, options).await,
         };
         note_start(&mut record, &prepared);
-        let observer = Arc::clone(&options.observer);
-        observer.event(&RunEvent::started(&record));
+        options.observer.event(&RunEvent::started(&record));
+        if prepared.window.is_empty() && !options.force {
+            record.status = RunStatus::Skipped;
+            let record = self.record(record).await?;
+            options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
+            return Ok(Executed { record, frame: None });
+        }
 
-        let outcome = if failed_dependencies.is_empty() {
-            if prepared.window.is_empty() && !options.force {
-                record.status = RunStatus::Skipped;
-                Ok(None)
-            } else {
-                let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
-                self.compute(planned, prepared, options, looks, &mut record).await.map(Some)
-            }
-        } else {
-            record.status = RunStatus::Blocked;
-            Err(RuntimeError::Blocked(failed_dependencies))
+        let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
+        let computed = self.compute(planned, prepared, options, looks, &mut record).await;
+        let mut computed = match (lease.take_lost(), computed) {
+            (None, Ok(computed)) => computed,
+            (Some(lost), _) => return self.end(record, lost.into(), options).await,
+            (None, Err(error)) => return self.end(record, error, options).await,
         };
+        let frame = sample.map(|_| Frame {
+            contract: computed.table.contract.clone(),
+            rows: computed.collected.summary.added.rows(),
+            sample: std::mem::take(&mut computed.collected.sample),
+        });
+        match self.commit(lease.lease.clone(), computed, record.clone(), options).await {
+            Ok(record) => {
+                options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
+                Ok(Executed { record, frame })
+            }
+            Err(error) => self.end(record, error, options).await,
+        }
+    }
 
-        let mut frame = None;
-        let stored = match outcome {
-            Ok(Some(mut computed)) => {
-                frame = sample.map(|_| Frame {
-                    contract: computed.table.contract.clone(),
-                    rows: computed.collected.summary.added.rows(),
-                    sample: std::mem::take(&mut computed.collected.sample),
-                });
-                self.commit(computed, record.clone(), options).await
-            }
-            Ok(None) => self.record(record.clone()).await,
-            Err(error) => Err(error),
-        };
-        let record = match stored {
-            Ok(record) => record,
-            Err(error) => {
-                frame = None;
-                if record.status != RunStatus::Blocked {
-                    record.status = RunStatus::Failed;
-                }
-                record.rows_inserted = 0;
-                record.error = Some(RunError::from_diagnostic(&error));
-                self.record(record).await?
-            }
-        };
-        observer.event(&RunEvent::Finished(Box::new(record.clone())));
-        Ok(Executed { record, frame })
+    /// Record a run that has stored nothing, and why.
+    async fn end(
+        &self,
+        mut record: RunRecord,
+        error: RuntimeError,
+        options: &RunOptions,
+    ) -> Result<Executed, RuntimeError> {
+        if record.status != RunStatus::Blocked {
+            record.status = RunStatus::Failed;
+        }
+        record.error = Some(RunError::from_diagnostic(&error));
+        let record = self.record(record).await?;
+        options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
+        Ok(Executed { record, frame: None })
     }
 
     pub(super) async fn prepare_run(
@@ -139,7 +169,7 @@ impl Host {
             max_time: statistics.max_time(),
             dimensions: table.contract.dimensions().len(),
         });
-        Ok(Prepared { snapshot, table, progress, statistics, window })
+        Ok(Prepared { snapshot, table, progress, statistics, window, interrupt: Interrupt::default() })
     }
 
     /// Call `update` and collect what it saw and made.
@@ -181,7 +211,8 @@ impl Host {
             options.options.clone(),
             Arc::clone(&observer),
             self.sandbox.limits(),
-        );
+        )
+        .until(prepared.interrupt);
         let context = UpdateContext {
             index: contract.index.clone(),
             progress: Arc::clone(&prepared.statistics),
@@ -209,9 +240,10 @@ impl Host {
         Ok(Computed { table: prepared.table, collected })
     }
 
-    /// Store rows, progress and record together.
+    /// Store rows, progress and record together, and give the lease up with them.
     async fn commit(
         &self,
+        lease: Lease,
         computed: Computed,
         mut record: RunRecord,
         options: &RunOptions,
@@ -224,6 +256,7 @@ impl Host {
         observer.event(&RunEvent::Committing { run_id: run_id.clone(), rows });
         let pace = Mutex::new(Pace::default());
         let commit = CommitRun {
+            lease,
             table,
             record,
             rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
@@ -237,7 +270,7 @@ impl Host {
         Ok(self.store.commit_run(commit).await?.record)
     }
 
-    /// Store the record of a run that stores no rows.
+    /// Store the record of a run that stores no rows, which gives up the lease that the run may hold.
     async fn record(&self, mut record: RunRecord) -> Result<RunRecord, RuntimeError> {
         record.finished_at = clock::now();
         self.store.record_run(&record).await?;

@@ -4,6 +4,7 @@ mod calls;
 mod dry_run;
 mod execute;
 mod inputs;
+mod lease;
 mod logs;
 mod sample;
 mod spill;
@@ -13,6 +14,7 @@ mod unique;
 
 pub(crate) use calls::RunCalls;
 pub use dry_run::{DryRun, DryRunRequest};
+pub use lease::LeaseSettings;
 pub use sample::{Frame, MAX_SAMPLE_ROWS};
 pub use spill::SpillSettings;
 pub use stored_rows::{Difference, StoredRows};

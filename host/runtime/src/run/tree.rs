@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datanode_core::Timestamp;
 use datanode_core::run::{RunRecord, RunStatus};
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub until: Option<Timestamp>,
     /// Call nodes whose window is empty too.
     pub force: bool,
+    /// For how long a run waits for a node that another run holds, before it fails.
+    pub wait: Duration,
     /// Runtime options that guests may ask for: never hashed.
     pub options: BTreeMap<String, Value>,
     /// Answer the first rows that the node asked for wrote: so many.
@@ -46,6 +49,7 @@ impl Default for RunOptions {
             scope: Scope::default(),
             until: None,
             force: false,
+            wait: Duration::ZERO,
             options: BTreeMap::new(),
             sample: None,
             observer: Arc::new(Silent),

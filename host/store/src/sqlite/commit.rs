@@ -5,17 +5,22 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
-use super::{append, progress, revision, runs, tables};
+use super::{append, lease, progress, revision, runs, tables};
+use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
-/// Write rows, progress, record and lineage. The caller commits, or rolls back on an error.
+/// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
+/// or rolls back on an error. The steps are those of docs/commit-protocol.md.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { table: seen, record, rows, added, on_rows } = commit;
-    // Asked first: a client that lost the answer of its commit asks again, and by then the table has moved.
+    let CommitRun { lease: held, table: seen, record, rows, added, on_rows } = commit;
+    // Asked first: a client that lost the answer of its commit asks again, and by then its lease is given up and the
+    // table may have moved.
     if let Some(record) = runs::by_id(connection, &record.run_id)? {
         return Ok(CommitOutcome { record, repeated: true });
     }
+    lease::check(connection, &held)?;
+    fault::reached(Step::LeaseChecked);
     let table = tables::by_uid(connection, &seen.uid)?;
     // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
     if table.epoch != seen.epoch && added.rows() > 0 {
@@ -29,7 +34,15 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table)?;
     }
-    let written = append::append(connection, &table.contract, rows, on_rows.as_ref())?;
+    // Before the rows: it decides whether they may come at all.
+    progress::extend(connection, &table.uid, &table.contract, &added)?;
+    fault::reached(Step::ProgressStored);
+    let written = append::append(connection, &table.contract, rows, &|rows| {
+        on_rows(rows);
+        if rows * 2 >= added.rows() {
+            fault::reached(Step::HalfTheRowsStored);
+        }
+    })?;
     if written != added.rows() {
         // Progress that differs from the rows would drop or repeat rows in every later run.
         return Err(StoreError::Damaged(format!(
@@ -39,14 +52,16 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
             added.rows()
         )));
     }
-    if written > 0 {
-        progress::extend(connection, &table.uid, &table.contract, &added)?;
-        tables::raise_epoch(connection, &table.uid)?;
-    }
+    fault::reached(Step::RowsStored);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
     let record = RunRecord { rows_inserted: written, durations, ..record };
     runs::insert(connection, &record)?;
+    fault::reached(Step::RecordStored);
+    runs::insert_lineage(connection, &record)?;
+    fault::reached(Step::LineageStored);
+    lease::release(connection, &held)?;
+    fault::reached(Step::LeaseReleased);
     Ok(CommitOutcome { record, repeated: false })
 }

@@ -10,7 +10,7 @@
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
-//! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
+//! * `lease`: who may write a node; `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
@@ -22,6 +22,7 @@ mod connection;
 mod ddl;
 mod foreign_keys;
 mod handle;
+mod lease;
 mod load;
 mod migrate;
 mod nodes;

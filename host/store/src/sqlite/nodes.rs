@@ -122,8 +122,13 @@ fn not_found(reference: &str) -> StoreError {
 
 /// Refuse a node that is not there.
 pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), StoreError> {
+    update_hash(connection, uid).map(|_| ())
+}
+
+/// What errors call a node, by uid.
+pub(super) fn update_hash(connection: &Connection, uid: &str) -> Result<String, StoreError> {
     let found = connection
-        .query_row("SELECT 1 FROM _nodes WHERE uid = ?1", [uid], |_| Ok(()))
+        .query_row("SELECT update_hash FROM _nodes WHERE uid = ?1", [uid], |row| row.get(0))
         .optional()
         .map_err(failed("looking a node up"))?;
     found.ok_or_else(|| not_found(uid))

@@ -1,5 +1,6 @@
 //! Progress per coordinate, kept by commits.
 
+use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::progress::{CoordinateProgress, Progress};
@@ -32,7 +33,8 @@ pub(super) fn read(connection: &Connection, table: &Table) -> Result<Progress, S
     .collect()
 }
 
-/// Account for rows that were added.
+/// Account for rows that a commit appends. Refused with [`StoreError::ProgressMoved`] when rows of their coordinate have
+/// come since the run began, so that these are no longer behind everything that is there.
 pub(super) fn extend(
     connection: &Connection,
     table_uid: &str,
@@ -44,8 +46,8 @@ pub(super) fn extend(
     let mut statement = connection
         .prepare(
             "INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT (table_uid, coordinate) DO UPDATE SET min_time = min(min_time, excluded.min_time), \
-             max_time = max(max_time, excluded.max_time), row_count = row_count + excluded.row_count",
+             ON CONFLICT (table_uid, coordinate) DO UPDATE SET max_time = excluded.max_time, \
+             row_count = row_count + excluded.row_count WHERE max_time < excluded.min_time",
         )
         .map_err(&failed)?;
     for (coordinate, progress) in added.iter() {
@@ -58,9 +60,29 @@ pub(super) fn extend(
             )));
         }
         let rows = to_integer("rows of a coordinate", progress.rows)?;
-        statement
+        let changed = statement
             .execute(params![table_uid, text, progress.min.micros(), progress.max.micros(), rows])
             .map_err(&failed)?;
+        if changed == 0 {
+            return Err(StoreError::ProgressMoved {
+                table: contract.identifier.clone(),
+                coordinate: coordinate.to_string(),
+                stored: latest(connection, table_uid, &text)?,
+                first: progress.min,
+            });
+        }
     }
     Ok(())
+}
+
+/// The latest time of a coordinate that has one.
+fn latest(connection: &Connection, table_uid: &str, coordinate: &str) -> Result<Timestamp, StoreError> {
+    let max = connection
+        .query_row(
+            "SELECT max_time FROM _progress WHERE table_uid = ?1 AND coordinate = ?2",
+            [table_uid, coordinate],
+            |row| row.get(0),
+        )
+        .map_err(failed("reading progress"))?;
+    timestamp(&format!("progress of table {table_uid}"), max)
 }

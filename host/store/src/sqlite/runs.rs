@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::reference::{ambiguous, starting_with};
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{nodes, tables};
+use super::{lease, nodes, tables};
 use crate::{RunFilter, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {
@@ -69,7 +69,7 @@ pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
     rows.map(|row| record(&row.map_err(&failed)?)).collect()
 }
 
-/// Store a record and its lineage; the run id is new.
+/// Store a record without its lineage; the run id is new.
 pub(super) fn insert(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
     const DOING: &str = "storing a run";
     // Foreign keys would refuse these too, but not say which.
@@ -90,6 +90,11 @@ pub(super) fn insert(connection: &Connection, run: &RunRecord) -> Result<(), Sto
             ],
         )
         .map_err(failed(DOING))?;
+    Ok(())
+}
+
+/// Store the lineage of a run whose record is there.
+pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
     for (position, input) in (0_i64..).zip(&run.inputs) {
         tables::by_uid(connection, &input.table_uid)?;
         connection
@@ -105,12 +110,17 @@ pub(super) fn insert(connection: &Connection, run: &RunRecord) -> Result<(), Sto
                     input.digest.to_string(),
                 ],
             )
-            .map_err(failed(DOING))?;
+            .map_err(failed("storing the lineage of a run"))?;
     }
     Ok(())
 }
 
-/// Store a record unless its run id is there: the first outcome of a run stands.
-pub(super) fn insert_once(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
-    if by_id(connection, &run.run_id)?.is_some() { Ok(()) } else { insert(connection, run) }
+/// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
+/// lease is given up with it.
+pub(super) fn end(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
+    if by_id(connection, &run.run_id)?.is_none() {
+        insert(connection, run)?;
+        insert_lineage(connection, run)?;
+    }
+    lease::release_of_run(connection, &run.node_uid, &run.run_id)
 }

@@ -15,6 +15,7 @@ use super::snapshot::SqliteSnapshot;
 use super::{
     SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
 };
+use crate::fault::{self, Step};
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Referrer, Registered,
     RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 impl SqliteStore {
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -30,7 +31,7 @@ impl SqliteStore {
         connection::read(&self.pools.readers, doing, work).await
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -206,12 +207,15 @@ impl Store for SqliteStore {
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
-        self.write("committing a run", move |connection| commit::commit(connection, commit)).await
+        let outcome =
+            self.write("committing a run", move |connection| commit::commit(connection, commit)).await?;
+        fault::reached(Step::Committed);
+        Ok(outcome)
     }
 
     async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
         let record = record.clone();
-        self.write("storing a run", move |connection| runs::insert_once(connection, &record)).await
+        self.write("storing a run", move |connection| runs::end(connection, &record)).await
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {

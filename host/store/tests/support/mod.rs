@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
@@ -23,7 +24,9 @@ use datanode_core::progress::{CoordinateProgress, Progress};
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
-use datanode_store::{CommitRun, NewNode, Node, Snapshot, SqliteStore, Store, Table};
+use datanode_store::{
+    ClaimLease, CommitRun, Lease, Leases, NewNode, Node, Snapshot, SqliteStore, Store, Table,
+};
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
 
@@ -227,8 +230,27 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
     }
 }
 
-pub fn commit(table: &Table, record: RunRecord, batches: Vec<RecordBatch>, added: Progress) -> CommitRun {
+/// The node is claimed for the run, for no time at all: others may claim it at once, and until they do the run may commit.
+pub async fn claim(store: &SqliteStore, node_uid: &str, run_id: &str) -> Lease {
+    let claim = ClaimLease {
+        node_uid: node_uid.to_owned(),
+        holder: "a test".to_owned(),
+        run_id: run_id.to_owned(),
+        duration: Duration::ZERO,
+    };
+    store.claim_lease(&claim).await.unwrap()
+}
+
+/// What a run commits, under a lease of its own.
+pub async fn commit(
+    store: &SqliteStore,
+    table: &Table,
+    record: RunRecord,
+    batches: Vec<RecordBatch>,
+    added: Progress,
+) -> CommitRun {
     CommitRun {
+        lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
         rows: Box::new(batches.into_iter().map(Ok)),
@@ -241,7 +263,7 @@ pub fn commit(table: &Table, record: RunRecord, batches: Vec<RecordBatch>, added
 pub async fn fill(store: &SqliteStore, table: &Table, run_id: &str, model: &Model) -> Table {
     let node = node(store, table).await;
     let batches = if model.is_empty() { Vec::new() } else { vec![batch(&table.contract, model)] };
-    let commit = commit(table, run(&node, run_id), batches, progress(model.keys()));
+    let commit = commit(store, table, run(&node, run_id), batches, progress(model.keys())).await;
     assert_eq!(store.commit_run(commit).await.unwrap().record.rows_inserted, model.len() as u64);
     store.table(&table.uid).await.unwrap()
 }

@@ -1,0 +1,127 @@
+//! The lease of a run: claimed before the run reads anything, kept by a heartbeat, given up with its outcome.
+//!
+//! The heartbeat is a courtesy, the epoch is the guard: a run that was stopped for longer than its lease held, and whose
+//! heartbeat has not noticed, is refused by the commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use datanode_sandbox::Interrupt;
+use datanode_store::{ClaimLease, Lease, Store, StoreError};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::Host;
+
+/// Between two attempts to claim a node that another run holds.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How leases are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// How long a lease holds without a heartbeat; there are three in this time. As long others wait for a node whose
+    /// run was killed.
+    pub duration: Duration,
+    /// Who holds them, for messages.
+    pub holder: String,
+}
+
+impl Default for LeaseSettings {
+    /// Half a minute, for this process of this host.
+    fn default() -> Self {
+        let holder = format!("{}, process {}", host_name(), std::process::id());
+        Self { duration: Duration::from_secs(30), holder }
+    }
+}
+
+/// What this machine is called. Only people read it: where the system keeps it elsewhere, the environment may know.
+fn host_name() -> String {
+    let system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let named = system.or_else(|| std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok());
+    let named = named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| "this host".to_owned())
+}
+
+/// A lease that is kept until it is dropped. Dropping it gives it up, unless the outcome of the run has done so.
+pub(super) struct HeldLease {
+    pub(super) lease: Lease,
+    /// Ends the guest when the lease is lost.
+    pub(super) interrupt: Interrupt,
+    lost: Arc<Mutex<Option<StoreError>>>,
+    heartbeat: JoinHandle<()>,
+    store: Arc<dyn Store>,
+    recorded: bool,
+}
+
+impl HeldLease {
+    /// Why it is lost, once the heartbeat has learned that it is.
+    pub(super) fn take_lost(&self) -> Option<StoreError> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The outcome of the run is stored, and with it the lease was given up.
+    pub(super) async fn recorded(mut self) {
+        self.recorded = true;
+        self.heartbeat.abort();
+        // So that nothing holds the store any more when the run is over.
+        let _ = (&mut self.heartbeat).await;
+    }
+}
+
+impl Drop for HeldLease {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+        // Where nothing can be told to the database any more, the lease expires by itself.
+        if let (false, Ok(runtime)) = (self.recorded, Handle::try_current()) {
+            let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
+            runtime.spawn(async move { store.release_lease(&lease).await });
+        }
+    }
+}
+
+impl Host {
+    /// Claim a node for a run, waiting at most so long for another run to end.
+    pub(super) async fn claim(
+        &self,
+        node_uid: &str,
+        run_id: &str,
+        wait: Duration,
+    ) -> Result<HeldLease, StoreError> {
+        let LeaseSettings { duration, holder } = self.leases.clone();
+        let (node_uid, run_id) = (node_uid.to_owned(), run_id.to_owned());
+        let claim = ClaimLease { node_uid, holder, run_id, duration };
+        let give_up = Instant::now() + wait;
+        let lease = loop {
+            match self.store.claim_lease(&claim).await {
+                Err(StoreError::LeaseHeld { .. }) if Instant::now() < give_up => {
+                    tokio::time::sleep(PATIENCE.min(give_up.saturating_duration_since(Instant::now()))).await;
+                }
+                answer => break answer?,
+            }
+        };
+        let (interrupt, lost) = (Interrupt::default(), Arc::default());
+        let beating =
+            beat(Arc::clone(&self.store), lease.clone(), duration, interrupt.clone(), Arc::clone(&lost));
+        let heartbeat = tokio::spawn(beating);
+        Ok(HeldLease { lease, interrupt, lost, heartbeat, store: Arc::clone(&self.store), recorded: false })
+    }
+}
+
+/// Extend the lease three times in its duration, until it is lost.
+async fn beat(
+    store: Arc<dyn Store>,
+    lease: Lease,
+    duration: Duration,
+    interrupt: Interrupt,
+    lost: Arc<Mutex<Option<StoreError>>>,
+) {
+    loop {
+        tokio::time::sleep(duration / 3).await;
+        // A database that does not answer says nothing about the lease: it is asked again, and the commit asks too.
+        if let Err(error @ StoreError::LeaseLost { .. }) = store.extend_lease(&lease, duration).await {
+            *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            interrupt.interrupt();
+            return;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Leases: one row per node, judged by the clock of SQLite.
+//!
+//! Every statement that asks for the time asks SQLite within the statement, and every statement that changes a lease runs
+//! under the lock to write: between looking and writing nothing happens.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::stored::{failed, timestamp};
+use super::{SqliteStore, nodes};
+use crate::fault::{self, Step};
+use crate::{ClaimLease, Lease, Leases, StoreError};
+
+/// Now, in microseconds. SQLite's clock has milliseconds.
+const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
+
+const COLUMNS: &str = "node_uid, epoch, holder, run_id, expires_at";
+
+type Raw = (String, i64, String, String, i64);
+
+/// A row that somebody holds.
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+}
+
+fn lease((node_uid, epoch, holder, run_id, expires_at): Raw) -> Result<Lease, StoreError> {
+    let expires_at = timestamp(&format!("lease of node {node_uid}"), expires_at)?;
+    Ok(Lease { node_uid, epoch, holder, run_id, expires_at })
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Claim a node whose lease has been given up or has expired, or is this run's own already.
+fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Lease, StoreError> {
+    let failed = failed("claiming a lease");
+    let node = nodes::update_hash(connection, &claim.node_uid)?;
+    let claimed = connection
+        .query_row(
+            &format!(
+                "INSERT INTO _leases ({COLUMNS}) VALUES (?1, 1, ?2, ?3, {NOW} + ?4) \
+                 ON CONFLICT (node_uid) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder, \
+                 run_id = excluded.run_id, expires_at = excluded.expires_at \
+                 WHERE run_id IS NULL OR run_id = excluded.run_id OR expires_at <= {NOW} \
+                 RETURNING {COLUMNS}"
+            ),
+            params![claim.node_uid, claim.holder, claim.run_id, micros(claim.duration)],
+            raw,
+        )
+        .optional()
+        .map_err(&failed)?;
+    if let Some(claimed) = claimed {
+        return lease(claimed);
+    }
+    let held = connection
+        .query_row(&format!("SELECT {COLUMNS} FROM _leases WHERE node_uid = ?1"), [&claim.node_uid], raw)
+        .map_err(&failed)?;
+    let Lease { holder, run_id, expires_at, .. } = lease(held)?;
+    Err(StoreError::LeaseHeld { node, holder, run_id, expires_at })
+}
+
+/// Let a lease hold on, whether it has expired or not.
+fn extend(connection: &Connection, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
+    let extended = connection
+        .query_row(
+            &format!(
+                "UPDATE _leases SET expires_at = {NOW} + ?4 WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3 \
+                 RETURNING {COLUMNS}"
+            ),
+            params![held.node_uid, held.epoch, held.run_id, micros(duration)],
+            raw,
+        )
+        .optional()
+        .map_err(failed("extending a lease"))?;
+    match extended {
+        Some(extended) => lease(extended),
+        None => Err(lost(connection, held)?),
+    }
+}
+
+/// Refuse a commit under a lease that is not the latest one of its node. Whether it has expired plays no part: as long
+/// as nobody else has claimed the node, nobody else has read what this commit is going to change.
+pub(super) fn check(connection: &Connection, held: &Lease) -> Result<(), StoreError> {
+    let holds = connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM _leases WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3)",
+            params![held.node_uid, held.epoch, held.run_id],
+            |row| row.get(0),
+        )
+        .map_err(failed("checking a lease"))?;
+    if holds { Ok(()) } else { Err(lost(connection, held)?) }
+}
+
+/// What is told of a lease that is not the latest.
+fn lost(connection: &Connection, held: &Lease) -> Result<StoreError, StoreError> {
+    let current: Option<i64> = connection
+        .query_row("SELECT epoch FROM _leases WHERE node_uid = ?1", [&held.node_uid], |row| row.get(0))
+        .optional()
+        .map_err(failed("reading a lease"))?;
+    Ok(StoreError::LeaseLost {
+        node: nodes::update_hash(connection, &held.node_uid)?,
+        run_id: held.run_id.clone(),
+        epoch: held.epoch,
+        current: current.unwrap_or_default(),
+    })
+}
+
+/// Give a lease up; the epoch stays.
+pub(super) fn release(connection: &Connection, held: &Lease) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL \
+             WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3",
+            params![held.node_uid, held.epoch, held.run_id],
+        )
+        .map(|_| ())
+        .map_err(failed("giving a lease up"))
+}
+
+/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write.
+pub(super) fn release_of_run(
+    connection: &Connection,
+    node_uid: &str,
+    run_id: &str,
+) -> Result<(), StoreError> {
+    connection
+        .execute(
+            "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL WHERE node_uid = ?1 AND run_id = ?2",
+            params![node_uid, run_id],
+        )
+        .map(|_| ())
+        .map_err(failed("giving a lease up"))
+}
+
+/// Those that have not expired, the next to expire first.
+fn held(connection: &Connection) -> Result<Vec<Lease>, StoreError> {
+    let failed = failed("reading leases");
+    let mut statement = connection
+        .prepare(&format!(
+            "SELECT {COLUMNS} FROM _leases WHERE expires_at > {NOW} ORDER BY expires_at, node_uid"
+        ))
+        .map_err(&failed)?;
+    let rows = statement.query_map((), raw).map_err(&failed)?;
+    rows.map(|row| lease(row.map_err(&failed)?)).collect()
+}
+
+#[async_trait]
+impl Leases for SqliteStore {
+    async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
+        let asked = asked.clone();
+        let lease = self.write("claiming a lease", move |connection| claim(connection, &asked)).await?;
+        fault::reached(Step::LeaseClaimed);
+        Ok(lease)
+    }
+
+    async fn extend_lease(&self, lease: &Lease, duration: Duration) -> Result<Lease, StoreError> {
+        let lease = lease.clone();
+        self.write("extending a lease", move |connection| extend(connection, &lease, duration)).await
+    }
+
+    async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.write("giving a lease up", move |connection| release(connection, &lease)).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        self.read("reading leases", held).await
+    }
+}

@@ -1,0 +1,204 @@
+//! One writer per node: leases by the clock of the database, fenced by an epoch that only grows.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod support;
+
+use std::time::Duration;
+
+use datanode_core::data_type::DataType;
+use datanode_core::run::{RunRecord, RunStatus};
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, Store, StoreError, Table};
+use support::{Model, Place, at, batch, claim, contract, new_node, progress, run, table, text};
+
+const LONG: Duration = Duration::from_hours(1);
+
+async fn prices(place: &Place) -> (Table, Node) {
+    let table = table(&place.store, &contract("prices", &[("name", DataType::String)])).await;
+    let node = support::node(&place.store, &table).await;
+    (table, node)
+}
+
+fn asked(node: &Node, run_id: &str, duration: Duration) -> ClaimLease {
+    ClaimLease {
+        node_uid: node.uid.clone(),
+        holder: format!("host of {run_id}"),
+        run_id: run_id.to_owned(),
+        duration,
+    }
+}
+
+fn commit(table: &Table, record: RunRecord, lease: &Lease, time: i64) -> CommitRun {
+    let rows: Model =
+        [((time, datanode_core::coordinate::Coordinate(vec![text("a")])), Some(1))].into_iter().collect();
+    CommitRun {
+        lease: lease.clone(),
+        table: table.clone(),
+        record,
+        added: progress(rows.keys()),
+        rows: Box::new([Ok(batch(&table.contract, &rows))].into_iter()),
+        on_rows: Box::new(|_| {}),
+    }
+}
+
+#[track_caller]
+fn assert_lost(error: &StoreError, held: i64, latest: i64) {
+    let StoreError::LeaseLost { epoch, current, .. } = error else { panic!("{error}") };
+    assert_eq!((*epoch, *current), (held, latest));
+    assert_eq!((error.code(), error.class()), ("lease.lost", ErrorClass::Infrastructure));
+}
+
+#[tokio::test]
+async fn a_node_has_one_holder_and_others_learn_who_and_until_when() {
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    assert_eq!((held.epoch, held.holder.as_str(), held.run_id.as_str()), (1, "host of r1", "r1"));
+    assert_eq!(place.store.leases().await.unwrap(), std::slice::from_ref(&held));
+
+    let error = place.store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap_err();
+    let StoreError::LeaseHeld { holder, run_id, expires_at, .. } = &error else { panic!("{error}") };
+    assert_eq!((holder.as_str(), run_id.as_str(), *expires_at), ("host of r1", "r1", held.expires_at));
+    assert_eq!((error.code(), error.class()), ("lease.held", ErrorClass::Infrastructure));
+    assert!(error.to_string().contains(&node.update_hash), "{error}");
+
+    // Another process sees the same; another node is another matter.
+    let second = SqliteStore::open(&place.path()).await.unwrap();
+    assert!(second.claim_lease(&asked(&node, "r3", LONG)).await.is_err());
+    let table = place.store.table("prices").await.unwrap();
+    let other = place.store.ensure_node(new_node(&table, "d_0123456789abcdef")).await.unwrap().value;
+    assert_eq!(second.claim_lease(&asked(&other, "r4", LONG)).await.unwrap().epoch, 1);
+
+    place.store.release_lease(&held).await.unwrap();
+    assert_eq!(second.claim_lease(&asked(&node, "r5", LONG)).await.unwrap().epoch, 2, "it only grows");
+}
+
+#[tokio::test]
+async fn the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease() {
+    // As after an answer that was lost on its way.
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let first = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let second = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    assert_eq!((first.epoch, second.epoch), (1, 2));
+    assert_lost(&place.store.extend_lease(&first, LONG).await.unwrap_err(), 1, 2);
+}
+
+#[tokio::test]
+async fn there_is_no_lease_on_what_is_no_node() {
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let stray = ClaimLease { node_uid: "nobody".to_owned(), ..asked(&node, "r", LONG) };
+    let error = place.store.claim_lease(&stray).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no node `nobody`");
+}
+
+#[tokio::test]
+async fn an_expired_lease_may_be_extended_and_committed_under_until_somebody_claims() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let expired = claim(&place.store, &node.uid, "r1").await;
+    assert_eq!(place.store.leases().await.unwrap(), [], "it has expired");
+    let extended = place.store.extend_lease(&expired, LONG).await.unwrap();
+    assert_eq!(extended.epoch, 1);
+    assert!(extended.expires_at > expired.expires_at);
+    assert!(place.store.claim_lease(&asked(&node, "r2", LONG)).await.is_err());
+
+    let expired = place.store.extend_lease(&extended, Duration::ZERO).await.unwrap();
+    let outcome = place.store.commit_run(commit(&table, run(&node, "r1"), &expired, 1)).await.unwrap();
+    assert_eq!(outcome.record.rows_inserted, 1);
+}
+
+#[tokio::test]
+async fn a_run_whose_lease_was_claimed_by_another_stores_nothing() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let first = claim(&place.store, &node.uid, "r1").await;
+    let second = place.store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap();
+    assert_lost(&place.store.extend_lease(&first, LONG).await.unwrap_err(), 1, 2);
+    let error = place.store.commit_run(commit(&table, run(&node, "r1"), &first, 1)).await.unwrap_err();
+    assert_lost(&error, 1, 2);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM _runs"), 0);
+
+    // Neither giving it up nor recording the run takes the other's lease away.
+    place.store.release_lease(&first).await.unwrap();
+    place.store.record_run(&RunRecord { status: RunStatus::Failed, ..run(&node, "r1") }).await.unwrap();
+    assert_eq!(place.store.leases().await.unwrap(), std::slice::from_ref(&second));
+    place.store.commit_run(commit(&table, run(&node, "r2"), &second, 1)).await.unwrap();
+    assert_eq!(place.store.leases().await.unwrap(), []);
+
+    // Not even when nobody holds the node any more.
+    let late =
+        place.store.commit_run(commit(&table, run(&node, "r3"), &Lease { run_id: "r3".into(), ..first }, 2));
+    assert_lost(&late.await.unwrap_err(), 1, 2);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
+}
+
+#[tokio::test]
+async fn a_lease_is_given_up_with_the_outcome_of_its_run() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap();
+    assert_eq!(place.store.leases().await.unwrap(), []);
+    // A lease that is given up is nobody's: not even its last holder goes on under it.
+    assert_lost(&place.store.extend_lease(&lease, LONG).await.unwrap_err(), 1, 1);
+
+    for (number, status) in (2..).zip([RunStatus::Failed, RunStatus::Skipped, RunStatus::Blocked]) {
+        let run_id = format!("r{number}");
+        let lease = place.store.claim_lease(&asked(&node, &run_id, LONG)).await.unwrap();
+        assert_eq!(lease.epoch, number);
+        place.store.record_run(&RunRecord { status, ..run(&node, &run_id) }).await.unwrap();
+        assert_eq!(place.store.leases().await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
+    let place = Place::new().await;
+    let (table, node) = prices(&place).await;
+    let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    place.raw().execute("UPDATE _tables SET epoch = 7", ()).unwrap();
+    let error = place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::TableMoved { .. }), "{error}");
+    assert_eq!(place.store.leases().await.unwrap(), [lease]);
+}
+
+#[tokio::test]
+async fn the_clock_of_the_database_decides() {
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let before = place.number("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
+    let lease = place.store.claim_lease(&asked(&node, "r1", Duration::from_millis(1_500))).await.unwrap();
+    let after = place.number("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
+    assert!((at(before + 1_500_000)..=at(after + 1_500_000)).contains(&lease.expires_at));
+    // As if the time had passed.
+    place.raw().execute("UPDATE _leases SET expires_at = expires_at - 1500000", ()).unwrap();
+    assert_eq!(place.store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap().epoch, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_claim_at_once_one_gets_it() {
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    for round in 0..10 {
+        let claims = (0..8).map(|number| {
+            let (path, asked) = (place.path(), asked(&node, &format!("{round}-{number}"), LONG));
+            tokio::spawn(async move { SqliteStore::open(&path).await.unwrap().claim_lease(&asked).await })
+        });
+        let mut won = Vec::new();
+        for claim in claims.collect::<Vec<_>>() {
+            match claim.await.unwrap() {
+                Ok(lease) => won.push(lease),
+                Err(StoreError::LeaseHeld { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(won.len(), 1, "{won:?}");
+        assert_eq!(won[0].epoch, round + 1);
+        place.store.release_lease(&won[0]).await.unwrap();
+    }
+}

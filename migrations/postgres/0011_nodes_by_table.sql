@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS nodes_by_table ON datanode.nodes (table_uid);

@@ -1,0 +1,209 @@
+//! A PostgreSQL server for the tests: found, or started and stopped again.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{read, run, succeeds};
+
+/// URL of a server whose role may create databases: where it is set, nothing is looked for.
+pub(crate) const VARIABLE: &str = "DATANODE_TEST_POSTGRES";
+/// The oldest release that the host supports.
+const OLDEST: u32 = 15;
+/// Owner of the private cluster, inside of it.
+const ROLE: &str = "datanode_test";
+/// How long a server may take to answer for the first time.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A server that answers. A private one is stopped and removed when this is dropped.
+pub(crate) struct Server {
+    url: OsString,
+    _private: Option<Cluster>,
+}
+
+impl Server {
+    /// What the tests need to find it: the value of [`VARIABLE`].
+    pub(crate) fn url(&self) -> &OsString {
+        &self.url
+    }
+
+    /// The server that [`VARIABLE`] names; else a private cluster made with the installed binaries; where there are
+    /// none, and this may install packages, with Debian's. Says what it did.
+    pub(crate) fn find_or_start() -> Result<Self> {
+        if let Some(url) = std::env::var_os(VARIABLE) {
+            println!("   PostgreSQL: the server that {VARIABLE} names");
+            return Ok(Self { url, _private: None });
+        }
+        let binaries = match installed() {
+            Some(binaries) => binaries,
+            None => {
+                install()?;
+                installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
+            }
+        };
+        let cluster = Cluster::start(&binaries)?;
+        println!(
+            "   PostgreSQL: a private cluster of {} on port {}, without fsync; it goes when the tests end",
+            binaries.display(),
+            cluster.port
+        );
+        let url = format!("postgres://{ROLE}@127.0.0.1:{}/postgres", cluster.port).into();
+        Ok(Self { url, _private: Some(cluster) })
+    }
+}
+
+/// The directory of the newest server binaries.
+fn installed() -> Option<PathBuf> {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<_> = debian
+        .map(|release| release.path().join("bin"))
+        .chain(std::env::split_paths(&on_path))
+        .filter_map(|directory| Some((release(&directory)?, directory)))
+        .filter(|(release, _)| *release >= OLDEST)
+        .collect();
+    found.sort();
+    found.pop().map(|(_, directory)| directory)
+}
+
+/// Release of the server in a directory that has all that a cluster needs.
+fn release(directory: &Path) -> Option<u32> {
+    let server = directory.join("postgres");
+    let whole = ["initdb", "pg_ctl", "pg_isready"].iter().all(|name| directory.join(name).is_file());
+    if !whole || !server.is_file() {
+        return None;
+    }
+    // `postgres (PostgreSQL) 15.19 (Debian 15.19-0+deb12u1)`
+    let version = read(Command::new(server).arg("--version")).ok()?;
+    version.split_whitespace().nth(2)?.split('.').next()?.parse().ok()
+}
+
+fn install() -> Result<()> {
+    const PACKAGE: &str = "postgresql";
+    if !is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
+        bail!(
+            "the tests need PostgreSQL {OLDEST} or newer: install it (on Debian: apt-get install {PACKAGE}), \
+             or set {VARIABLE}=postgres://ROLE@HOST/DATABASE to a server whose role may create databases"
+        );
+    }
+    println!("   PostgreSQL is not installed; installing Debian's package `{PACKAGE}`");
+    run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", PACKAGE]))
+}
+
+/// A cluster of its own in a directory of its own.
+struct Cluster {
+    directory: PathBuf,
+    binaries: PathBuf,
+    server: Child,
+    port: u16,
+}
+
+impl Cluster {
+    fn start(binaries: &Path) -> Result<Self> {
+        let directory = std::env::temp_dir().join(format!("datanode-postgres-{}", std::process::id()));
+        fs::create_dir(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        let data = directory.join("data");
+        if is_root() {
+            // The server refuses to run as root.
+            run(Command::new("chown").arg("postgres").arg(&directory))?;
+        }
+        let settings = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", ROLE];
+        run(as_server_user(&binaries.join("initdb"))
+            .args(settings)
+            .arg("--pgdata")
+            .arg(&data)
+            .stdout(Stdio::null()))?;
+        // Another process may take the port before the server does: then the server says so, and this fails.
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let log = fs::File::create(directory.join("log"))?;
+        // A child, not a daemon: what interrupts this interrupts it, too.
+        let server = as_server_user(&binaries.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
+            // Tests kill the host and not the server: nothing of theirs outlives it.
+            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
+            .arg("-k")
+            .arg(&directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("the PostgreSQL server cannot be started")?;
+        let mut cluster = Self { directory, binaries: binaries.to_owned(), server, port };
+        cluster.wait()?;
+        Ok(cluster)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let give_up = Instant::now() + PATIENCE;
+        let ask = |port: u16, binaries: &Path| {
+            let mut ask = Command::new(binaries.join("pg_isready"));
+            ask.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+            succeeds(&mut ask)
+        };
+        while !ask(self.port, &self.binaries) {
+            if self.server.try_wait()?.is_some() || Instant::now() > give_up {
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                bail!("the PostgreSQL server did not start; it says:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let mut stop = as_server_user(&self.binaries.join("pg_ctl"));
+        stop.args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(self.directory.join("data"));
+        if !succeeds(&mut stop) {
+            // Nothing else is left to try, and the directory goes in any case.
+            let _ = self.server.kill();
+        }
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A command as a user that a server may run as.
+fn as_server_user(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
+    command.current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a machine without the binaries there is nothing to start; installing them is for `cargo xtask test`.
+    #[test]
+    fn a_private_cluster_answers_and_leaves_nothing() {
+        let Some(binaries) = installed() else { return };
+        let cluster = Cluster::start(&binaries).unwrap();
+        let directory = cluster.directory.clone();
+        let asked = Command::new(binaries.join("psql"))
+            .args(["--host", "127.0.0.1", "--port", &cluster.port.to_string(), "--username", ROLE])
+            .args(["--dbname", "postgres", "--no-align", "--tuples-only"])
+            .args(["--command", "CREATE DATABASE another"])
+            .output()
+            .unwrap();
+        assert!(asked.status.success(), "{asked:?}");
+        drop(cluster);
+        assert!(!directory.exists());
+    }
+}
