@@ -13,6 +13,7 @@ use super::groups::{Group, Groups, send};
 use super::overwrite::copy_into;
 use super::refusal::{Refusal, refusal};
 use super::stored::failed;
+use super::write::Caller;
 use crate::rows::{Cells, key_tuple};
 use crate::{Rows, StoreError};
 
@@ -29,6 +30,7 @@ pub(super) async fn append(
     contract: &Contract,
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
+    mut caller: Caller,
 ) -> Result<u64, StoreError> {
     let of = contract.clone();
     let mut groups = Groups::begin(DOING, rows, move |encoder, batch: &RecordBatch| {
@@ -36,7 +38,7 @@ pub(super) async fn append(
     });
     let append = Append { contract, copy: copy_into(&table_name(contract), contract) };
     let mut written = 0;
-    while let Some(group) = groups.next().await? {
+    while let Some(group) = groups.next(&mut caller).await? {
         append.group(connection, &group).await?;
         for batch in &group.batches {
             written += batch.num_rows() as u64;
@@ -55,10 +57,24 @@ fn encode_rows(
     let cells = Cells::new(contract, batch)?;
     encoder.rows(&cells, rows).map_err(|unsupported| StoreError::UnsupportedValue {
         table: contract.identifier.clone(),
-        row: key_tuple(contract, batch, unsupported.row),
+        row: short_key(contract, batch, unsupported.row),
         column: contract.columns.get(unsupported.column).map(|column| column.name.clone()),
         problem: unsupported.problem.to_owned(),
     })
+}
+
+/// The key of a row that is refused, which may be because it is too long.
+pub(super) fn short_key(contract: &Contract, batch: &RecordBatch, row: usize) -> String {
+    short(key_tuple(contract, batch, row))
+}
+
+/// The beginning of a text.
+pub(super) fn short(text: String) -> String {
+    const SHOWN: usize = 120;
+    match text.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
 }
 
 struct Append<'c> {
@@ -152,16 +168,19 @@ impl Append<'_> {
         batch: &RecordBatch,
         row: usize,
     ) -> Result<StoreError, StoreError> {
-        let key = || key_tuple(self.contract, batch, row.min(batch.num_rows().saturating_sub(1)));
+        let row = row.min(batch.num_rows().saturating_sub(1));
         let table = self.contract.identifier.clone();
         Ok(match refusal(&error) {
-            Some(Refusal::Duplicate) => StoreError::DuplicateKey { table, key: key() },
+            Some(Refusal::Duplicate) => {
+                StoreError::DuplicateKey { table, key: key_tuple(self.contract, batch, row) }
+            }
             Some(Refusal::ForeignKey) => {
                 let broken = broken_keys::explain_row(connection, self.contract, batch, row).await?;
                 broken.unwrap_or_else(|| failed(DOING)(error))
             }
             Some(Refusal::Value(problem)) => {
-                StoreError::UnsupportedValue { table, row: key(), column: None, problem }
+                let row = short_key(self.contract, batch, row);
+                StoreError::UnsupportedValue { table, row, column: None, problem }
             }
             None => failed(DOING)(error),
         })

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::copy::Encoder;
+use super::write::{Caller, given_up};
 use crate::{RowsError, StoreError};
 
 /// A group is sent when it has grown to this.
@@ -41,8 +42,18 @@ impl<T: Send + 'static> Groups<T> {
         Self { doing, encoded, encoding }
     }
 
-    /// The next group; None when there are no more. A panic of the rows is the caller's.
-    pub(super) async fn next(&mut self) -> Result<Option<Group<T>>, StoreError> {
+    /// The next group; None when there are no more. Ends when the caller goes away, however long the rows take. A panic
+    /// of the rows is the caller's.
+    pub(super) async fn next(&mut self, caller: &mut Caller) -> Result<Option<Group<T>>, StoreError> {
+        let doing = self.doing;
+        tokio::select! {
+            biased;
+            () = caller.gone() => Err(given_up(doing)),
+            group = self.pulled() => group,
+        }
+    }
+
+    async fn pulled(&mut self) -> Result<Option<Group<T>>, StoreError> {
         if let Some(group) = self.encoded.recv().await {
             return Ok(Some(group));
         }

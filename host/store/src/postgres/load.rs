@@ -10,14 +10,16 @@ use datanode_core::contract::{Contract, ForeignKey, TableKind};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+use super::append::short_key;
 use super::copy::Encoder;
 use super::ddl::{list, quote, table_name};
 use super::groups::{Groups, send};
 use super::overwrite::{columns, create_waiting, overwrite};
 use super::refusal::{Refusal, refusal};
 use super::stored::{count, damaged, failed, to_integer};
+use super::write::Caller;
 use super::{foreign_keys, keys, tables};
-use crate::rows::{Cells, key_tuple};
+use crate::rows::Cells;
 use crate::{BrokenKey, LoadRows, Loaded, PlacedBatch, PlacedRows, StoreError, Table};
 
 const DOING: &str = "loading rows";
@@ -29,15 +31,20 @@ const WAITING: &str = "pg_temp._load";
 const SAVE: &str = "SAVEPOINT _load";
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _load";
 
-/// Take the rows of a file over. The caller commits, or rolls back on an error.
-pub(super) async fn load(connection: &mut PgConnection, load: LoadRows) -> Result<Loaded, StoreError> {
+/// Take the rows of a file over. The caller commits, or rolls back on an error. The future must not be dropped, see
+/// [`write`](super::write).
+pub(super) async fn load(
+    connection: &mut PgConnection,
+    load: LoadRows,
+    caller: Caller,
+) -> Result<Loaded, StoreError> {
     let LoadRows { table, rows, place, replace } = load;
     let table = tables::locked(connection, &table.uid).await?;
     if table.contract.kind != TableKind::Reference {
         return Err(StoreError::RowsComeFromNodes { table: table.contract.identifier });
     }
     let mut load = Load { connection, contract: &table.contract, table: &table, place };
-    let staged = load.stage(rows).await?;
+    let staged = load.stage(rows, caller).await?;
     let outcome = load.upsert(staged).await?;
     let deleted = if replace { load.delete_others().await? } else { 0 };
     load.execute(&format!("DROP TABLE {WAITING}")).await?;
@@ -74,13 +81,13 @@ impl Load<'_> {
     }
 
     /// Let the rows wait; how many there are.
-    async fn stage(&mut self, rows: PlacedRows) -> Result<u64, StoreError> {
+    async fn stage(&mut self, rows: PlacedRows, mut caller: Caller) -> Result<u64, StoreError> {
         create_waiting(self.connection, "_load", self.contract, "_place bigint NOT NULL").await?;
         let copy = format!("COPY {WAITING} ({}, _place) FROM STDIN (FORMAT binary)", columns(self.contract));
         let contract = self.contract.clone();
         let mut groups = Groups::begin(DOING, rows, move |encoder, rows| encode(encoder, &contract, rows));
         let mut staged = 0;
-        while let Some(group) = groups.next().await? {
+        while let Some(group) = groups.next(&mut caller).await? {
             staged += send(self.connection, &copy, &group.copy).await.map_err(failed(DOING))?;
         }
         self.execute(&format!("ANALYZE {WAITING}")).await?;
@@ -247,7 +254,7 @@ fn encode(encoder: &mut Encoder, contract: &Contract, rows: &PlacedBatch) -> Res
     cells.columns.extend(placed.columns);
     encoder.rows(&cells, 0..batch.num_rows()).map_err(|unsupported| StoreError::UnsupportedValue {
         table: contract.identifier.clone(),
-        row: key_tuple(contract, batch, unsupported.row),
+        row: short_key(contract, batch, unsupported.row),
         column: contract.columns.get(unsupported.column).map(|column| column.name.clone()),
         problem: unsupported.problem.to_owned(),
     })

@@ -4,9 +4,11 @@
 //! turns on one connection, and nothing is held between them. It costs one round trip and one plan per page, about a
 //! millisecond.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, PgPool};
-use std::time::Duration;
 
 use super::copy::Decoder;
 use super::select::Select;
@@ -21,6 +23,8 @@ const QUERY_CANCELED: &str = "57014";
 
 /// How long a cancellation may take; without it the rest of a page is read and thrown away.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+/// How soon it is looked again whether the statement is executed by now.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// Stops the statement of another connection.
 #[derive(Debug)]
@@ -32,10 +36,24 @@ pub(super) struct Canceller {
 }
 
 impl Canceller {
-    pub(super) async fn cancel(&self) {
-        let cancel = sqlx::query("SELECT pg_cancel_backend($1)").bind(self.process).execute(&self.pool);
+    /// Stop the copy of the other connection, unless it is `done` before. Not before the server executes it: a statement
+    /// that is cancelled while it is still planned leaves its connection out of step with the server (sqlx then does not
+    /// read to the end of the answer).
+    pub(super) async fn cancel(&self, done: &AtomicBool) {
+        let cancelling = async {
+            while !done.load(Ordering::Relaxed) && !self.cancel_running().await {
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
         // It only shortens what would end by itself.
-        let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel).await;
+        let _ = tokio::time::timeout(CANCEL_PATIENCE, cancelling).await;
+    }
+
+    /// Stop the copy of the other connection if it is executed right now; whether it was, or nothing can be done.
+    async fn cancel_running(&self) -> bool {
+        let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_copy WHERE pid = $1";
+        let cancelled = sqlx::query(cancel).bind(self.process).fetch_optional(&self.pool).await;
+        cancelled.map_or(true, |running| running.is_some())
     }
 }
 
@@ -76,7 +94,7 @@ pub(super) async fn page(
                 if damage.is_some() || decoder.long_bytes() >= MAX_PAGE_BYTES {
                     // What is still under way is read, for the connection is needed, and thrown away.
                     stopped = true;
-                    canceller.cancel().await;
+                    canceller.cancel_running().await;
                 }
             }
             Err(error) if stopped && is_canceled(&error) => break,

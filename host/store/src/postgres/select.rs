@@ -175,9 +175,10 @@ impl Statement<'_> {
             format!("((({columns}) IN (SELECT * FROM unnest({arrays}))) IS TRUE)")
         });
         let alternatives = alternatives.collect::<Vec<_>>();
-        self.conditions.push(match alternatives.is_empty() {
-            true => "FALSE".to_owned(),
-            false => format!("({})", alternatives.join(" OR ")),
+        self.conditions.push(if alternatives.is_empty() {
+            "FALSE".to_owned()
+        } else {
+            format!("({})", alternatives.join(" OR "))
         });
     }
 

@@ -219,9 +219,15 @@ async fn next_page(
         tokio::select! {
             end = &mut page => end,
             _ = gone => {
-                canceller.cancel().await;
+                let done = AtomicBool::new(false);
+                let ending = async {
+                    let end = page.await;
+                    done.store(true, Ordering::Relaxed);
+                    end
+                };
+                let (end, ()) = tokio::join!(ending, canceller.cancel(&done));
                 // Its answer matters to nobody, but a cancellation that came late must not hit the next statement.
-                match page.await {
+                match end {
                     PageEnd::Read(_) => PageEnd::Long(None, usize::MAX),
                     end => end,
                 }

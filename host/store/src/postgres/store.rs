@@ -15,12 +15,14 @@ use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
     PostgresStore, commit, components, foreign_keys, lease, load, nodes, repoint, runs, sources, tables,
+    tail_delete, write,
 };
 use crate::fault::{self, Step};
 use crate::{
-    ClaimLease, CommitOutcome, CommitRun, Lease, Leases, LoadRows, Loaded, NewComponent, NewNode, Node,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store,
-    StoreError, StoredComponent, Table, TableDifference,
+    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
+    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
+    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
+    TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -131,7 +133,10 @@ impl Store for PostgresStore {
     }
 
     async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError> {
-        write!(self, begin, "loading rows", |connection| load::load(connection, load))
+        write::write(&self.pools.connections, "loading rows", |connection, caller| {
+            Box::pin(load::load(connection, load, caller))
+        })
+        .await
     }
 
     async fn tables(&self) -> Result<Vec<Table>, StoreError> {
@@ -197,12 +202,12 @@ impl Store for PostgresStore {
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
-        let outcome: Result<_, StoreError> =
-            write!(self, begin, "committing a run", |connection| commit::commit(connection, commit));
-        if outcome.is_ok() {
-            fault::reached(Step::Committed);
-        }
-        outcome
+        let outcome = write::write(&self.pools.connections, "committing a run", |connection, caller| {
+            Box::pin(commit::commit(connection, commit, caller))
+        })
+        .await?;
+        fault::reached(Step::Committed);
+        Ok(outcome)
     }
 
     async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
@@ -239,5 +244,18 @@ impl Leases for PostgresStore {
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
         read!(self, |connection| lease::all(connection))
+    }
+}
+
+#[async_trait]
+impl TailDeletes for PostgresStore {
+    async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
+        write!(self, begin, "deleting the tail of a table", |connection| tail_delete::delete_after(
+            connection, delete
+        ))
+    }
+
+    async fn verify_progress(&self, table_uid: &str) -> Result<Vec<ProgressDifference>, StoreError> {
+        read!(self, |connection| tail_delete::verify_progress(connection, table_uid))
     }
 }

@@ -13,6 +13,7 @@ use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
 const BY_UID: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1";
 const LOCKED: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR UPDATE";
+const SHARED: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR SHARE";
 const BY_IDENTIFIER: &str =
     "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE identifier = $1";
 const BY_PHYSICAL_NAME: &str =
@@ -54,6 +55,11 @@ pub(super) async fn by_uid(connection: &mut PgConnection, uid: &str) -> Result<T
 /// By uid; locked until the transaction ends.
 pub(super) async fn locked(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
     find(connection, LOCKED, uid).await?.ok_or_else(|| not_found(uid))
+}
+
+/// By uid; others may lock it so, too, but nobody changes its epoch until the transaction ends.
+pub(super) async fn shared(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
+    find(connection, SHARED, uid).await?.ok_or_else(|| not_found(uid))
 }
 
 /// By identifier or uid. (No text is both: an identifier holds no `-`.)

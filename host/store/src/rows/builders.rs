@@ -82,7 +82,7 @@ impl ColumnBuilder {
             (Self::Bool(builder), CoordinateValue::Bool(value)) => builder.append_value(*value),
             (Self::Date(builder), CoordinateValue::Date(days)) => builder.append_value(*days),
             (Self::Timestamp(builder), CoordinateValue::Timestamp(time)) => {
-                builder.append_value(time.micros())
+                builder.append_value(time.micros());
             }
             (Self::Uuid(builder), CoordinateValue::Uuid(uuid)) => return builder.append_value(uuid).is_ok(),
             _ => return false,

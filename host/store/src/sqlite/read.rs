@@ -61,7 +61,7 @@ fn push(builder: &mut ColumnBuilder, cell: ValueRef<'_>) -> Result<usize, String
         (ColumnBuilder::Int16(builder), ValueRef::Integer(value)) => builder.append_value(narrow(value)?),
         (ColumnBuilder::Date(builder), ValueRef::Integer(value)) => builder.append_value(narrow(value)?),
         (ColumnBuilder::Bool(builder), ValueRef::Integer(value @ (0 | 1))) => {
-            builder.append_value(value == 1)
+            builder.append_value(value == 1);
         }
         (ColumnBuilder::Text(builder), ValueRef::Text(value)) => {
             builder.append_value(std::str::from_utf8(value).map_err(|error| error.to_string())?);

@@ -11,7 +11,7 @@ mod numeric;
 mod tests;
 
 pub(crate) use decode::Decoder;
-pub(crate) use encode::{Encoder, Unsupported};
+pub(crate) use encode::Encoder;
 
 /// What every binary copy begins with: the signature, no flags, no extension.
 const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

@@ -17,6 +17,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::snapshot::PostgresSnapshot;
+use super::write::write;
 use super::{commit, ddl, load, tables};
 use crate::{CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table};
 use support::{Model, batch, progress, run};
@@ -115,17 +116,15 @@ impl Place {
     }
 
     async fn commit(&self, run: CommitRun) -> Result<CommitOutcome, StoreError> {
-        let mut transaction = self.pool.begin().await.unwrap();
-        let outcome = commit::commit(&mut transaction, run).await?;
-        transaction.commit().await.unwrap();
-        Ok(outcome)
+        write(&self.pool, "committing a run", |connection, caller| {
+            Box::pin(commit::commit(connection, run, caller))
+        })
+        .await
     }
 
     async fn load(&self, rows: LoadRows) -> Result<Loaded, StoreError> {
-        let mut transaction = self.pool.begin().await.unwrap();
-        let outcome = load::load(&mut transaction, rows).await?;
-        transaction.commit().await.unwrap();
-        Ok(outcome)
+        write(&self.pool, "loading rows", |connection, caller| Box::pin(load::load(connection, rows, caller)))
+            .await
     }
 
     /// Commit rows as one run; the table as it is afterwards.
