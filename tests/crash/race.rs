@@ -13,7 +13,7 @@ use super::{ALONE, Draw, Job, Run, accounts, is, job, measure, start};
 
 /// How long the second process is given, while the first is stopped. Where that one holds the lock to write it would
 /// wait for ever.
-const STOPPED: Duration = Duration::from_secs(8);
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// How a round ended for the process that was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ Tasks of this repository:
 
   cargo xtask demo     build the example, run it on real data in two legs, show what came of it
   cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs; with --long more rounds
-                       of the tests that kill and stop processes (500 and 200, some 20 minutes)
+                       of the tests that kill and stop processes (500 and 200; the better part of an hour)
   cargo xtask guests   build the guest components into target/components
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md

@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How leases are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseSettings {
-    /// How long a lease holds without a heartbeat; there are three in this time. As long others wait for a node whose
-    /// run was killed.
+    /// How long a lease holds without a heartbeat, which comes three times in it. As long others wait for a node whose run
+    /// was killed.
     pub duration: Duration,
     /// Who holds them, for messages.
     pub holder: String,
