@@ -160,6 +160,18 @@ async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
 }
 
 #[tokio::test]
+async fn a_copy_for_trials_has_no_holders() {
+    let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let copy = place.store.scratch(directory.path()).await.unwrap();
+    assert_eq!(copy.leases().await.unwrap(), []);
+    copy.claim_lease(&asked(&node, "trial", LONG)).await.unwrap();
+    assert_eq!(place.store.leases().await.unwrap(), [held]);
+}
+
+#[tokio::test]
 async fn the_clock_of_the_database_decides() {
     let place = Place::sqlite().await;
     let (_, node) = prices(&place).await;
