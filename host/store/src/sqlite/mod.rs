@@ -10,6 +10,7 @@
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
+//! * `tail_delete`: rows that go, and whether progress is right.
 //! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
@@ -38,6 +39,7 @@ mod sources;
 mod store;
 mod stored;
 mod tables;
+mod tail_delete;
 mod value_list;
 
 use std::path::Path;

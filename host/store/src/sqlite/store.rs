@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl SqliteStore {
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -30,7 +30,7 @@ impl SqliteStore {
         connection::read(&self.pools.readers, doing, work).await
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
