@@ -11,11 +11,13 @@
 //! * `revision`: tables that move from one contract to another.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
 //! * `tail_delete`: rows that go, and whether progress is right.
-//! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
+//! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on;
+//!   `backup`: the whole file, and back.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
 mod append;
+mod backup;
 mod bind;
 mod commit;
 mod components;
@@ -44,6 +46,7 @@ mod value_list;
 
 use std::path::Path;
 
+pub use self::backup::{BackupError, Contents, Restored, back_up, restore};
 use self::connection::Pools;
 use crate::StoreError;
 
