@@ -90,6 +90,7 @@ fn every_command_prints_what_the_schema_says() {
     schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
     schemas.check("plot", &project.json(&["table", "show", "fx_log_returns", "--plot", "log_return"]));
     schemas.each("row", &project.json(&["table", "read", "fx_log_returns"]));
+    schemas.check("statistics", &project.json(&["stats", "show", "fx_log_returns"]));
     schemas.each("source", &project.json(&["source", "list"]));
     schemas.check("source", &project.json(&["source", "grant", "ecb", "fx_log_returns"]));
     schemas.check("source", &project.json(&["source", "revoke", "ecb", "fx_log_returns"]));
@@ -196,6 +197,24 @@ fn every_command_prints_what_the_schema_says() {
     schemas.check("repointed", &project.json(&repoint));
     schemas.check("node_shown", &project.json(&["node", "show", "fx_log_returns"]));
     schemas.check("repointed", &project.json(&["table", "repoint", "codes", "--to", "rates"]));
+
+    // A backup, tails that go, progress that somebody broke, and the backup in its place.
+    let backup = project.path().join("backup.db");
+    schemas.check("backed_up", &project.json(&["backup", backup.to_str().unwrap()]));
+    let delete = ["table", "delete-after", "fx_log_returns", "1999-01-20"];
+    schemas.check("deleted", &project.json(&[&delete[..], &["--dry-run"]].concat()));
+    schemas.check("deleted", &project.json(&[&delete[..], &["--yes", "--where", "currency=USD"]].concat()));
+    schemas
+        .check("deleted", &project.json(&[&delete[..], &["--yes", "--coordinate", "currency=GBP"]].concat()));
+    schemas.each("verified", &project.json(&["stats", "verify"]));
+    let database = project.path().join(".datanode/datanode.db");
+    let database = rusqlite::Connection::open(database).unwrap();
+    let broken = "UPDATE _progress SET coordinate = '[\"XXX\"]' WHERE coordinate = '[\"USD\"]'";
+    assert!(database.execute(broken, ()).unwrap() > 0);
+    drop(database);
+    let output = project.output(&["stats", "verify", "--json"]);
+    schemas.each("verified", &serde_json::from_slice(&output.stdout).unwrap());
+    schemas.check("restored", &project.json(&["restore", backup.to_str().unwrap(), "--force"]));
 
     // No definition describes what nobody prints; `built` is checked in tests/build.rs.
     schemas.used.extend(

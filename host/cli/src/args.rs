@@ -7,9 +7,12 @@ use clap_complete::Shell;
 use datanode_core::Timestamp;
 use datanode_core::digest::Digest;
 
+use crate::commands::backup::{BackupArguments, RestoreArguments};
+use crate::commands::delete_after::DeleteAfterArguments;
 use crate::commands::load::LoadArguments;
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
+use crate::commands::stats::StatsCommand;
 use crate::commands::table_diff::DiffArguments;
 use crate::commands::table_metadata::{DescribeArguments, LabelArguments};
 use crate::plot::MOST;
@@ -72,6 +75,9 @@ pub(crate) enum Command {
     /// Register, inspect and read tables
     #[command(subcommand)]
     Table(TableCommand),
+    /// Show and verify what is known about the rows of tables
+    #[command(subcommand)]
+    Stats(StatsCommand),
     /// Let components read the outside world
     #[command(subcommand)]
     Source(SourceCommand),
@@ -81,6 +87,10 @@ pub(crate) enum Command {
     /// Inspect runs
     #[command(subcommand)]
     Run(RunCommand),
+    /// Write everything that the embedded database holds into one file
+    Backup(BackupArguments),
+    /// Put a backup in the place of the embedded database
+    Restore(RestoreArguments),
     /// Judge a node or component by the checklist before others build on it
     #[command(
         after_help = "Ten points, each pass, warn, fail or skip (nothing to judge it by), with how to mend it: identifier,\n\
@@ -262,6 +272,8 @@ pub(crate) enum TableCommand {
     Read(ReadArguments),
     /// Load the rows of a file into a reference table
     Load(LoadArguments),
+    /// Delete the rows of a table from a moment on
+    DeleteAfter(DeleteAfterArguments),
     /// Compare a contract with the table that is registered under its identifier
     Diff(DiffArguments),
     /// Let another table take an identifier over

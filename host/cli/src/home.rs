@@ -60,6 +60,11 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// The file of the embedded database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.join(DATABASE)
+    }
+
     /// Where revisions of tables are: beside `datanode.toml`, so that they come under version control with it.
     pub(crate) fn revisions(&self) -> PathBuf {
         let project = self.settings.as_deref().and_then(Path::parent).unwrap_or(&self.data);
@@ -147,14 +152,11 @@ pub(crate) enum Missing {
 pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
     // First what a person may have to mend: then nothing is left behind.
     let runs = settings(home)?.runs;
-    if missing == Missing::Refuse && !home.data.join(DATABASE).is_file() {
-        return Err(Failure::usage(format!("there is no data directory {} yet", home.data.display()))
-            .with_code("cli.no_data")
-            .with_next_step("make one: datanode init; or name another with --home or DATANODE_HOME")
-            .into());
+    if missing == Missing::Refuse && !home.database().is_file() {
+        return Err(no_data(home).into());
     }
     std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
-    let store = Arc::new(SqliteStore::open(&home.data.join(DATABASE)).await.or_fail()?);
+    let store = Arc::new(SqliteStore::open(&home.database()).await.or_fail()?);
     let spill = SpillSettings { directory: home.data.join(SPILL), after_bytes: runs.spill_after_bytes };
     let mut leases = LeaseSettings::default();
     if let Some(seconds) = runs.lease_seconds {
@@ -162,6 +164,13 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     }
     let host = Host::new(store.clone(), sandbox(home)?).with_spill(spill).with_leases(leases);
     Ok(Session { host, store })
+}
+
+/// There is nothing that could be read.
+pub(crate) fn no_data(home: &Home) -> Failure {
+    Failure::usage(format!("there is no data directory {} yet", home.data.display()))
+        .with_code("cli.no_data")
+        .with_next_step("make one: datanode init; or name another with --home or DATANODE_HOME")
 }
 
 /// Compile in a process of this same program.

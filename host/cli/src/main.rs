@@ -87,15 +87,24 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Build(build) = &arguments.command {
         return commands::build::run(build, &home, printer).await;
     }
+    match &arguments.command {
+        Command::Backup(backup) => return commands::backup::back_up(backup, &home, printer).await,
+        Command::Restore(restore) => return commands::backup::restore(restore, &home, printer).await,
+        _ => {}
+    }
     let missing = if arguments.command.begins() { home::Missing::Make } else { home::Missing::Refuse };
     let session = home::open(&home, missing).await?;
     let outcome = match arguments.command {
-        // Done above: these need no data directory.
-        Command::Init { .. } | Command::Build(_) | Command::Completions { .. } | Command::Reference => {
-            Ok(ExitCode::SUCCESS)
-        }
+        // Done above: these need no open database.
+        Command::Init { .. }
+        | Command::Build(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Completions { .. }
+        | Command::Reference => Ok(ExitCode::SUCCESS),
         Command::Component(command) => commands::component::run(command, &session.host, printer).await,
         Command::Table(command) => commands::table::run(command, &session.host, &home, printer).await,
+        Command::Stats(command) => commands::stats::run(command, &session.host, printer).await,
         Command::Source(command) => commands::source::run(command, &session.host, printer).await,
         Command::Node(command) => commands::node::run(command, &session.host, printer).await,
         Command::Run(command) => commands::run::run(command, &session.host, printer).await,

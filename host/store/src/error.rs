@@ -132,7 +132,7 @@ pub enum StoreError {
     ForeignKey(Box<BrokenKey>),
     /// A row that cannot go, because rows of another table refer to it.
     #[error(
-        "table `{table}`: the row {key} is not in the file, but rows of table `{referrer}` refer to it by ({columns}); nothing was stored"
+        "table `{table}`: the row {key} would go, but rows of table `{referrer}` refer to it by ({columns}); nothing was changed"
     )]
     StillReferenced {
         /// Identifier of the table.
@@ -538,8 +538,8 @@ impl Diagnostic for StoreError {
             Self::ForeignKey(broken) => {
                 format!("run the node that writes it first: datanode node run {}", broken.target)
             }
-            Self::StillReferenced { .. } => {
-                "keep the row in the file, or load without --replace, which removes nothing".to_owned()
+            Self::StillReferenced { referrer, .. } => {
+                format!("keep the row, or first remove the rows of `{referrer}` that refer to it")
             }
             Self::KeyTwice { .. } => "keep one of the two rows".to_owned(),
             Self::RowsComeFromNodes { table } => {

@@ -1,9 +1,11 @@
 //! One module per noun of the command line.
 
+pub(crate) mod backup;
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod component;
+pub(crate) mod delete_after;
 pub(crate) mod graph;
 pub(crate) mod hash;
 pub(crate) mod init;
@@ -15,6 +17,7 @@ pub(crate) mod repoint;
 pub(crate) mod revision;
 pub(crate) mod run;
 pub(crate) mod source;
+pub(crate) mod stats;
 pub(crate) mod table;
 pub(crate) mod table_diff;
 pub(crate) mod table_metadata;

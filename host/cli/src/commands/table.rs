@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use arrow_array::RecordBatch;
 use datanode_core::contract::{Column, Contract, TableKind};
-use datanode_core::coordinate::CoordinateValue;
-use datanode_core::progress::Progress;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::progress::{CoordinateProgress, Progress};
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::Host;
 use datanode_store::{RegisteredTable, Table};
 use serde_json::{Map, Value, json};
 
-use super::{load, repoint, revision, table_diff, table_metadata};
+use super::{delete_after, load, repoint, revision, table_diff, table_metadata};
 use crate::args::{ReadArguments, RowFormat, TableCommand};
 use crate::failure::{Failure, Failures, OrFail};
 use crate::home::Home;
@@ -42,6 +42,7 @@ pub(crate) async fn run(
         }
         TableCommand::Read(arguments) => read(arguments, host, printer).await?,
         TableCommand::Load(arguments) => load::run(arguments, host, printer).await?,
+        TableCommand::DeleteAfter(arguments) => delete_after::run(arguments, host, printer).await?,
         TableCommand::Diff(arguments) => return table_diff::run(arguments, host, printer).await,
         TableCommand::Repoint(arguments) => repoint::run(arguments, host, printer).await?,
         TableCommand::Label(arguments) => table_metadata::label(arguments, host, printer).await?,
@@ -176,13 +177,7 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
     let nodes = host.store().nodes().await.or_fail()?;
     let writers: Vec<_> = nodes.into_iter().filter(|node| node.table_uid == table.uid).collect();
     let mut answer = document(&table, &progress, rows);
-    answer["progress"] = progress
-        .iter()
-        .map(|(coordinate, held)| {
-            let values: Vec<Value> = serde_json::from_str(&coordinate.to_json()).unwrap_or_default();
-            json!({"coordinate": values, "min": held.min, "max": held.max, "rows": held.rows})
-        })
-        .collect();
+    answer["progress"] = progress_document(&progress);
     answer["referred_to_by"] = referrers
         .iter()
         .map(|referrer| json!({"uid": referrer.table_uid, "table": referrer.table, "columns": referrer.foreign_key.columns}))
@@ -243,20 +238,36 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             return;
         }
         say!("\nprogress");
-        let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
-            vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
-        });
-        let headings = [
-            Heading::Text("  coordinate"),
-            Heading::Text("first"),
-            Heading::Text("last"),
-            Heading::Number("rows"),
-        ];
-        print::table(&headings, rows.collect(), "  no rows yet");
-        if progress.len() > SHOWN_COORDINATES {
-            say!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
-        }
+        progress_table(&progress);
     })
+}
+
+/// What a table holds, coordinate by coordinate.
+pub(super) fn progress_document(progress: &Progress) -> Value {
+    let one = |(coordinate, held): (&Coordinate, &CoordinateProgress)| json!({"coordinate": values(coordinate), "min": held.min, "max": held.max, "rows": held.rows});
+    progress.iter().map(one).collect()
+}
+
+/// The values of a coordinate, in the order of its dimensions.
+pub(super) fn values(coordinate: &Coordinate) -> Vec<Value> {
+    serde_json::from_str(&coordinate.to_json()).unwrap_or_default()
+}
+
+/// Print it, but for what is too long.
+pub(super) fn progress_table(progress: &Progress) {
+    let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
+        vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
+    });
+    let headings = [
+        Heading::Text("  coordinate"),
+        Heading::Text("first"),
+        Heading::Text("last"),
+        Heading::Number("rows"),
+    ];
+    print::table(&headings, rows.collect(), "  no rows yet");
+    if progress.len() > SHOWN_COORDINATES {
+        say!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
+    }
 }
 
 /// The foreign keys of a table, with the identifiers that their tables have now.

@@ -10,11 +10,14 @@
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
-//! * `lease`: who may write a node; `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on.
+//! * `lease`: who may write a node; `tail_delete`: rows that go, and whether progress is right.
+//! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on;
+//!   `backup`: the whole file, and back.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
 mod append;
+mod backup;
 mod bind;
 mod commit;
 mod components;
@@ -39,10 +42,12 @@ mod sources;
 mod store;
 mod stored;
 mod tables;
+mod tail_delete;
 mod value_list;
 
 use std::path::Path;
 
+pub use self::backup::{BackupError, Contents, Restored, back_up, restore};
 use self::connection::Pools;
 use crate::StoreError;
 

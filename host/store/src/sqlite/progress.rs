@@ -9,6 +9,40 @@ use rusqlite::{Connection, params};
 use super::stored::{count, damaged, failed, timestamp, to_integer};
 use crate::{StoreError, Table};
 
+/// Put other progress in the place of what is kept of these coordinates, and forget those that hold nothing more.
+pub(super) fn replace(
+    connection: &Connection,
+    table_uid: &str,
+    progress: &Progress,
+    emptied: &[Coordinate],
+) -> Result<(), StoreError> {
+    let failed = failed("storing progress");
+    let mut forget = connection
+        .prepare("DELETE FROM _progress WHERE table_uid = ?1 AND coordinate = ?2")
+        .map_err(&failed)?;
+    for coordinate in emptied {
+        forget.execute(params![table_uid, coordinate.to_json()]).map_err(&failed)?;
+    }
+    let mut update = connection
+        .prepare(
+            "UPDATE _progress SET min_time = ?3, max_time = ?4, row_count = ?5 WHERE table_uid = ?1 AND coordinate = ?2",
+        )
+        .map_err(&failed)?;
+    for (coordinate, progress) in progress.iter() {
+        let rows = to_integer("rows of a coordinate", progress.rows)?;
+        update
+            .execute(params![
+                table_uid,
+                coordinate.to_json(),
+                progress.min.micros(),
+                progress.max.micros(),
+                rows
+            ])
+            .map_err(&failed)?;
+    }
+    Ok(())
+}
+
 /// What a table holds.
 pub(super) fn read(connection: &Connection, table: &Table) -> Result<Progress, StoreError> {
     let place = format!("progress of table {}", table.uid);

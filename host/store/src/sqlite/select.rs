@@ -50,12 +50,7 @@ impl Select {
             let end = statement.bind(Value::Integer(end));
             statement.conditions.push(format!("{} <= {end}", of_table(TIME_INDEX)));
         }
-        for (dimension, values) in &query.dimension_filters {
-            statement.dimension_filter(dimension, values);
-        }
-        if !query.index_coordinates.is_empty() {
-            statement.index_coordinates(&query.index_coordinates);
-        }
+        statement.coordinates(query);
         let Statement { mut conditions, parameters, .. } = statement;
         if conditions.is_empty() {
             conditions.push("TRUE".to_owned());
@@ -105,6 +100,16 @@ impl Select {
     }
 }
 
+/// The rows of a time-indexed table `AS _t` from a moment on, of the coordinates that a query asks for: a condition,
+/// and its parameters.
+pub(super) fn tail(contract: &Contract, query: &ReadQuery, after: Timestamp) -> (String, Vec<Value>) {
+    let mut statement = Statement { contract, conditions: Vec::new(), parameters: Vec::new() };
+    let after = statement.bind(Value::Integer(after.micros()));
+    statement.conditions.push(format!("{} >= {after}", of_table(TIME_INDEX)));
+    statement.coordinates(query);
+    (statement.conditions.join(" AND "), statement.parameters)
+}
+
 /// A column of the table.
 fn of_table(name: &str) -> String {
     format!("_t.{}", quote(name))
@@ -126,6 +131,16 @@ impl Statement<'_> {
     fn bind(&mut self, value: Value) -> String {
         self.parameters.push(value);
         format!("?{}", self.parameters.len())
+    }
+
+    /// The conditions on values of dimensions.
+    fn coordinates(&mut self, query: &ReadQuery) {
+        for (dimension, values) in &query.dimension_filters {
+            self.dimension_filter(dimension, values);
+        }
+        if !query.index_coordinates.is_empty() {
+            self.index_coordinates(&query.index_coordinates);
+        }
     }
 
     fn dimension_filter(&mut self, dimension: &str, values: &[CoordinateValue]) {

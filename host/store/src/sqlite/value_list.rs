@@ -6,9 +6,11 @@
 
 use std::fmt::Write;
 
+use datanode_core::Timestamp;
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::data_type::DataType;
 use rusqlite::types::Value;
+use uuid::Uuid;
 
 /// Writes a JSON array of integers and hexadecimal texts; nothing in it needs escaping.
 #[derive(Debug, Default)]
@@ -88,13 +90,28 @@ pub(super) fn parameter(value: &CoordinateValue) -> Value {
     }
 }
 
+/// The value that a cell of a dimension holds; None when no dimension of this type holds such a cell.
+pub(super) fn from_cell(cell: Value, data_type: DataType) -> Option<CoordinateValue> {
+    Some(match (cell, data_type) {
+        (Value::Text(text), DataType::String) => CoordinateValue::Text(text),
+        (Value::Blob(bytes), DataType::Uuid) => CoordinateValue::Uuid(Uuid::from_slice(&bytes).ok()?),
+        (Value::Integer(value @ (0 | 1)), DataType::Bool) => CoordinateValue::Bool(value == 1),
+        (Value::Integer(days), DataType::Date) => CoordinateValue::Date(i32::try_from(days).ok()?),
+        (Value::Integer(micros), DataType::TimestampTz) => {
+            CoordinateValue::Timestamp(Timestamp::from_micros(micros).ok()?)
+        }
+        (Value::Integer(value), DataType::Int64 | DataType::Int32 | DataType::Int16) => {
+            CoordinateValue::Int(value)
+        }
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datanode_core::Timestamp;
     use proptest::prelude::*;
     use rusqlite::Connection;
-    use uuid::Uuid;
 
     fn value() -> impl Strategy<Value = (CoordinateValue, DataType)> {
         prop_oneof![
@@ -141,7 +158,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_value_comes_out_as_it_went_in((value, data_type) in value()) {
-            prop_assert_eq!(through_sqlite(&value, data_type), parameter(&value));
+            let cell = through_sqlite(&value, data_type);
+            prop_assert_eq!(&cell, &parameter(&value));
+            prop_assert_eq!(from_cell(cell, data_type), Some(value));
         }
     }
 }

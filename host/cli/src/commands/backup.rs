@@ -1,0 +1,95 @@
+//! `datanode backup` and `datanode restore`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use datanode_store::sqlite::{self, Contents, Restored};
+use serde_json::json;
+
+use crate::failure::OrFail;
+use crate::home::{self, Home, no_data};
+use crate::print::{self, Printer, count};
+use crate::say;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The database may be in use: the file holds what was committed when the backup began, and runs go on.\n\
+    It is verified before it gets its name: every page, every reference, every row is looked at. The backup takes the\n\
+    room of the database. Not in it: datanode.toml, revisions/, and the files that sources lead to.\n\n\
+    Examples:\n  datanode backup datanode-monday.db\n  datanode backup /backups/latest.db --force"
+)]
+pub(crate) struct BackupArguments {
+    /// Where the backup is written
+    file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is verified first, and stays as it is. Refused where the data directory has a database; --force puts\n\
+    that one aside, under a name with the time in it, unless another process has it open.\n\n\
+    Examples:\n  datanode restore datanode-monday.db --home /elsewhere\n  datanode restore datanode-monday.db --force"
+)]
+pub(crate) struct RestoreArguments {
+    /// A file that `datanode backup` wrote
+    file: PathBuf,
+    /// Take the place of a database that is there, which is kept under another name
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) async fn back_up(
+    arguments: &BackupArguments,
+    home: &Home,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    let BackupArguments { file, force } = arguments;
+    let database = home.database();
+    if !database.is_file() {
+        return Err(no_data(home).into());
+    }
+    let contents = sqlite::back_up(&database, file, *force).await.or_fail()?;
+    let Contents { bytes, tables, rows, runs } = contents;
+    let answer = json!({"file": file, "bytes": bytes, "tables": tables, "rows": rows, "runs": runs});
+    printer.show(&answer, || {
+        print::done(&format!("wrote and verified {}: {}", file.display(), words(contents)));
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn restore(
+    arguments: &RestoreArguments,
+    home: &Home,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    let RestoreArguments { file, force } = arguments;
+    let database = home.database();
+    let made = !home.data.exists();
+    std::fs::create_dir_all(&home.data)
+        .map_err(|error| home::machine("the data directory", &home.data, &error))?;
+    let restored = sqlite::restore(&database, file, *force, datanode_runtime::now()).await;
+    if made && restored.is_err() {
+        // What was refused leaves nothing behind.
+        let _ = std::fs::remove_dir(&home.data);
+    }
+    let Restored { contents, kept } = restored.or_fail()?;
+    let Contents { bytes, tables, rows, runs } = contents;
+    let answer = json!({
+        "database": database, "bytes": bytes, "tables": tables, "rows": rows, "runs": runs, "kept": kept,
+    });
+    printer.show(&answer, || {
+        print::done(&format!("verified {} and restored it: {}", file.display(), words(contents)));
+        if let Some(kept) = &kept {
+            say!("the database that was there is now {}", kept.display());
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn words(contents: Contents) -> String {
+    let Contents { bytes, tables, rows, runs } = contents;
+    format!("{} bytes, {} tables, {} rows, {} runs", count(bytes), count(tables), count(rows), count(runs))
+}
