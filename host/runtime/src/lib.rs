@@ -21,6 +21,7 @@ mod check;
 mod clock;
 mod error;
 mod events;
+mod export;
 mod graph;
 mod host;
 mod identify;
@@ -30,11 +31,13 @@ mod moved;
 mod revision;
 pub mod run;
 mod source;
+mod table_reader;
 
 pub use check::{CheckRequest, CheckSubject, Checked};
 pub use clock::now;
 pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
+pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode};
 pub use host::{Host, Uploaded};
 pub use identify::{Identity, IdentityRequest};
@@ -45,3 +48,4 @@ pub use run::{
     Difference, DryRun, DryRunRequest, Frame, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
     StoredRows,
 };
+pub use table_reader::{ReadError, TableQuery, TableReader};

@@ -16,6 +16,7 @@
 
 mod error;
 mod lease;
+mod read_only_sql;
 mod revision;
 pub mod sqlite;
 mod store;
@@ -23,6 +24,7 @@ mod tail_delete;
 
 pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
+pub use read_only_sql::ReadOnlySql;
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
 };
