@@ -31,13 +31,15 @@ const SCHEMA: &str = "public";
 pub struct CheckedSql {
     /// Written anew from what was understood.
     pub sql: String,
+    /// Names of the queries that WITH names in it.
+    pub queries: Vec<String>,
 }
 
 /// Judge a statement over one table. The table may be called by its identifier or its physical name; in the answer it is
 /// always the physical one, without a schema.
 pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
     let mut statement = parse(sql)?;
-    let mut walk = Walk { contract, dialect, scopes: Vec::new(), depth: 0 };
+    let mut walk = Walk { contract, dialect, scopes: Vec::new(), queries: Vec::new(), depth: 0 };
     match &mut statement {
         Statement::Query(query) => walk.query(query)?,
         Statement::Explain {
@@ -61,7 +63,7 @@ pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Chec
         }
         _ => return Err(SqlError::forbidden("only SELECT, WITH and EXPLAIN are allowed")),
     }
-    Ok(CheckedSql { sql: statement.to_string() })
+    Ok(CheckedSql { sql: statement.to_string(), queries: walk.queries })
 }
 
 fn parse(sql: &str) -> Result<Statement, SqlError> {
@@ -114,6 +116,8 @@ pub(super) struct Walk<'c> {
     pub(super) dialect: SqlDialect,
     /// Names of the queries that WITH has named, by scope: the innermost comes last.
     scopes: Vec<Vec<String>>,
+    /// All of these names.
+    queries: Vec<String>,
     depth: usize,
 }
 
@@ -206,6 +210,7 @@ impl Walk<'_> {
             return Err(SqlError::forbidden("a query of WITH may have no FROM of its own"));
         }
         self.alias(Some(&cte.alias))?;
+        self.queries.push(name.clone());
         // A query sees those that come before it, and itself only where that is said.
         if recursive {
             self.scopes.last_mut().into_iter().for_each(|scope| scope.push(name.clone()));
@@ -264,9 +269,14 @@ impl Walk<'_> {
         }
         for item in &mut select.projection {
             match item {
-                SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. } => {
+                SelectItem::UnnamedExpr(expression) => {
+                    let name = self.name_of(expression);
                     self.expression(expression)?;
+                    if let Some(name) = name {
+                        *item = SelectItem::ExprWithAlias { expr: expression.clone(), alias: quoted(&name) };
+                    }
                 }
+                SelectItem::ExprWithAlias { expr: expression, .. } => self.expression(expression)?,
                 SelectItem::Wildcard(options) => plain_wildcard(options)?,
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                     plain_wildcard(options)?;
@@ -299,6 +309,35 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What PostgreSQL calls a column of the answer that has no name; SQLite would take the text of the expression.
+    fn name_of(&self, expression: &Expr) -> Option<String> {
+        if self.dialect == SqlDialect::PostgreSql {
+            return None;
+        }
+        match expression {
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => None,
+            Expr::Nested(inner) => self.name_of(inner).or_else(|| match inner.as_ref() {
+                Expr::Identifier(name) => Some(folded(name)),
+                _ => None,
+            }),
+            Expr::Function(function) => match function.name.0.as_slice() {
+                [ObjectNamePart::Identifier(name)] => Some(folded(name)),
+                _ => None,
+            },
+            Expr::Cast { expr, .. } => match expr.as_ref() {
+                Expr::Identifier(name) => Some(folded(name)),
+                other => self.name_of(other),
+            },
+            Expr::Case { .. } => Some("case".to_owned()),
+            Expr::Substring { .. } => Some("substring".to_owned()),
+            Expr::Trim { .. } => Some("btrim".to_owned()),
+            Expr::Ceil { .. } => Some("ceil".to_owned()),
+            Expr::Floor { .. } => Some("floor".to_owned()),
+            Expr::Exists { .. } => Some("exists".to_owned()),
+            _ => Some("?column?".to_owned()),
+        }
     }
 
     fn tables(&mut self, tables: &mut TableWithJoins) -> Result<(), SqlError> {

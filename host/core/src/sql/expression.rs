@@ -125,7 +125,12 @@ impl Walk<'_> {
                 return else_result.iter_mut().try_for_each(|result| self.expression(result));
             }
             Expr::Tuple(expressions) => return self.expressions(expressions),
-            Expr::Function(function) => return self.function(function),
+            Expr::Function(function) => {
+                self.function(function)?;
+                if let Some(collation) = self.collation_of(function) {
+                    *expression = collated(Expr::Function(function.clone()), collation);
+                }
+            }
             Expr::Collate { .. } => return Err(SqlError::forbidden("COLLATE is not understood")),
             Expr::Interval(_) | Expr::AtTimeZone { .. } | Expr::Extract { .. } => {
                 return Err(SqlError::forbidden(
@@ -196,10 +201,6 @@ impl Walk<'_> {
             data_type,
             format: None,
         };
-        let collated = |expression: Expr, name: &str| Expr::Collate {
-            expr: Box::new(expression),
-            collation: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
-        };
         let sqlite = self.dialect == SqlDialect::Sqlite;
         Ok(match data_type {
             SqlType::Text | SqlType::Varchar(_) | SqlType::CharacterVarying(_) => cast(SqlType::Text),
@@ -250,6 +251,32 @@ impl Walk<'_> {
             other if is_moment(other) => cast(other.clone()),
             other => return Err(SqlError::forbidden(format!("a cast to {other} is not understood"))),
         })
+    }
+
+    /// How SQLite is to compare what a function answers, which has forgotten the collation of the column that it is of.
+    fn collation_of(&self, function: &Function) -> Option<&'static str> {
+        const SAME: [&str; 9] =
+            ["coalesce", "first_value", "lag", "last_value", "lead", "max", "min", "nth_value", "nullif"];
+        let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else { return None };
+        let called = folded(name);
+        if self.dialect != SqlDialect::Sqlite {
+            return None;
+        }
+        if called == "date_trunc" {
+            return Some(collation::TIME);
+        }
+        let FunctionArguments::List(FunctionArgumentList { args, .. }) = &function.args else { return None };
+        let column = match args.first()? {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) => name,
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::CompoundIdentifier(names))) => names.last()?,
+            _ => return None,
+        };
+        match self.type_of(column).filter(|_| SAME.contains(&called.as_str()))? {
+            DataType::TimestampTz => Some(collation::TIME),
+            DataType::Decimal { .. } => Some(collation::DECIMAL),
+            DataType::Bool => Some(collation::BOOL),
+            _ => None,
+        }
     }
 
     fn function(&mut self, function: &mut Function) -> Result<(), SqlError> {
@@ -334,6 +361,13 @@ fn literal(value: &Value) -> Result<(), SqlError> {
 
 fn is_moment(data_type: &SqlType) -> bool {
     matches!(data_type, SqlType::Timestamp(..))
+}
+
+fn collated(expression: Expr, name: &str) -> Expr {
+    Expr::Collate {
+        expr: Box::new(expression),
+        collation: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(name))]),
+    }
 }
 
 fn number(value: u32) -> Expr {

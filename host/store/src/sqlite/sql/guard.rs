@@ -17,14 +17,22 @@ const MAX_VALUE_BYTES: usize = 4 << 20;
 /// The longest pattern of LIKE.
 const MAX_PATTERN_BYTES: i32 = 500;
 
-/// Take everything from a connection that a reader of one table does not need. `views` are the names under which it
-/// is read.
+/// Take everything from a connection that a reader of one table does not need. `queries` are the names that WITH has
+/// given in the statement.
 pub(super) fn close(
     connection: &Connection,
     contract: &Contract,
-    views: Vec<String>,
+    queries: &[String],
     max_bytes: usize,
 ) -> rusqlite::Result<()> {
+    let queries = queries.iter().filter_map(|query| match connection.table_exists(None, query) {
+        Ok(false) => Some(Ok(query.clone())),
+        // Never under the name of a table.
+        Ok(true) => None,
+        Err(error) => Some(Err(error)),
+    });
+    let reach =
+        Reach { table: contract.physical_name().to_owned(), queries: queries.collect::<Result<_, _>>()? };
     // An identifier that is no column is an error, and not a text.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -50,32 +58,32 @@ pub(super) fn close(
     ] {
         connection.set_limit(limit, value)?;
     }
-    let reach = Reach { table: contract.physical_name().to_owned(), views };
     connection.authorizer(Some(move |context: AuthContext<'_>| {
         if reach.allows(&context) { Authorization::Allow } else { Authorization::Deny }
     }))
 }
 
 struct Reach {
+    /// The table, and its view, which has its name.
     table: String,
-    views: Vec<String>,
+    queries: Vec<String>,
 }
 
 impl Reach {
     fn allows(&self, context: &AuthContext<'_>) -> bool {
         use AuthAction as A;
-        let through_view =
-            context.accessor.is_some_and(|accessor| self.views.iter().any(|view| view == accessor));
+        let through_view = context.accessor == Some(&self.table);
         match context.action {
             A::Select | A::Recursive => true,
-            A::Read { table_name, column_name } => {
-                let is_view =
-                    context.database_name == Some("temp") && self.views.iter().any(|view| view == table_name);
-                let is_table = context.database_name == Some("main") && table_name == self.table;
-                // Of a query of WITH no column is read: a name without a database.
-                let is_query = context.database_name.is_none() && column_name.is_empty();
-                is_view || (is_table && through_view) || is_query
-            }
+            A::Read { table_name, column_name } => match context.database_name {
+                Some("temp") => table_name == self.table,
+                Some("main") => table_name == self.table && through_view,
+                // No column of it is read, and the statement named no database: the view, or a query of WITH.
+                None if column_name.is_empty() => {
+                    table_name == self.table || self.queries.iter().any(|query| query == table_name)
+                }
+                _ => false,
+            },
             A::Function { function_name } => {
                 let name = function_name.to_ascii_lowercase();
                 FUNCTIONS.contains(&name.as_str())

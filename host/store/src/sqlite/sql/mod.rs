@@ -67,8 +67,8 @@ fn run(
     let connection = Connection::open_with_flags(path, flags).map_err(failed(DOING))?;
     connection.busy_timeout(limits.timeout).map_err(failed(DOING))?;
     values::register(&connection).map_err(failed(DOING))?;
-    let names = values::create_view(&connection, contract).map_err(failed(DOING))?;
-    guard::close(&connection, contract, names, limits.max_bytes).map_err(failed(DOING))?;
+    values::create_view(&connection, contract).map_err(failed(DOING))?;
+    guard::close(&connection, contract, &checked.queries, limits.max_bytes).map_err(failed(DOING))?;
     let until = Instant::now().checked_add(limits.timeout);
     connection
         .progress_handler(
@@ -142,4 +142,70 @@ fn explain(error: &rusqlite::Error, limits: &SqlLimits) -> SqlError {
         _ => SqlErrorKind::RuntimeError,
     };
     SqlError::new(kind, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datanode_core::sql::SqlErrorKind as K;
+    use std::time::Duration;
+
+    /// The connection refuses by itself what the parser would never have let through.
+    #[tokio::test]
+    async fn the_connection_needs_no_parser() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data.sqlite");
+        let other = directory.path().join("other.sqlite");
+        let raw = Connection::open(&path).unwrap();
+        raw.execute_batch(
+            "CREATE TABLE t (time_index INTEGER PRIMARY KEY) STRICT, WITHOUT ROWID; INSERT INTO t VALUES (0); \
+             CREATE TABLE secrets (secret TEXT); INSERT INTO secrets VALUES ('x')",
+        )
+        .unwrap();
+        let contract = Contract::from_toml(
+            "identifier = \"t\"\nindex = [\"time_index\"]\ncolumns = [{ name = \"time_index\", type = \"timestamp_tz\" }]",
+        )
+        .unwrap();
+        let limits = SqlLimits { timeout: Duration::from_millis(300), ..SqlLimits::default() };
+        let ask = |sql: &str| {
+            let checked = CheckedSql { sql: sql.to_owned(), queries: vec!["secrets".to_owned()] };
+            super::run(&path, &contract, &checked, &limits, Arc::default()).unwrap()
+        };
+        assert_eq!(ask("SELECT count(*) FROM t").unwrap().rows, [[Value::from(1)]]);
+        assert_eq!(ask("SELECT * FROM t").unwrap().rows, [["1970-01-01T00:00:00.000000Z"]]);
+        let attach = format!("ATTACH DATABASE '{}' AS x", other.display());
+        for (sql, kind) in [
+            ("SELECT * FROM secrets", K::PermissionDenied),
+            ("SELECT count(*) FROM secrets", K::PermissionDenied),
+            ("SELECT count(*) FROM main.secrets", K::PermissionDenied),
+            ("SELECT * FROM main.t", K::PermissionDenied),
+            ("SELECT count(*) FROM main.t", K::PermissionDenied),
+            ("SELECT * FROM sqlite_master", K::PermissionDenied),
+            ("SELECT count(*) FROM sqlite_master", K::PermissionDenied),
+            ("SELECT count(*) FROM sqlite_temp_master", K::PermissionDenied),
+            ("SELECT * FROM pragma_table_list", K::PermissionDenied),
+            ("SELECT * FROM json_each('[1]')", K::PermissionDenied),
+            ("SELECT load_extension('x')", K::PermissionDenied),
+            ("SELECT datanode_time(1)", K::PermissionDenied),
+            ("SELECT randomblob(10)", K::PermissionDenied),
+            ("PRAGMA query_only = OFF", K::PermissionDenied),
+            ("INSERT INTO t VALUES (1)", K::PermissionDenied),
+            ("DELETE FROM secrets", K::PermissionDenied),
+            ("CREATE TEMP TABLE x (y)", K::PermissionDenied),
+            ("CREATE TABLE x (y)", K::PermissionDenied),
+            ("DROP VIEW temp.t", K::PermissionDenied),
+            ("BEGIN", K::PermissionDenied),
+            (&attach, K::PermissionDenied),
+            ("SELECT \"no text\" FROM t", K::UnknownColumn),
+            (
+                "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT max(n) FROM a",
+                K::Timeout,
+            ),
+        ] {
+            let error = ask(sql).unwrap_err();
+            assert_eq!(error.kind, kind, "{sql}: {}", error.message);
+        }
+        assert!(!other.exists());
+        assert_eq!(raw.query_row("SELECT count(*) FROM secrets", (), |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
 }

@@ -77,8 +77,8 @@ fn number(
     }
 }
 
-/// Make the view, under each name that a statement may use; answers these. It hides the table of the same name.
-pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusqlite::Result<Vec<String>> {
+/// Make the view. It has the name of the table, which it hides.
+pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusqlite::Result<()> {
     let physical = contract.physical_name();
     let columns = contract.columns.iter().map(|column| {
         let name = quote(&column.name);
@@ -103,8 +103,7 @@ pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusql
     connection.execute_batch(&format!(
         "CREATE TEMP VIEW {name} AS SELECT {columns} FROM main.{name} AS _t",
         name = quote(physical)
-    ))?;
-    Ok(vec![physical.to_owned()])
+    ))
 }
 
 /// Bytes as hexadecimal digits.
