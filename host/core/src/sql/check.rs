@@ -21,6 +21,9 @@ const MAX_SQL_BYTES: usize = 256 << 10;
 const MAX_SIGNS: usize = 2_000;
 /// How deep a statement may nest.
 const MAX_DEPTH: usize = 150;
+/// The stack of the thread on which a statement is judged. A parser goes down some kilobytes for each bracket, and callers
+/// have as little as 2 MiB.
+const STACK_BYTES: usize = 64 << 20;
 /// How deep brackets may nest, by the parser's own count.
 const PARSER_DEPTH: usize = 50;
 /// The schema that clients write before a table.
@@ -38,6 +41,22 @@ pub struct CheckedSql {
 /// Judge a statement over one table. The table may be called by its identifier or its physical name; in the answer it is
 /// always the physical one, without a schema.
 pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, || check_here(sql, contract, dialect)) {
+            // A parser of another house may panic over what nobody thought of: that is no reason to fall.
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|_| Err(SqlError::forbidden("the statement cannot be understood"))),
+            Err(error) => Err(SqlError {
+                retryable: true,
+                ..SqlError::new(SqlErrorKind::RuntimeError, format!("no thread can be had: {error}"))
+            }),
+        }
+    })
+}
+
+fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
     let mut statement = parse(sql)?;
     let mut walk = Walk { contract, dialect, scopes: Vec::new(), queries: Vec::new(), depth: 0 };
     match &mut statement {
