@@ -89,7 +89,16 @@ fn every_command_prints_what_the_schema_says() {
     schemas.each("table", &project.json(&["table", "list"]));
     schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
     schemas.check("plot", &project.json(&["table", "show", "fx_log_returns", "--plot", "log_return"]));
-    schemas.each("row", &project.json(&["table", "read", "fx_log_returns"]));
+    schemas.each("row", &project.json(&["table", "read", "fx_log_returns", "--limit", "20"]));
+    schemas.check("written", &project.json(&["table", "read", "fx_log_returns", "--output", "rows.parquet"]));
+    schemas.check("table_digest", &project.json(&["table", "digest", "fx_log_returns"]));
+    schemas.check(
+        "sql_answer",
+        &project.json(&["table", "sql", "fx_log_returns", "SELECT * FROM fx_log_returns"]),
+    );
+    let refused = project.output(&["table", "sql", "fx_log_returns", "DELETE FROM fx_log_returns", "--json"]);
+    assert_eq!(refused.status.code(), Some(3));
+    schemas.check("sql_answer", &serde_json::from_slice(&refused.stdout).unwrap());
     schemas.check("statistics", &project.json(&["stats", "show", "fx_log_returns"]));
     schemas.each("source", &project.json(&["source", "list"]));
     schemas.check("source", &project.json(&["source", "grant", "ecb", "fx_log_returns"]));

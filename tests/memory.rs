@@ -35,6 +35,21 @@ fn a_run_holds_less_than_its_output() {
     assert_eq!(files_of(&project.path().join(".datanode/spill")), [""; 0]);
 }
 
+/// Reading a table out holds a page and what a format keeps of it, whatever the number of rows.
+#[test]
+fn an_export_holds_less_than_its_rows() {
+    let project = Project::with_settings(SETTINGS);
+    register(&project, "many_rows", &format!("{{\"rows\": {ROWS}, \"coordinates\": 100}}"));
+    project.run(&["node", "run", "many_rows"]);
+    for name in ["rows.arrow", "rows.parquet", "rows.csv"] {
+        let peak = peak_of(project.command(&["table", "read", "many_rows", "--output", name]));
+        assert!(peak < BOUND, "{name}: the process held {peak} bytes");
+        let written = std::fs::metadata(project.path().join(name)).unwrap().len();
+        assert!(written > ROWS, "{name} has {written} bytes");
+        std::fs::remove_file(project.path().join(name)).unwrap();
+    }
+}
+
 /// Killed while output lies on the disk: nothing of it is left, and the next run is as good as any.
 #[test]
 fn a_run_that_is_killed_leaves_no_spilled_output() {

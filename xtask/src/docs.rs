@@ -30,7 +30,9 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table list` | array of [table](#table) |
 | `table show` | [table_shown](#table_shown) |
 | `table show --plot` | [plot](#plot) |
-| `table read` | array of [row](#row) |
+| `table read` | array of [row](#row); with `--output` [written](#written) |
+| `table digest` | [table_digest](#table_digest) |
+| `table sql` | [sql_answer](#sql_answer), whatever became of it; the exit code tells it |
 | `table load` | [loaded](#loaded) |
 | `table diff` | [difference](#difference); the exit code is 1 when they differ |
 | `table repoint` | [repointed](#repointed) |

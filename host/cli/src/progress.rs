@@ -64,6 +64,33 @@ impl Drop for Spinner {
     }
 }
 
+/// Counts rows on standard error where that is a terminal; it disappears when dropped.
+pub(crate) struct RowCounter(ProgressBar);
+
+impl RowCounter {
+    /// `most` is how many there can be; 0 when nobody knows.
+    pub(crate) fn start(message: &str, most: u64) -> Self {
+        let (bar, template) = match most {
+            0 => (ProgressBar::new_spinner(), COUNTING_ROWS),
+            most => (ProgressBar::new(most), WRITING_ROWS),
+        };
+        let bar = bar.with_style(style(template));
+        bar.set_message(visible(message));
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+
+    pub(crate) fn set(&self, rows: u64) {
+        self.0.set_position(rows);
+    }
+}
+
+impl Drop for RowCounter {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// How often a moving line moves.
 const TICK: Duration = Duration::from_millis(100);
 /// The commit knows how many rows it has: a bar, a rate and the time left. (`bold` is left out by `NO_COLOR`.)
@@ -74,6 +101,8 @@ const WORKING: &str = "{spinner} {prefix:.bold} {msg}  {elapsed}";
 const COUNTING: &str = "{spinner} {prefix:.bold} {msg}  {rate}  {elapsed}";
 const DONE: &str = "{prefix:.bold} {msg}";
 const CHECKING: &str = "{spinner} {msg}  {elapsed}";
+const COUNTING_ROWS: &str = "{spinner} {msg}  {human_pos}  {rate}  {elapsed}";
+const WRITING_ROWS: &str = "{spinner} {msg} {bar:16} {human_pos} of at most {human_len}  {rate}";
 
 /// One line per node of a run tree; those that are done stay above the one that moves.
 struct Lines {
@@ -171,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_template_is_well_formed() {
-        for template in [COMMITTING, WORKING, COUNTING, DONE, CHECKING] {
+        for template in [COMMITTING, WORKING, COUNTING, DONE, CHECKING, COUNTING_ROWS, WRITING_ROWS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

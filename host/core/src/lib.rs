@@ -15,9 +15,11 @@
 
 pub mod binding;
 pub mod cadence;
+pub mod cell;
 pub mod checklist;
 pub mod component;
 pub mod config;
+pub mod content_digest;
 pub mod contract;
 pub mod coordinate;
 pub mod data_type;
@@ -34,8 +36,10 @@ pub mod namespace;
 pub mod options;
 pub mod progress;
 pub mod query;
+pub mod query_text;
 pub mod revision;
 pub mod run;
+pub mod sql;
 pub mod statistics;
 pub mod text_column;
 pub mod timestamp;

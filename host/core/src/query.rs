@@ -7,6 +7,7 @@ use crate::Timestamp;
 use crate::contract::{Contract, TableKind};
 use crate::coordinate::{Coordinate, CoordinateError, CoordinateValue};
 use crate::data_type::DataType;
+use crate::progress::Progress;
 
 /// The most values, coordinates or range-map entries that one query may carry.
 pub const MAX_QUERY_ENTRIES: usize = 100_000;
@@ -30,6 +31,14 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// The moment, when the range is exactly one.
+    pub fn moment(&self) -> Option<Timestamp> {
+        match (self.start, self.end) {
+            (Some(start), Some(end)) if start == end && start.inclusive => Some(start.time),
+            _ => None,
+        }
+    }
+
     /// The earliest and latest moment inside, both inclusive (times are whole microseconds).
     pub fn inclusive_micros(&self) -> (i64, i64) {
         let start = self.start.map_or(i64::MIN, |bound| bound.time.micros() + i64::from(!bound.inclusive));
@@ -188,6 +197,41 @@ impl ReadQuery {
             }
         }
         Ok(())
+    }
+
+    /// This query for the last row of each coordinate that its filters leave: by what the table's progress knows, so that
+    /// no row is scanned. Any range of the query itself is given up, for progress knows only the last moment of all.
+    #[must_use]
+    pub fn last_observations(&self, contract: &Contract, progress: &Progress) -> Self {
+        let dimensions = contract.dimensions();
+        let kept = |coordinate: &Coordinate| {
+            let has = |name: &String, value: &CoordinateValue| {
+                dimensions.iter().position(|dimension| dimension == name).and_then(|at| coordinate.0.get(at))
+                    == Some(value)
+            };
+            let filtered = self
+                .dimension_filters
+                .iter()
+                .all(|(name, values)| values.iter().any(|value| has(name, value)));
+            let listed = self.index_coordinates.is_empty()
+                || self
+                    .index_coordinates
+                    .iter()
+                    .any(|partial| partial.iter().all(|(name, value)| has(name, value)));
+            filtered && listed
+        };
+        let entries = progress.iter().filter(|(coordinate, _)| kept(coordinate)).map(|(coordinate, held)| {
+            let last = Some(Bound { time: held.max, inclusive: true });
+            CoordinateRange { coordinate: coordinate.clone(), range: TimeRange { start: last, end: last } }
+        });
+        let range_map = RangeMap { entries: entries.collect(), include_unlisted: false };
+        // The coordinates say all that the filters said.
+        Self {
+            range_map: Some(range_map),
+            columns: self.columns.clone(),
+            limit: self.limit,
+            ..Self::default()
+        }
     }
 
     /// The columns that the answer has, in contract order: the key always, the others as asked.

@@ -22,6 +22,7 @@ mod check;
 mod clock;
 mod error;
 mod events;
+mod export;
 mod graph;
 mod host;
 mod identify;
@@ -31,11 +32,13 @@ mod moved;
 mod revision;
 pub mod run;
 mod source;
+mod table_reader;
 
 pub use check::{CheckRequest, CheckSubject, Checked};
 pub use clock::now;
 pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
+pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode};
 pub use host::{Host, Uploaded};
 pub use identify::{Identity, IdentityRequest};
@@ -46,3 +49,4 @@ pub use run::{
     Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope,
     SpillSettings, StoredRows,
 };
+pub use table_reader::{ReadError, TableQuery, TableReader};

@@ -24,6 +24,7 @@ mod error;
 pub mod fault;
 mod lease;
 pub mod postgres;
+mod read_only_sql;
 mod revision;
 mod rows;
 pub mod sqlite;
@@ -33,6 +34,7 @@ mod tail_delete;
 pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
 pub use postgres::PostgresStore;
+pub use read_only_sql::ReadOnlySql;
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
 };

@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, Revisions, StoreError, TailDeletes};
+use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -499,4 +499,9 @@ pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
 
     /// A run by id.
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError>;
+
+    /// SQL of users over one table; None where the database does not have it.
+    fn read_only_sql(&self) -> Option<&dyn ReadOnlySql> {
+        None
+    }
 }

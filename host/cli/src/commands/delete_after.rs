@@ -11,7 +11,8 @@ use datanode_runtime::Host;
 use datanode_store::{DeleteAfter, DeleteScope, StoreError, Table};
 use serde_json::{Map, Value, json};
 
-use super::table::{filters, values};
+use super::table::values;
+use super::table_read::filters;
 use crate::failure::{Failure, OrFail};
 use crate::print::{self, Printer, count};
 use crate::{say, usage};

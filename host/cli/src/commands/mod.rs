@@ -21,3 +21,5 @@ pub(crate) mod stats;
 pub(crate) mod table;
 pub(crate) mod table_diff;
 pub(crate) mod table_metadata;
+pub(crate) mod table_read;
+pub(crate) mod table_sql;

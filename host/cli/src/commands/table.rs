@@ -1,28 +1,23 @@
 //! `datanode table`
 
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use arrow_array::RecordBatch;
-use datanode_core::contract::{Column, Contract, TableKind};
-use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::contract::{Contract, TableKind};
+use datanode_core::coordinate::Coordinate;
 use datanode_core::progress::{CoordinateProgress, Progress};
-use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::Host;
 use datanode_store::{RegisteredTable, Table};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{delete_after, load, repoint, revision, table_diff, table_metadata};
-use crate::args::{ReadArguments, RowFormat, TableCommand};
+use super::{delete_after, load, repoint, revision, table_diff, table_metadata, table_read, table_sql};
+use crate::args::TableCommand;
 use crate::failure::{Failure, Failures, OrFail};
 use crate::home::Home;
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
-use crate::{cells, plot, usage};
+use crate::{plot, usage};
 
-/// Rows fetched at a time.
-const PAGE: usize = 10_000;
 /// Coordinates that `table show` lists.
 const SHOWN_COORDINATES: usize = 50;
 
@@ -40,7 +35,9 @@ pub(crate) async fn run(
             let table = host.store().table(&table).await.or_fail()?;
             plot::show(&table, &column, &arguments, host, printer).await?;
         }
-        TableCommand::Read(arguments) => read(arguments, host, printer).await?,
+        TableCommand::Read(arguments) => table_read::read(arguments, host, printer).await?,
+        TableCommand::Digest { table } => table_read::digest(&table, host, printer).await?,
+        TableCommand::Sql(arguments) => return table_sql::run(arguments, host, printer).await,
         TableCommand::Load(arguments) => load::run(arguments, host, printer).await?,
         TableCommand::DeleteAfter(arguments) => delete_after::run(arguments, host, printer).await?,
         TableCommand::Diff(arguments) => return table_diff::run(arguments, host, printer).await,
@@ -283,159 +280,4 @@ async fn targets(contract: &Contract, host: &Host) -> anyhow::Result<Vec<String>
         ));
     }
     Ok(lines)
-}
-
-async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let table = host.store().table(&arguments.table).await.or_fail()?;
-    let bound = |time| Bound { time, inclusive: true };
-    let query = ReadQuery {
-        range: TimeRange { start: arguments.start.map(bound), end: arguments.end.map(bound) },
-        columns: arguments.columns,
-        dimension_filters: filters(&table.contract, &arguments.filters)?,
-        ..ReadQuery::default()
-    };
-    query.check(&table.contract).map_err(|error| usage(error.to_string()))?;
-    let columns = query.output_columns(&table.contract);
-    let format = if printer.json { RowFormat::Json } else { arguments.format };
-    let mut sink = Sink::new(format, &columns);
-    let mut left = if arguments.limit == 0 { u64::MAX } else { arguments.limit };
-    let snapshot = host.store().snapshot().await.or_fail()?;
-    let rows_of = snapshot.read(&table, &query);
-    let mut after = None;
-    while left > 0 {
-        let rows = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let Some(page) = rows_of.page(after.as_ref(), rows).await.or_fail()? else {
-            break;
-        };
-        left -= page.batch.num_rows() as u64;
-        // A reader that went away (`| head`) is not an error.
-        if sink.write(&page.batch).is_err() {
-            return Ok(());
-        }
-        after = Some(page.last);
-    }
-    let cut = left == 0 && rows_of.page(after.as_ref(), 1).await.or_fail()?.is_some();
-    if sink.finish().is_ok() && cut && format == RowFormat::Table {
-        say!("… there are more rows; --limit 0 shows all");
-    }
-    Ok(())
-}
-
-pub(crate) fn filters(
-    contract: &Contract,
-    texts: &[String],
-) -> anyhow::Result<Vec<(String, Vec<CoordinateValue>)>> {
-    let mut filters: Vec<(String, Vec<CoordinateValue>)> = Vec::new();
-    for text in texts {
-        let (dimension, value) =
-            text.split_once('=').ok_or_else(|| usage(format!("`{text}` is not DIMENSION=VALUE")))?;
-        let column = contract
-            .column(dimension)
-            .filter(|_| contract.key_dimensions().iter().any(|name| name == dimension));
-        let column = column.ok_or_else(|| {
-            usage(format!(
-                "table `{}` has no {} `{dimension}`; it has {}",
-                contract.identifier,
-                match contract.kind {
-                    TableKind::TimeIndexed => "identity dimension",
-                    TableKind::Reference => "primary key column",
-                },
-                contract.key_dimensions().join(", ")
-            ))
-        })?;
-        let value =
-            CoordinateValue::parse(value, column.data_type).map_err(|error| usage(error.to_string()))?;
-        match filters.iter_mut().find(|(name, _)| name == dimension) {
-            Some((_, values)) => values.push(value),
-            None => filters.push((dimension.to_owned(), vec![value])),
-        }
-    }
-    Ok(filters)
-}
-
-/// Writes rows in one format. Only the aligned table keeps them until the end.
-struct Sink {
-    format: RowFormat,
-    columns: Vec<Column>,
-    out: BufWriter<std::io::Stdout>,
-    rows: Vec<Vec<String>>,
-    written: u64,
-}
-
-impl Sink {
-    fn new(format: RowFormat, columns: &[&Column]) -> Self {
-        let columns = columns.iter().map(|column| (*column).clone()).collect();
-        Self { format, columns, out: BufWriter::new(std::io::stdout()), rows: Vec::new(), written: 0 }
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> std::io::Result<()> {
-        if self.written == 0 && self.format == RowFormat::Csv {
-            self.header()?;
-        }
-        for row in 0..batch.num_rows() {
-            let values = self
-                .columns
-                .iter()
-                .zip(batch.columns())
-                .map(|(column, array)| cells::value(array, column.data_type, row));
-            match self.format {
-                RowFormat::Table => {
-                    let texts = values
-                        .zip(&self.columns)
-                        .map(|(value, column)| cells::text(&value, column.data_type));
-                    self.rows.push(texts.collect());
-                }
-                RowFormat::Csv => {
-                    let line: Vec<String> = values.map(|value| csv_cell(&value)).collect();
-                    writeln!(self.out, "{}", line.join(","))?;
-                }
-                RowFormat::Jsonl | RowFormat::Json => {
-                    let names = self.columns.iter().map(|column| column.name.clone());
-                    let object = Value::Object(names.zip(values).collect::<Map<_, _>>());
-                    let lead = match self.format {
-                        RowFormat::Jsonl => "",
-                        _ if self.written == 0 => "[",
-                        _ => ",\n",
-                    };
-                    write!(self.out, "{lead}{object}")?;
-                    if self.format == RowFormat::Jsonl {
-                        writeln!(self.out)?;
-                    }
-                }
-            }
-            self.written += 1;
-        }
-        Ok(())
-    }
-
-    fn header(&mut self) -> std::io::Result<()> {
-        let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
-        writeln!(self.out, "{}", names.join(","))
-    }
-
-    fn finish(mut self) -> std::io::Result<()> {
-        match self.format {
-            RowFormat::Table => {
-                let numeric: Vec<bool> =
-                    self.columns.iter().map(|column| cells::is_number(column.data_type)).collect();
-                let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
-                print::rows(&names, &numeric, self.rows);
-            }
-            RowFormat::Csv if self.written == 0 => self.header()?,
-            RowFormat::Json if self.written == 0 => writeln!(self.out, "[]")?,
-            RowFormat::Json => writeln!(self.out, "]")?,
-            RowFormat::Csv | RowFormat::Jsonl => {}
-        }
-        self.out.flush()
-    }
-}
-
-/// RFC 4180: texts with a comma, quote or line break are quoted.
-fn csv_cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => return String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }

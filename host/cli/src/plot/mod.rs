@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use self::draw::{Glyphs, chart, short, sparkline};
 use self::series::{Axis, Series};
 use crate::args::PlotArguments;
-use crate::commands::table::filters;
+use crate::commands::table_read::filters;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count};
 use crate::say;

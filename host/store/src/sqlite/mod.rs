@@ -9,6 +9,7 @@
 //! * `ddl`: contracts as tables; `append` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
+//! * `sql`: read-only SQL of users, on connections that can do nothing else.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
 //! * `lease`: who may write a node; `tail_delete`: rows that go, and whether progress is right.
 //! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on;
@@ -39,6 +40,7 @@ mod scratch;
 mod select;
 mod snapshot;
 mod sources;
+mod sql;
 mod store;
 mod stored;
 mod tables;

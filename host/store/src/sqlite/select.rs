@@ -190,6 +190,11 @@ impl Statement<'_> {
             // One series: `bounds` holds its range. Or nothing is narrowed.
             return Default::default();
         }
+        let moments = map.entries.iter().map(|entry| entry.range.moment()).collect::<Option<Vec<_>>>();
+        if let Some(moments) = moments.filter(|_| !map.include_unlisted) {
+            self.keys(map, &moments);
+            return Default::default();
+        }
         let mut ranges = ValueList::default();
         for entry in &map.entries {
             let (start, end) = entry.range.inclusive_micros();
@@ -227,6 +232,29 @@ impl Statement<'_> {
         (with, join)
     }
 
+    /// Ranges of one moment each: whole keys, which SQLite looks up, however far they lie apart.
+    fn keys(&mut self, map: &RangeMap, moments: &[Timestamp]) {
+        let mut keys = ValueList::default();
+        for (entry, moment) in map.entries.iter().zip(moments) {
+            keys.nested(|inner| {
+                inner.integer(moment.micros());
+                entry.coordinate.0.iter().for_each(|value| inner.value(value));
+            });
+        }
+        let keys = self.bind(keys.into_parameter());
+        let mut columns = vec![of_table(TIME_INDEX)];
+        let mut elements = vec!["CAST(_each.value ->> '$[0]' AS INTEGER)".to_owned()];
+        for (at, name) in self.contract.dimensions().iter().enumerate() {
+            columns.push(of_table(name));
+            elements.push(self.decoded(&format!("_each.value ->> '$[{}]'", at + 1), name));
+        }
+        self.conditions.push(format!(
+            "({}) IN (SELECT {} FROM json_each({keys}) AS _each)",
+            columns.join(", "),
+            elements.join(", ")
+        ));
+    }
+
     fn decoded(&self, element: &str, dimension: &str) -> String {
         // The query was checked against this contract: the dimension is there.
         self.contract
@@ -253,6 +281,7 @@ mod tests {
     use crate::sqlite::ddl::create_table;
     use datanode_core::Timestamp;
     use datanode_core::coordinate::Coordinate;
+    use datanode_core::progress::{CoordinateProgress, Progress};
     use datanode_core::query::{Bound, CoordinateRange, TimeRange};
     use rusqlite::{Connection, params_from_iter};
 
@@ -326,6 +355,16 @@ mod tests {
         let plan = plan(&filtered, Some(&after));
         assert_eq!(plan[0], NEXT_PAGE);
         assert!(!plan.join("\n").contains("ORDER BY"), "{plan:?}");
+    }
+
+    #[test]
+    fn last_observations_are_looked_up() {
+        let held = |day| CoordinateProgress { min: at(0), max: at(day), rows: 1 };
+        let progress: Progress =
+            [(coordinate("a"), held(5)), (coordinate("b"), held(700))].into_iter().collect();
+        let query = ReadQuery::default().last_observations(&contract(), &progress);
+        let plan = plan(&query, None);
+        assert_eq!(plan[0], "SEARCH _t USING PRIMARY KEY (time_index=? AND name=? AND id=?)", "{plan:?}");
     }
 
     #[test]

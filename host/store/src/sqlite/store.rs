@@ -17,9 +17,9 @@ use super::{
 };
 use crate::fault::{self, Step};
 use crate::{
-    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Referrer, Registered,
-    RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent,
-    Table, TableDifference,
+    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, ReadOnlySql, Referrer,
+    Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError,
+    StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -226,5 +226,9 @@ impl Store for SqliteStore {
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
         let reference = reference.to_owned();
         self.read("reading a run", move |connection| runs::by_reference(connection, &reference)).await
+    }
+
+    fn read_only_sql(&self) -> Option<&dyn ReadOnlySql> {
+        Some(self)
     }
 }

@@ -1,0 +1,92 @@
+//! What a connection for SQL of strangers may do: read one table through its view.
+
+use datanode_core::contract::Contract;
+use datanode_core::sql::FUNCTIONS;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+
+use super::values;
+
+/// Functions that SQLite calls for operators.
+const OPERATORS: [&str; 3] = ["like", "->", "->>"];
+/// The longest text that a statement may hold or make on its way. Also what bounds the work of one call: the clock is
+/// looked at between steps, not inside of one.
+const MAX_VALUE_BYTES: usize = 4 << 20;
+/// The longest pattern of LIKE.
+const MAX_PATTERN_BYTES: i32 = 500;
+
+/// Take everything from a connection that a reader of one table does not need. `queries` are the names that WITH has
+/// given in the statement.
+pub(super) fn close(
+    connection: &Connection,
+    contract: &Contract,
+    queries: &[String],
+    max_bytes: usize,
+) -> rusqlite::Result<()> {
+    let queries = queries.iter().filter_map(|query| match connection.table_exists(None, query.as_str()) {
+        Ok(false) => Some(Ok(query.clone())),
+        // Never under the name of a table.
+        Ok(true) => None,
+        Err(error) => Some(Err(error)),
+    });
+    let reach =
+        Reach { table: contract.physical_name().to_owned(), queries: queries.collect::<Result<_, _>>()? };
+    // An identifier that is no column is an error, and not a text.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // PostgreSQL's LIKE tells cases apart. What outgrows the cache goes to a file: memory stays bounded.
+    connection.execute_batch(
+        "PRAGMA case_sensitive_like = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -16384; \
+         PRAGMA trusted_schema = OFF; PRAGMA query_only = ON",
+    )?;
+    let longest = i32::try_from(MAX_VALUE_BYTES.min(max_bytes.max(1 << 16))).unwrap_or(i32::MAX);
+    for (limit, value) in [
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_LENGTH, longest),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 100),
+        (Limit::SQLITE_LIMIT_COLUMN, 2_000),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 250_000),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, MAX_PATTERN_BYTES),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 0),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 0),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        connection.set_limit(limit, value)?;
+    }
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if reach.allows(&context) { Authorization::Allow } else { Authorization::Deny }
+    }))
+}
+
+struct Reach {
+    /// The table, and its view, which has its name.
+    table: String,
+    queries: Vec<String>,
+}
+
+impl Reach {
+    fn allows(&self, context: &AuthContext<'_>) -> bool {
+        use AuthAction as A;
+        match context.action {
+            A::Select | A::Recursive => true,
+            A::Read { table_name, column_name } => match context.database_name {
+                Some("temp" | "main") => table_name == self.table,
+                // No column of it is read, and the statement named no database: the view, or a query of WITH.
+                None if column_name.is_empty() => {
+                    table_name == self.table || self.queries.iter().any(|query| query == table_name)
+                }
+                _ => false,
+            },
+            A::Function { function_name } => {
+                let name = function_name.to_ascii_lowercase();
+                [&FUNCTIONS[..], &OPERATORS[..], &values::FUNCTIONS[..]].concat().contains(&name.as_str())
+            }
+            _ => false,
+        }
+    }
+}
