@@ -65,11 +65,15 @@ fn encode_rows(
 
 /// The key of a row that is refused, which may be because it is too long.
 pub(super) fn short_key(contract: &Contract, batch: &RecordBatch, row: usize) -> String {
+    short(key_tuple(contract, batch, row))
+}
+
+/// The beginning of a text.
+pub(super) fn short(text: String) -> String {
     const SHOWN: usize = 120;
-    let key = key_tuple(contract, batch, row);
-    match key.char_indices().nth(SHOWN) {
-        Some((cut, _)) => format!("{}…", &key[..cut]),
-        None => key,
+    match text.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
     }
 }
 

@@ -1,134 +1,173 @@
-//! Leases: who may write a node, judged by the clock of the database.
+//! Leases: one row per node, judged by the clock of the database.
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::nodes;
 use super::stored::{failed, timestamp};
 use crate::{ClaimLease, Lease, StoreError};
 
-const CLAIMING: &str = "claiming a lease";
+const COLUMNS: &str = "node_uid, epoch, holder, run_id, expires_at";
 
-/// A lease as the catalogue keeps it; a lease that was given up has expired at 0.
+/// The row of a lease that somebody holds.
 type Raw = (String, i64, String, String, i64);
 
 fn lease((node_uid, epoch, holder, run_id, expires_at): Raw) -> Result<Lease, StoreError> {
-    let place = format!("lease of node {node_uid}");
-    Ok(Lease { epoch, holder, run_id, expires_at: timestamp(&place, expires_at)?, node_uid })
+    let expires_at = timestamp(&format!("lease of node {node_uid}"), expires_at)?;
+    Ok(Lease { node_uid, epoch, holder, run_id, expires_at })
 }
 
+/// No longer than a thousand years, so that the end of every lease is a moment.
 fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+    const MAX: i64 = 1_000 * 365 * 86_400 * 1_000_000;
+    i64::try_from(duration.as_micros()).unwrap_or(MAX).min(MAX)
 }
 
-/// Claim a node. One statement: of two that come at once, one waits for the other's row and judges it then, by the
-/// clock of that moment.
+/// Claim a node whose lease has been given up or has expired, or is this run's own already. One statement: of two that
+/// come at once, one waits for the other's row and judges it then, by the clock of that moment.
 pub(super) async fn claim(connection: &mut PgConnection, claim: &ClaimLease) -> Result<Lease, StoreError> {
-    let ClaimLease { node_uid, holder, run_id, duration } = claim;
-    let claimed: Result<Option<Raw>, sqlx::Error> = sqlx::query_as(
-        "INSERT INTO datanode.leases AS held (node_uid, epoch, holder, run_id, expires_at) \
-         VALUES ($1, 1, $2, $3, datanode.now_micros() + $4) \
+    const DOING: &str = "claiming a lease";
+    let node = nodes::update_hash(connection, &claim.node_uid).await?;
+    let insert = format!(
+        "INSERT INTO datanode.leases AS held ({COLUMNS}) VALUES ($1, 1, $2, $3, datanode.now_micros() + $4) \
          ON CONFLICT (node_uid) DO UPDATE SET epoch = held.epoch + 1, holder = excluded.holder, \
          run_id = excluded.run_id, expires_at = datanode.now_micros() + $4 \
-         WHERE held.expires_at <= datanode.now_micros() OR held.run_id = excluded.run_id \
-         RETURNING node_uid, epoch, holder, run_id, expires_at",
-    )
-    .bind(node_uid)
-    .bind(holder)
-    .bind(run_id)
-    .bind(micros(*duration))
-    .fetch_optional(&mut *connection)
-    .await;
-    match claimed {
-        Ok(Some(claimed)) => lease(claimed),
-        Ok(None) => {
-            let held: Raw = sqlx::query_as(
-                "SELECT node_uid, epoch, holder, run_id, expires_at FROM datanode.leases WHERE node_uid = $1",
-            )
-            .bind(node_uid)
-            .fetch_one(connection)
+         WHERE held.run_id IS NULL OR held.run_id = excluded.run_id OR held.expires_at <= datanode.now_micros() \
+         RETURNING {COLUMNS}"
+    );
+    // Somebody may give the node up between the two statements: then the first is tried again.
+    loop {
+        let claimed: Option<Raw> = sqlx::query_as(AssertSqlSafe(insert.as_str()))
+            .bind(&claim.node_uid)
+            .bind(&claim.holder)
+            .bind(&claim.run_id)
+            .bind(micros(claim.duration))
+            .fetch_optional(&mut *connection)
             .await
-            .map_err(failed(CLAIMING))?;
-            let Lease { node_uid, holder, run_id, expires_at, .. } = lease(held)?;
-            Err(StoreError::LeaseHeld { node: node_uid, holder, run_id, expires_at })
+            .map_err(failed(DOING))?;
+        if let Some(claimed) = claimed {
+            return lease(claimed);
         }
-        Err(error)
-            if error
-                .as_database_error()
-                .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) =>
-        {
-            Err(StoreError::NotFound { kind: "node", reference: node_uid.clone() })
+        let held =
+            format!("SELECT {COLUMNS} FROM datanode.leases WHERE node_uid = $1 AND run_id IS NOT NULL");
+        let held: Option<Raw> = sqlx::query_as(AssertSqlSafe(held))
+            .bind(&claim.node_uid)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed(DOING))?;
+        if let Some(held) = held {
+            let Lease { holder, run_id, expires_at, .. } = lease(held)?;
+            return Err(StoreError::LeaseHeld { node, holder, run_id, expires_at });
         }
-        Err(error) => Err(failed(CLAIMING)(error)),
     }
 }
 
-/// Let a lease hold for `duration` from now on.
+/// Let a lease hold on, whether it has expired or not.
 pub(super) async fn extend(
     connection: &mut PgConnection,
     held: &Lease,
     duration: Duration,
 ) -> Result<Lease, StoreError> {
-    let extended: Option<Raw> = sqlx::query_as(
-        "UPDATE datanode.leases SET expires_at = datanode.now_micros() + $3 WHERE node_uid = $1 AND epoch = $2 \
-         RETURNING node_uid, epoch, holder, run_id, expires_at",
-    )
-    .bind(&held.node_uid)
-    .bind(held.epoch)
-    .bind(micros(duration))
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(failed("extending a lease"))?;
+    let update = format!(
+        "UPDATE datanode.leases SET expires_at = datanode.now_micros() + $4 \
+         WHERE node_uid = $1 AND epoch = $2 AND run_id = $3 RETURNING {COLUMNS}"
+    );
+    let extended: Option<Raw> = sqlx::query_as(AssertSqlSafe(update))
+        .bind(&held.node_uid)
+        .bind(held.epoch)
+        .bind(&held.run_id)
+        .bind(micros(duration))
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed("extending a lease"))?;
     match extended {
         Some(extended) => lease(extended),
         None => Err(lost(connection, held).await?),
     }
 }
 
-/// Give a lease up; one that is lost or given up already is left as it is. Its epoch stays: the next one is higher.
-pub(super) async fn release(connection: &mut PgConnection, held: &Lease) -> Result<(), StoreError> {
-    sqlx::query("UPDATE datanode.leases SET expires_at = 0 WHERE node_uid = $1 AND epoch = $2")
-        .bind(&held.node_uid)
-        .bind(held.epoch)
+/// Keep others from claiming the node until the transaction ends, and its run from committing twice at once.
+pub(super) async fn lock(connection: &mut PgConnection, node_uid: &str) -> Result<(), StoreError> {
+    sqlx::query("SELECT FROM datanode.leases WHERE node_uid = $1 FOR UPDATE")
+        .bind(node_uid)
         .execute(connection)
         .await
         .map(|_| ())
-        .map_err(failed("giving a lease up"))
+        .map_err(failed("locking a lease"))
 }
 
-/// The leases that have not expired, by node.
-pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Lease>, StoreError> {
-    let leases: Vec<Raw> = sqlx::query_as(
-        "SELECT node_uid, epoch, holder, run_id, expires_at FROM datanode.leases \
-         WHERE expires_at > datanode.now_micros() ORDER BY node_uid",
+/// Refuse a commit under a lease that is not the latest one of its node. Whether it has expired plays no part: as long
+/// as nobody else has claimed the node, nobody else has read what this commit is going to change.
+pub(super) async fn check(connection: &mut PgConnection, held: &Lease) -> Result<(), StoreError> {
+    let holds: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM datanode.leases WHERE node_uid = $1 AND epoch = $2 AND run_id = $3)",
     )
-    .fetch_all(connection)
+    .bind(&held.node_uid)
+    .bind(held.epoch)
+    .bind(&held.run_id)
+    .fetch_one(&mut *connection)
     .await
-    .map_err(failed("reading leases"))?;
-    leases.into_iter().map(lease).collect()
+    .map_err(failed("checking a lease"))?;
+    if holds { Ok(()) } else { Err(lost(connection, held).await?) }
 }
 
-/// Keep others from claiming the node until the transaction ends. Refused when one has claimed it since.
-pub(super) async fn hold(connection: &mut PgConnection, held: &Lease) -> Result<(), StoreError> {
-    let row = sqlx::query("SELECT epoch FROM datanode.leases WHERE node_uid = $1 FOR UPDATE")
-        .bind(&held.node_uid)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(failed("holding a lease"))?;
-    let epoch = row.map(|row| row.try_get(0)).transpose().map_err(failed("holding a lease"))?;
-    if epoch == Some(held.epoch) { Ok(()) } else { Err(lost(connection, held).await?) }
-}
-
+/// What is told of a lease that is not the latest.
 async fn lost(connection: &mut PgConnection, held: &Lease) -> Result<StoreError, StoreError> {
     let current: Option<i64> = sqlx::query_scalar("SELECT epoch FROM datanode.leases WHERE node_uid = $1")
         .bind(&held.node_uid)
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(failed("reading a lease"))?;
     Ok(StoreError::LeaseLost {
-        node: held.node_uid.clone(),
+        node: nodes::update_hash(connection, &held.node_uid).await?,
         run_id: held.run_id.clone(),
         epoch: held.epoch,
         current: current.unwrap_or_default(),
     })
+}
+
+/// Give a lease up; the epoch stays.
+pub(super) async fn release(connection: &mut PgConnection, held: &Lease) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE datanode.leases SET holder = NULL, run_id = NULL, expires_at = NULL \
+         WHERE node_uid = $1 AND epoch = $2 AND run_id = $3",
+    )
+    .bind(&held.node_uid)
+    .bind(held.epoch)
+    .bind(&held.run_id)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(failed("giving a lease up"))
+}
+
+/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write.
+pub(super) async fn release_of_run(
+    connection: &mut PgConnection,
+    node_uid: &str,
+    run_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE datanode.leases SET holder = NULL, run_id = NULL, expires_at = NULL \
+         WHERE node_uid = $1 AND run_id = $2",
+    )
+    .bind(node_uid)
+    .bind(run_id)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(failed("giving a lease up"))
+}
+
+/// Those that have not expired, the next to expire first.
+pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Lease>, StoreError> {
+    let select = format!(
+        "SELECT {COLUMNS} FROM datanode.leases WHERE expires_at > datanode.now_micros() ORDER BY expires_at, node_uid"
+    );
+    let leases: Vec<Raw> = sqlx::query_as(AssertSqlSafe(select))
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading leases"))?;
+    leases.into_iter().map(lease).collect()
 }

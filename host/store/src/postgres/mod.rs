@@ -11,6 +11,7 @@ mod keys;
 mod lease;
 mod literal;
 mod load;
+mod nodes;
 mod overwrite;
 mod progress;
 mod ranges;

@@ -1,10 +1,15 @@
 //! Progress per coordinate, kept by commits.
 
+use std::collections::HashSet;
+
+use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use sqlx::PgConnection;
 
+use super::append::short;
+use super::refusal::{Refusal, refusal};
 use super::stored::{count, damaged, failed, timestamp, to_integer};
 use crate::{StoreError, Table};
 
@@ -65,7 +70,8 @@ impl Columns {
     }
 }
 
-/// Account for rows that were added.
+/// Account for rows that a commit appends. Refused with [`StoreError::ProgressMoved`] when rows of their coordinate have
+/// come since the run began, so that these are no longer behind everything that is there.
 pub(super) async fn extend(
     connection: &mut PgConnection,
     table_uid: &str,
@@ -73,21 +79,70 @@ pub(super) async fn extend(
     added: &Progress,
 ) -> Result<(), StoreError> {
     let Columns { coordinates, min, max, rows } = Columns::of(contract, added)?;
-    sqlx::query(
+    // In the order of the coordinates, which is the same for all: two that append to several wait for each other, and
+    // never both.
+    let extended: Vec<String> = sqlx::query_scalar(
         "INSERT INTO datanode.progress AS kept (table_uid, coordinate, min_time, max_time, row_count) \
          SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) \
-         ON CONFLICT (table_uid, coordinate) DO UPDATE SET min_time = least(kept.min_time, excluded.min_time), \
-         max_time = greatest(kept.max_time, excluded.max_time), row_count = kept.row_count + excluded.row_count",
+         ON CONFLICT (table_uid, coordinate) DO UPDATE SET max_time = excluded.max_time, \
+         row_count = kept.row_count + excluded.row_count WHERE kept.max_time < excluded.min_time \
+         RETURNING coordinate",
     )
     .bind(table_uid)
     .bind(coordinates)
     .bind(min)
     .bind(max)
     .bind(rows)
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await
-    .map(|_| ())
-    .map_err(failed(STORING))
+    .map_err(|error| match refusal(&error) {
+        Some(Refusal::Value(problem)) => too_long(contract, added, problem),
+        _ => failed(STORING)(error),
+    })?;
+    if extended.len() == added.len() {
+        return Ok(());
+    }
+    let extended: HashSet<String> = extended.into_iter().collect();
+    let moved = added.iter().map(|(coordinate, progress)| (coordinate, coordinate.to_json(), progress));
+    for (coordinate, text, progress) in moved {
+        if !extended.contains(&text) {
+            return Err(StoreError::ProgressMoved {
+                table: contract.identifier.clone(),
+                coordinate: coordinate.to_string(),
+                stored: latest(connection, table_uid, &text).await?,
+                first: progress.min,
+            });
+        }
+    }
+    Err(StoreError::Damaged(format!("progress of table {table_uid}: two coordinates have one text")))
+}
+
+/// A coordinate that does not fit an index is the longest.
+fn too_long(contract: &Contract, added: &Progress, problem: String) -> StoreError {
+    let texts = added.iter().map(|(coordinate, _)| coordinate.to_string());
+    let longest = texts.max_by_key(String::len).unwrap_or_default();
+    StoreError::UnsupportedValue {
+        table: contract.identifier.clone(),
+        row: format!("of {}", short(longest)),
+        column: None,
+        problem,
+    }
+}
+
+/// The latest time of a coordinate that has one.
+async fn latest(
+    connection: &mut PgConnection,
+    table_uid: &str,
+    coordinate: &str,
+) -> Result<Timestamp, StoreError> {
+    let max =
+        sqlx::query_scalar("SELECT max_time FROM datanode.progress WHERE table_uid = $1 AND coordinate = $2")
+            .bind(table_uid)
+            .bind(coordinate)
+            .fetch_one(connection)
+            .await
+            .map_err(failed("reading progress"))?;
+    timestamp(&format!("progress of table {table_uid}"), max)
 }
 
 /// Put counted progress in the place of what is kept of these coordinates, and forget those that hold nothing more.

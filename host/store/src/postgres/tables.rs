@@ -53,3 +53,13 @@ pub(super) async fn raise_epoch(connection: &mut PgConnection, uid: &str) -> Res
         .map(|_| ())
         .map_err(failed("raising an epoch"))
 }
+
+/// By uid; others may lock it so, too, but nobody changes its epoch until the transaction ends.
+pub(super) async fn shared(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
+    find(
+        connection,
+        "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR SHARE",
+        uid,
+    )
+    .await
+}
