@@ -6,6 +6,7 @@ mod commits;
 mod leases;
 mod loads;
 mod reads;
+mod speed;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;
