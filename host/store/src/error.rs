@@ -300,6 +300,22 @@ pub enum StoreError {
         /// Why.
         source: sqlx::Error,
     },
+    /// There is no way to the database server, or it does not let this role in.
+    #[error("the database {server} cannot be reached: {source}")]
+    Connect {
+        /// Host, port and database; never a password.
+        server: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// Something that only the other kind of database can do.
+    #[error("PostgreSQL cannot do this here: {what}")]
+    NotOnThisDatabase {
+        /// What was asked for.
+        what: &'static str,
+        /// What to do instead.
+        next_step: &'static str,
+    },
     /// The catalogue was written by a newer host.
     #[error("the database cannot be brought to this host's version: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -427,6 +443,8 @@ impl Diagnostic for StoreError {
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
+            Self::Connect { .. } => "store.connect",
+            Self::NotOnThisDatabase { .. } => "store.not_on_this_database",
             Self::Migration(_) => "store.migration",
             Self::Database { .. } | Self::Sqlite { .. } => "store.database",
         }
@@ -446,6 +464,7 @@ impl Diagnostic for StoreError {
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
             | Self::NoTail { .. }
+            | Self::NotOnThisDatabase { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
@@ -464,6 +483,7 @@ impl Diagnostic for StoreError {
             | Self::LeaseLost { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
+            | Self::Connect { .. }
             | Self::Migration(_)
             | Self::Database { .. }
             | Self::Sqlite { .. } => ErrorClass::Infrastructure,
@@ -552,6 +572,12 @@ impl Diagnostic for StoreError {
             | Self::Sqlite { .. } => {
                 "run it again".to_owned()
             }
+            Self::Connect { .. } => {
+                "check DATANODE_DATABASE_URL or --database (postgres://ROLE@HOST:5432/DATABASE), that the server runs, and \
+                 that the role may connect"
+                    .to_owned()
+            }
+            Self::NotOnThisDatabase { next_step, .. } => (*next_step).to_owned(),
             Self::Open { .. } => {
                 "check that the path is a datanode database in a local directory that can be written"
                     .to_owned()

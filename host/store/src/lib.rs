@@ -19,10 +19,11 @@
 #[cfg(test)]
 extern crate self as datanode_store;
 
+mod catalogue;
 mod error;
 pub mod fault;
 mod lease;
-mod postgres;
+pub mod postgres;
 mod revision;
 mod rows;
 pub mod sqlite;
@@ -31,6 +32,7 @@ mod tail_delete;
 
 pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
+pub use postgres::PostgresStore;
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
 };

@@ -181,6 +181,14 @@ pub enum SourceKind {
     },
 }
 
+impl std::fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path } => write!(f, "the directory {}", path.display()),
+        }
+    }
+}
+
 /// Something outside that operators let components read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {

@@ -1,40 +1,60 @@
-//! Foreign keys.
+//! Foreign keys: resolved when a contract is registered.
 
-use datanode_core::contract::OnDelete;
+use std::collections::HashMap;
+
+use datanode_core::contract::Contract;
 use sqlx::PgConnection;
 
 use super::tables;
+use crate::catalogue::foreign_keys as rules;
 use crate::{Referrer, StoreError};
 
-pub(super) async fn referrers(connection: &mut PgConnection, uid: &str) -> Result<Vec<Referrer>, StoreError> {
-    let mut found = Vec::new();
-    for table in tables::all(connection).await? {
-        let keys = table.contract.foreign_keys.iter().filter(|key| key.references.table == uid);
-        found.extend(keys.map(|key| Referrer {
-            table_uid: table.uid.clone(),
-            table: table.contract.identifier.clone(),
-            foreign_key: key.clone(),
-        }));
+/// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
+pub(super) async fn resolve(
+    connection: &mut PgConnection,
+    contract: Contract,
+    uid: &str,
+) -> Result<Contract, StoreError> {
+    let mut known = HashMap::new();
+    for name in rules::named(&contract, uid) {
+        match tables::by_reference(connection, name).await {
+            Err(StoreError::NotFound { .. }) => {}
+            found => {
+                known.insert(name.to_owned(), found?);
+            }
+        }
     }
-    Ok(found)
+    rules::resolve(contract, uid, |name| known.get(name))
 }
 
+/// The physical names of the tables that the foreign keys of a resolved contract lead to, in their order. `unregistered`
+/// is the uid of the contract's own table while the catalogue does not have it yet.
+pub(super) async fn targets(
+    connection: &mut PgConnection,
+    contract: &Contract,
+    unregistered: Option<&str>,
+) -> Result<Vec<String>, StoreError> {
+    let mut targets = Vec::with_capacity(contract.foreign_keys.len());
+    for key in &contract.foreign_keys {
+        let uid = key.references.table.as_str();
+        targets.push(if unregistered == Some(uid) {
+            contract.physical_name().to_owned()
+        } else {
+            tables::by_uid(connection, uid).await?.contract.physical_name().to_owned()
+        });
+    }
+    Ok(targets)
+}
+
+/// The foreign keys that lead to a table.
+pub(super) async fn referrers(connection: &mut PgConnection, uid: &str) -> Result<Vec<Referrer>, StoreError> {
+    Ok(rules::referrers(&tables::all(connection).await?, uid))
+}
+
+/// The tables whose rows a deletion from a table may change.
 pub(super) async fn changed_by_deletion(
     connection: &mut PgConnection,
     uid: &str,
 ) -> Result<Vec<String>, StoreError> {
-    let mut changed: Vec<String> = Vec::new();
-    let mut open = vec![uid.to_owned()];
-    while let Some(target) = open.pop() {
-        for referrer in referrers(connection, &target).await? {
-            if referrer.foreign_key.on_delete == OnDelete::Restrict || changed.contains(&referrer.table_uid) {
-                continue;
-            }
-            if referrer.foreign_key.on_delete == OnDelete::Cascade {
-                open.push(referrer.table_uid.clone());
-            }
-            changed.push(referrer.table_uid);
-        }
-    }
-    Ok(changed)
+    Ok(rules::changed_by_deletion(&tables::all(connection).await?, uid))
 }

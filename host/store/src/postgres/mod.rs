@@ -1,8 +1,24 @@
-//! PostgreSQL.
-#![allow(dead_code)]
+//! PostgreSQL: the catalogue in one schema, the tables of users in another.
+//!
+//! **One idea:** what PostgreSQL does well is done by PostgreSQL. Rows go in and out by binary `COPY`, as columns of
+//! Arrow, without a statement per row; what must not happen at once waits for a lock of the row that it is about.
+//!
+//! * `connection`: pools and transactions; `migrate`: the schema of the catalogue.
+//! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`, `lease`: the catalogue, one family each.
+//! * `ddl`: contracts as tables; `copy`: Arrow to binary `COPY` and back; `literal`: the one way by which a value enters
+//!   SQL, for `COPY` binds none.
+//! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
+//! * `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
+//! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: whether a table still is
+//!   what its contract says.
+//!
+//! Every function of a family works on one connection, inside a transaction that its caller began.
+
 mod append;
 mod broken_keys;
 mod commit;
+mod components;
+mod connection;
 mod copy;
 mod ddl;
 mod foreign_keys;
@@ -11,16 +27,21 @@ mod keys;
 mod lease;
 mod literal;
 mod load;
+mod migrate;
 mod nodes;
 mod overwrite;
 mod progress;
 mod ranges;
 mod read;
+mod reference;
 mod refusal;
+mod repoint;
 mod revision;
 mod runs;
 mod select;
 mod snapshot;
+mod sources;
+mod store;
 mod stored;
 mod tables;
 mod tail_delete;
@@ -29,3 +50,32 @@ mod test_server;
 #[cfg(test)]
 mod tests;
 mod write;
+
+use self::connection::Pools;
+use crate::StoreError;
+
+/// The store in one database of a PostgreSQL server (15 or newer).
+#[derive(Debug)]
+pub struct PostgresStore {
+    pools: Pools,
+}
+
+impl PostgresStore {
+    /// Reach a database by its URL (`postgres://ROLE:PASSWORD@HOST:PORT/DATABASE`) and bring its catalogue to this host's
+    /// version. The role needs the right to create schemas in it, once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Connect`] when there is no way to it, [`StoreError::Migration`] when a newer host wrote it. No error
+    /// holds the password.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let pools = Pools::open(url).await?;
+        migrate::migrate(&pools.connections).await?;
+        Ok(Self { pools })
+    }
+
+    /// Close all connections. Waits for snapshots and commits under way.
+    pub async fn close(self) {
+        self.pools.close().await;
+    }
+}

@@ -27,8 +27,7 @@ pub(super) async fn create_waiting(
     contract: &Contract,
     further: &str,
 ) -> Result<(), StoreError> {
-    let columns =
-        contract.columns.iter().map(|column| define(contract, column)).collect::<Result<Vec<_>, _>>()?;
+    let columns = contract.columns.iter().map(define).collect::<Vec<_>>();
     let create =
         format!("CREATE TEMPORARY TABLE {waiting} ({}, {further}) ON COMMIT DROP", columns.join(", "));
     let created = sqlx::raw_sql(AssertSqlSafe(create)).execute(connection).await;

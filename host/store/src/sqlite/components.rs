@@ -6,6 +6,7 @@ use semver::Version;
 
 use super::nodes;
 use super::stored::{count, damaged, failed, from_json, timestamp, to_integer, to_json};
+use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
 const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at";
@@ -57,17 +58,14 @@ fn select(
     rows.map(|row| row.map_err(&failed)?.component()).collect()
 }
 
-fn not_found(reference: String) -> StoreError {
-    StoreError::NotFound { kind: "component", reference }
-}
-
 /// All components, by name and version.
 pub(super) fn all(connection: &Connection) -> Result<Vec<StoredComponent>, StoreError> {
-    let mut components = select(connection, "", ())?;
-    components.sort_by(|a, b| {
-        (&a.manifest.name, &a.manifest.version).cmp(&(&b.manifest.name, &b.manifest.version))
-    });
-    Ok(components)
+    Ok(rules::sorted(select(connection, "", ())?))
+}
+
+/// All releases of a component.
+fn releases(connection: &Connection, name: &str) -> Result<Vec<StoredComponent>, StoreError> {
+    select(connection, "WHERE name = ?1", [name])
 }
 
 /// The given release, enabled or not, or the highest enabled one.
@@ -76,16 +74,10 @@ pub(super) fn by_name(
     name: &str,
     version: Option<&Version>,
 ) -> Result<StoredComponent, StoreError> {
-    if let Some(version) = version {
-        return release(connection, name, version)?.ok_or_else(|| not_found(format!("{name} {version}")));
+    match version {
+        Some(version) => release(connection, name, version)?.ok_or_else(|| rules::no_release(name, version)),
+        None => rules::highest_enabled(name, releases(connection, name)?),
     }
-    let mut releases = select(connection, "WHERE name = ?1", [name])?;
-    releases.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
-    let highest = releases.first().map(|highest| highest.manifest.version.to_string());
-    releases.into_iter().find(|release| release.enabled).ok_or_else(|| match highest {
-        Some(version) => StoreError::ComponentDisabled { name: name.to_owned(), version },
-        None => not_found(name.to_owned()),
-    })
 }
 
 fn release(
@@ -100,10 +92,10 @@ fn release(
 /// The component whose bytes have this digest.
 pub(super) fn by_digest(connection: &Connection, digest: &Digest) -> Result<StoredComponent, StoreError> {
     let found = select(connection, "WHERE digest = ?1", [digest.to_string()])?;
-    found.into_iter().next().ok_or_else(|| not_found(digest.to_string()))
+    found.into_iter().next().ok_or_else(|| rules::not_found(digest.to_string()))
 }
 
-/// The bytes, checked: compiled code is trusted because these bytes were.
+/// The bytes, checked.
 pub(super) fn bytes(connection: &Connection, digest: &Digest) -> Result<Vec<u8>, StoreError> {
     let bytes: Option<Vec<u8>> = connection
         .query_row("SELECT bytes FROM _component_bytes WHERE digest = ?1", [digest.to_string()], |row| {
@@ -111,12 +103,7 @@ pub(super) fn bytes(connection: &Connection, digest: &Digest) -> Result<Vec<u8>,
         })
         .optional()
         .map_err(failed("reading the bytes of a component"))?;
-    let bytes = bytes.ok_or_else(|| not_found(digest.to_string()))?;
-    let found = Digest::of(&bytes);
-    if found != *digest {
-        return Err(StoreError::Damaged(format!("the bytes of component {digest} have the digest {found}")));
-    }
-    Ok(bytes)
+    rules::checked(bytes, digest)
 }
 
 /// Add a release.
@@ -125,39 +112,12 @@ pub(super) fn add(
     component: &NewComponent,
 ) -> Result<Registered<StoredComponent>, StoreError> {
     const DOING: &str = "storing a component";
-    let found = Digest::of(&component.bytes);
-    if found != component.digest {
-        let problem = format!(
-            "a component was handed over as {} but its bytes have the digest {found}",
-            component.digest
-        );
-        return Err(StoreError::Damaged(problem));
-    }
     let (name, version) = (&component.manifest.name, &component.manifest.version);
-    if let Some(known) = release(connection, name, version)? {
-        if known.digest == component.digest {
-            return Ok(Registered { value: known, created: false });
-        }
-        return Err(StoreError::VersionTaken {
-            name: name.clone(),
-            version: version.to_string(),
-            digest: known.digest.to_string(),
-        });
-    }
-    if let Some(known) = select(connection, "WHERE digest = ?1", [component.digest.to_string()])?.first() {
-        // Name and version are part of the bytes, so this cannot be while hosts read them as they were written.
-        return Err(StoreError::Damaged(format!(
-            "component {} is in the catalogue as {} {} and now calls itself {name} {version}",
-            component.digest, known.manifest.name, known.manifest.version
-        )));
-    }
-    let value = StoredComponent {
-        manifest: component.manifest.clone(),
-        imports: component.imports.clone(),
-        digest: component.digest,
-        size: component.bytes.len() as u64,
-        enabled: true,
-        uploaded_at: component.uploaded_at,
+    let same_bytes = select(connection, "WHERE digest = ?1", [component.digest.to_string()])?;
+    let known = release(connection, name, version)?;
+    let value = match rules::addition(component, known, same_bytes.first())? {
+        Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::New(value) => value,
     };
     connection
         .execute(
@@ -189,19 +149,10 @@ fn named(
     name: &str,
     version: Option<&Version>,
 ) -> Result<StoredComponent, StoreError> {
-    if version.is_some() {
-        return by_name(connection, name, version);
+    match version {
+        Some(_) => by_name(connection, name, version),
+        None => rules::only(name, releases(connection, name)?),
     }
-    let mut found = select(connection, "WHERE name = ?1", [name])?;
-    if found.len() > 1 {
-        found.sort_by(|a, b| a.manifest.version.cmp(&b.manifest.version));
-        return Err(StoreError::Ambiguous {
-            kind: "component",
-            reference: name.to_owned(),
-            candidates: found.iter().map(|other| format!("{name}@{}", other.manifest.version)).collect(),
-        });
-    }
-    found.pop().ok_or_else(|| not_found(name.to_owned()))
 }
 
 /// Let a release be chosen for runs, or not any more.
@@ -231,31 +182,6 @@ pub(super) fn remove(
     let failed = failed("removing a component");
     let found = named(connection, name, version)?;
     let digest = found.digest.to_string();
-    let chosen = match by_name(connection, name, None) {
-        Ok(chosen) => chosen.digest == found.digest,
-        // Disabled means: not now. Without its last release a component is gone, and its nodes could never run again.
-        Err(StoreError::ComponentDisabled { .. }) => {
-            select(connection, "WHERE name = ?1", [name])?.len() == 1
-        }
-        Err(error) => return Err(error),
-    };
-    let runs_it = |node: &crate::Node| match &node.pinned_digest {
-        Some(pinned) => *pinned == found.digest,
-        None => chosen && node.component == name,
-    };
-    let users: Vec<String> = nodes::all(connection)?
-        .into_iter()
-        .filter(runs_it)
-        .map(|node| {
-            let how = if node.pinned_digest.is_some() { ", pinned" } else { "" };
-            format!("{} → {}{how}", node.update_hash, node.table)
-        })
-        .collect();
-    let release = || (name.to_owned(), found.manifest.version.to_string());
-    if !users.is_empty() {
-        let (name, version) = release();
-        return Err(StoreError::ComponentInUse { name, version, enabled: found.enabled, nodes: users });
-    }
     let runs: i64 = connection
         .query_row(
             "SELECT count(*) FROM _runs WHERE status NOT IN ('skipped', 'blocked') \
@@ -264,14 +190,8 @@ pub(super) fn remove(
             |row| row.get(0),
         )
         .map_err(&failed)?;
-    if runs > 0 && !recorded {
-        let (name, version) = release();
-        return Err(StoreError::ComponentRecorded {
-            name,
-            version,
-            runs: count("runs of a component", runs)?,
-        });
-    }
+    let runs = count("runs of a component", runs)?;
+    rules::may_go(&found, &releases(connection, name)?, &nodes::all(connection)?, runs, recorded)?;
     for sql in ["DELETE FROM _component_bytes WHERE digest = ?1", "DELETE FROM _components WHERE digest = ?1"]
     {
         connection.execute(sql, [&digest]).map_err(&failed)?;

@@ -1,9 +1,10 @@
 //! Contracts as tables of SQLite.
 
-use datanode_core::contract::{Column, Contract, ForeignKey, OnDelete};
+use datanode_core::contract::{Column, Contract, ForeignKey};
 use datanode_core::data_type::DataType;
 
 use crate::StoreError;
+use crate::catalogue::foreign_keys::on_delete;
 
 /// The most digits of a decimal: every number of 18 digits fits SQLite's 64-bit integer.
 const MAX_DECIMAL_DIGITS: u8 = 18;
@@ -42,11 +43,7 @@ pub(super) fn create_table(contract: &Contract, targets: &[String]) -> Result<St
         contract.columns.iter().map(|column| define(contract, column)).collect::<Result<Vec<_>, _>>()?;
     parts.push(format!("PRIMARY KEY ({})", list(contract.key())));
     parts.extend(contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
-        let action = match key.on_delete {
-            // Of rows that refer to rows of their own table all may go in one statement: judged at its end.
-            OnDelete::Restrict if target == name => "NO ACTION",
-            other => other.sql(),
-        };
+        let action = on_delete(contract, key, target);
         let ForeignKey { columns, references, .. } = key;
         let (columns, theirs) = (list(columns), list(&references.columns));
         format!("FOREIGN KEY ({columns}) REFERENCES {} ({theirs}) ON DELETE {action}", quote(target))

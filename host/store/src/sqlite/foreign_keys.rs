@@ -1,10 +1,9 @@
 //! Foreign keys: resolved when a contract is registered, explained when a row breaks one.
-//!
-//! Who refers to a table is told by the contracts, which the catalogue keeps by uid: a second list of it could only be
-//! another truth.
+
+use std::collections::HashMap;
 
 use arrow_array::RecordBatch;
-use datanode_core::contract::{Contract, ContractError, ForeignKey, OnDelete, mismatch};
+use datanode_core::contract::{Contract, ForeignKey};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use rusqlite::{Connection, params_from_iter};
 
@@ -12,61 +11,26 @@ use super::ddl::quote;
 use super::stored::failed;
 use super::tables;
 use super::value_list::parameter;
+use crate::catalogue::foreign_keys as rules;
 use crate::rows::key_tuple;
-use crate::{BrokenKey, Referrer, StoreError, Table};
+use crate::{BrokenKey, Referrer, StoreError};
 
 /// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
 pub(super) fn resolve(
     connection: &Connection,
-    mut contract: Contract,
+    contract: Contract,
     uid: &str,
 ) -> Result<Contract, StoreError> {
-    let own = contract.clone();
-    for (position, key) in own.foreign_keys.iter().enumerate() {
-        let columns = || key.columns.join(", ");
-        let named = &key.references.table;
-        let target = if *named == own.identifier || *named == uid {
-            Table {
-                uid: uid.to_owned(),
-                contract: own.clone(),
-                epoch: 0,
-                created_at: datanode_core::Timestamp::nearest_micros(0),
+    let mut known = HashMap::new();
+    for name in rules::named(&contract, uid) {
+        match tables::by_reference(connection, name) {
+            Err(StoreError::NotFound { .. }) => {}
+            found => {
+                known.insert(name.to_owned(), found?);
             }
-        } else {
-            match tables::by_reference(connection, named) {
-                Err(StoreError::NotFound { .. }) => {
-                    return Err(StoreError::TargetNotRegistered {
-                        contract: own.identifier.clone(),
-                        columns: columns(),
-                        target: named.clone(),
-                    });
-                }
-                found => found?,
-            }
-        };
-        if let Some(problem) = mismatch(&own, key, &target.contract) {
-            return Err(StoreError::ForeignKeyMismatch {
-                contract: own.identifier.clone(),
-                columns: columns(),
-                problem,
-                target: target.contract.identifier,
-            });
-        }
-        contract.foreign_keys[position].references.table = target.uid;
-        // The identifier and the uid of one table are two ways to say the same.
-        let (earlier, resolved) = contract.foreign_keys.split_at(position);
-        let same = |other: &ForeignKey| {
-            other.columns == resolved[0].columns && other.references == resolved[0].references
-        };
-        if earlier.iter().any(same) {
-            return Err(StoreError::Contract(ContractError::Rule {
-                identifier: own.identifier.clone(),
-                problem: format!("the foreign key ({}) is declared twice", columns()),
-                place: None,
-            }));
         }
     }
-    Ok(contract)
+    rules::resolve(contract, uid, |name| known.get(name))
 }
 
 /// The physical names of the tables that the foreign keys of a resolved contract lead to, in their order. `unregistered`
@@ -88,34 +52,12 @@ pub(super) fn targets(
 
 /// The foreign keys that lead to a table.
 pub(super) fn referrers(connection: &Connection, uid: &str) -> Result<Vec<Referrer>, StoreError> {
-    let mut found = Vec::new();
-    for table in tables::all(connection)? {
-        let keys = table.contract.foreign_keys.iter().filter(|key| key.references.table == uid);
-        found.extend(keys.map(|key| Referrer {
-            table_uid: table.uid.clone(),
-            table: table.contract.identifier.clone(),
-            foreign_key: key.clone(),
-        }));
-    }
-    Ok(found)
+    Ok(rules::referrers(&tables::all(connection)?, uid))
 }
 
-/// The tables whose rows a deletion from a table may change: by `set_null`, and by `cascade` on and on.
+/// The tables whose rows a deletion from a table may change.
 pub(super) fn changed_by_deletion(connection: &Connection, uid: &str) -> Result<Vec<String>, StoreError> {
-    let mut changed: Vec<String> = Vec::new();
-    let mut open = vec![uid.to_owned()];
-    while let Some(target) = open.pop() {
-        for referrer in referrers(connection, &target)? {
-            if referrer.foreign_key.on_delete == OnDelete::Restrict || changed.contains(&referrer.table_uid) {
-                continue;
-            }
-            if referrer.foreign_key.on_delete == OnDelete::Cascade {
-                open.push(referrer.table_uid.clone());
-            }
-            changed.push(referrer.table_uid);
-        }
-    }
-    Ok(changed)
+    Ok(rules::changed_by_deletion(&tables::all(connection)?, uid))
 }
 
 /// Whether a statement was refused because of a foreign key.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
-use uuid::Uuid;
 
-use super::reference::{MAX_CANDIDATES, ambiguous, starting_with};
+use super::reference::starting_with;
 use super::stored::{damaged, failed, from_json, timestamp, to_json};
 use super::{components, tables};
+use crate::catalogue::nodes::{created, not_found, only, plain_first};
 use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
 
 const DOING: &str = "storing a node";
@@ -116,10 +116,6 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Node>, StoreError> {
     select(connection, "", ())
 }
 
-fn not_found(reference: &str) -> StoreError {
-    StoreError::NotFound { kind: "node", reference: reference.to_owned() }
-}
-
 /// Refuse a node that is not there.
 pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), StoreError> {
     update_hash(connection, uid).map(|_| ())
@@ -138,14 +134,9 @@ pub(super) fn update_hash(connection: &Connection, uid: &str) -> Result<String, 
 /// first), or prefix of an `update_hash`. What is written in full comes first: a table is often called like the component, and so like the beginning of the hash, of another node.
 pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<Node, StoreError> {
     for condition in ["WHERE n.uid = ?1", "WHERE n.update_hash = ?1", "WHERE t.identifier = ?1"] {
-        let mut found = select(connection, condition, [reference])?;
-        // A hash namespace isolates: a run under one must not make what others call a node ambiguous.
-        let is_plain = |node: &Node| node.hash_namespace.is_empty();
-        if found.iter().any(is_plain) {
-            found.retain(is_plain);
-        }
+        let found = plain_first(select(connection, condition, [reference])?);
         if !found.is_empty() {
-            return only(connection, reference, found);
+            return one(connection, reference, found);
         }
     }
     let hashes = starting_with(connection, "update_hash", "_nodes", reference)?;
@@ -153,25 +144,12 @@ pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<N
     for hash in &hashes {
         found.extend(select(connection, "WHERE n.update_hash = ?1", [hash])?);
     }
-    only(connection, reference, found)
+    one(connection, reference, found)
 }
 
-fn only(connection: &Connection, reference: &str, mut found: Vec<Node>) -> Result<Node, StoreError> {
-    if found.len() > 1 {
-        let candidates = found.iter().take(MAX_CANDIDATES + 1).map(|node| unambiguous(connection, node));
-        return Err(ambiguous("node", reference, candidates.collect::<Result<_, _>>()?));
-    }
-    found.pop().ok_or_else(|| not_found(reference))
-}
-
-/// The hash, which people know, unless nodes of several tables share it.
-fn unambiguous(connection: &Connection, node: &Node) -> Result<String, StoreError> {
-    let sharing: i64 = connection
-        .query_row("SELECT count(*) FROM _nodes WHERE update_hash = ?1", [&node.update_hash], |row| {
-            row.get(0)
-        })
-        .map_err(failed("looking a node up"))?;
-    Ok(if sharing == 1 { node.update_hash.clone() } else { node.uid.clone() })
+fn one(connection: &Connection, reference: &str, found: Vec<Node>) -> Result<Node, StoreError> {
+    let sharing = if found.len() > 1 { all(connection)? } else { Vec::new() };
+    only(reference, found, &sharing)
 }
 
 /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
@@ -206,19 +184,7 @@ pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registere
         }
         return Ok(Registered { value: known, created: false });
     }
-    let value = Node {
-        uid: Uuid::new_v4().to_string(),
-        update_hash: node.update_hash,
-        component: node.component,
-        pinned_digest: node.pinned_digest,
-        config: node.config,
-        hashed_document: node.hashed_document,
-        hash_namespace: node.hash_namespace,
-        table_uid: node.table_uid,
-        table: table.contract.identifier,
-        dependencies: node.dependencies,
-        created_at: node.created_at,
-    };
+    let value = created(node, table.contract.identifier);
     insert(connection, &value)?;
     Ok(Registered { value, created: true })
 }

@@ -1,12 +1,11 @@
 //! Moving an identifier from one table to another. Everything in the catalogue refers to tables by uid: nothing else
 //! changes.
 
-use datanode_core::contract::ContractError;
-use datanode_core::name;
 use rusqlite::{Connection, params};
 
 use super::stored::{failed, to_json};
 use super::tables;
+use crate::catalogue::tables::{check_identifier, choose_another, held, name_the_former, renamed};
 use crate::{Repointed, StoreError, Table};
 
 const DOING: &str = "moving an identifier";
@@ -27,13 +26,7 @@ pub(super) fn repoint(
     let holder = tables::holding(connection, identifier)?;
     let (Some(holder), Some(former)) = (&holder, former) else {
         return match (holder, former) {
-            (Some(holder), _) => Err(held(
-                &holder,
-                format!(
-                    "say what that table is called from now on: datanode table repoint {identifier} --to {reference} \
-                     --rename-old {identifier}_old"
-                ),
-            )),
+            (Some(holder), _) => Err(held(&holder, name_the_former(identifier, reference))),
             (None, Some(_)) => Err(StoreError::NotFound { kind: "table", reference: identifier.to_owned() }),
             (None, None) => {
                 let table = rename(connection, table, identifier)?;
@@ -44,12 +37,7 @@ pub(super) fn repoint(
     check_identifier(former)?;
     if let Some(other) = tables::holding(connection, former)?.filter(|other| other.uid != table.uid) {
         let proposal = tables::propose(connection, former, Some("old"))?;
-        return Err(held(
-            &other,
-            format!(
-                "choose another: datanode table repoint {identifier} --to {reference} --rename-old {proposal}"
-            ),
-        ));
+        return Err(held(&other, choose_another(identifier, reference, &proposal)));
     }
     // Out of the way while the two trade: no identifier looks like a uid.
     connection
@@ -60,29 +48,8 @@ pub(super) fn repoint(
     Ok(Repointed { table, before, former: Some(former) })
 }
 
-fn check_identifier(identifier: &str) -> Result<(), StoreError> {
-    name::check_name("identifier", identifier).map_err(|error| {
-        StoreError::Contract(ContractError::Name {
-            identifier: identifier.chars().take(80).collect(),
-            problem: error.to_string(),
-            place: None,
-        })
-    })
-}
-
-fn held(holder: &Table, command: String) -> StoreError {
-    StoreError::IdentifierHeld {
-        identifier: holder.contract.identifier.clone(),
-        holder: Box::new(tables::holder(holder)),
-        command,
-    }
-}
-
 fn rename(connection: &Connection, table: Table, identifier: &str) -> Result<Table, StoreError> {
-    let mut contract = table.contract;
-    // Without one the physical name follows the identifier, and the storage stays where it is.
-    contract.physical_name = Some(contract.physical_name().to_owned());
-    identifier.clone_into(&mut contract.identifier);
+    let contract = renamed(table.contract, identifier);
     connection
         .execute(
             "UPDATE _tables SET identifier = ?2, contract = ?3 WHERE uid = ?1",

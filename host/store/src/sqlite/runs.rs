@@ -4,9 +4,10 @@ use datanode_core::run::RunRecord;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::reference::{ambiguous, starting_with};
+use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
 use super::{lease, nodes, tables};
+use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {

@@ -59,7 +59,7 @@ pub(super) fn add(
     match by_name(connection, name) {
         Ok(known) if known.kind == kind => return Ok(Registered { value: known, created: false }),
         Ok(known) => {
-            return Err(StoreError::SourceTaken { name: name.to_owned(), existing: describe(&known.kind) });
+            return Err(StoreError::SourceTaken { name: name.to_owned(), existing: known.kind.to_string() });
         }
         Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error),
@@ -74,12 +74,6 @@ pub(super) fn add(
         value: Source { name: name.to_owned(), kind, granted_to: Vec::new(), created_at: now },
         created: true,
     })
-}
-
-fn describe(kind: &SourceKind) -> String {
-    match kind {
-        SourceKind::File { path } => format!("the directory {}", path.display()),
-    }
 }
 
 /// Let a component read a source; again changes nothing.

@@ -1,44 +1,10 @@
-//! Values of catalogue rows, in and out. What does not read back was not written by this host: it is reported as
-//! damage, with the place, and never guessed at.
-
-use datanode_core::Timestamp;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+//! Values of catalogue rows, and the errors of SQLite.
 
 use crate::StoreError;
+
+pub(super) use crate::catalogue::stored::{count, damaged, from_json, timestamp, to_integer, to_json};
 
 /// For `map_err`: the statement failed.
 pub(super) fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
     move |source| StoreError::Sqlite { doing, source }
-}
-
-/// For `map_err`: the value at `place` is not what this host writes.
-pub(super) fn damaged<E: std::fmt::Display>(place: &str) -> impl Fn(E) -> StoreError + '_ {
-    move |error| StoreError::Damaged(format!("{place}: {error}"))
-}
-
-/// A document as JSON text.
-pub(super) fn to_json(doing: &'static str, document: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(document)
-        .map_err(|error| StoreError::Database { doing, source: sqlx::Error::Encode(error.into()) })
-}
-
-/// A document from JSON text.
-pub(super) fn from_json<T: DeserializeOwned>(place: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(damaged(place))
-}
-
-/// A moment.
-pub(super) fn timestamp(place: &str, micros: i64) -> Result<Timestamp, StoreError> {
-    Timestamp::from_micros(micros).map_err(damaged(place))
-}
-
-/// A count that is never negative.
-pub(super) fn count(place: &str, count: i64) -> Result<u64, StoreError> {
-    u64::try_from(count).map_err(damaged(place))
-}
-
-/// A count as SQLite keeps it.
-pub(super) fn to_integer(place: &str, count: u64) -> Result<i64, StoreError> {
-    i64::try_from(count).map_err(damaged(place))
 }

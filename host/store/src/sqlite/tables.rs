@@ -2,31 +2,19 @@
 
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, MetadataEdit};
-use datanode_core::difference::{Change, Reach, changes};
-use datanode_core::name::MAX_NAME_BYTES;
+use datanode_core::difference::changes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::stored::{failed, from_json, timestamp, to_json};
+use super::stored::{failed, to_json};
 use super::{ddl, foreign_keys};
-use crate::{Holder, RegisteredTable, StoreError, Table, TableDifference};
+use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
+use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
 const COLUMNS: &str = "uid, contract, epoch, created_at";
 
-type Raw = (String, String, i64, i64);
-
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-}
-
-fn table((uid, contract, epoch, created_at): Raw) -> Result<Table, StoreError> {
-    let place = format!("table {uid}");
-    let mut contract: Contract = from_json(&place, &contract)?;
-    if contract.last_field_id.is_none() {
-        // Kept by an earlier version. The ids follow from the order of the columns: each reading gives the same ones.
-        contract = contract.with_field_ids(None)?;
-    }
-    Ok(Table { contract, epoch, created_at: timestamp(&place, created_at)?, uid })
 }
 
 /// The table for which a column of the catalogue has this value; the column is one of this file.
@@ -37,10 +25,6 @@ fn find(connection: &Connection, column: &'static str, value: &str) -> Result<Op
         .map_err(failed("reading a table"))?
         .map(table)
         .transpose()
-}
-
-fn not_found(reference: &str) -> StoreError {
-    StoreError::NotFound { kind: "table", reference: reference.to_owned() }
 }
 
 /// All tables, by identifier.
@@ -116,10 +100,7 @@ pub(super) fn bind(
     uid: &str,
     held: Option<&Contract>,
 ) -> Result<Contract, StoreError> {
-    let mut contract = foreign_keys::resolve(connection, contract.clone(), uid)?.with_field_ids(held)?;
-    let physical_name = held.and_then(|held| held.physical_name.clone());
-    contract.physical_name = contract.physical_name.or(physical_name);
-    Ok(contract)
+    bound(foreign_keys::resolve(connection, contract.clone(), uid)?, held)
 }
 
 /// What registering a contract would change.
@@ -152,15 +133,10 @@ fn apply_metadata(
     contract: Contract,
 ) -> Result<RegisteredTable, StoreError> {
     const DOING: &str = "changing the metadata of a table";
-    let changes = changes(&holder.contract, &contract);
-    if changes.iter().any(|change| change.reach() != Reach::Metadata) {
-        return Err(StoreError::IdentifierTaken {
-            proposal: propose(connection, &contract.identifier, contract.namespace.as_deref())?,
-            identifier: contract.identifier,
-            holder: Box::new(self::holder(&holder)),
-            difference: lines(&changes),
-        });
-    }
+    let Some(changes) = metadata_changes(&holder, &contract) else {
+        let proposal = propose(connection, &contract.identifier, contract.namespace.as_deref())?;
+        return Err(taken(&holder, contract, proposal));
+    };
     if changes.is_empty() {
         return Ok(RegisteredTable { value: holder, created: false, changes });
     }
@@ -173,30 +149,14 @@ fn apply_metadata(
     Ok(RegisteredTable { value: Table { contract, ..holder }, created: false, changes })
 }
 
-/// A table as errors name it.
-pub(super) fn holder(table: &Table) -> Holder {
-    Holder { uid: table.uid.clone(), since: table.created_at, namespace: table.contract.namespace.clone() }
-}
-
-/// Changes as lines, each with its reach.
-fn lines(changes: &[Change]) -> String {
-    let lines = changes.iter().map(|change| format!("  {:<9} {change}", change.reach().as_str()));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// An identifier like this one that is free: with the project's name, which is the last part of the namespace.
+/// An identifier like this one that is free.
 pub(super) fn propose(
     connection: &Connection,
     identifier: &str,
     namespace: Option<&str>,
 ) -> Result<String, StoreError> {
-    let project = namespace.and_then(|namespace| namespace.rsplit('.').next()).unwrap_or("project");
-    let numbers = (2..).map(|number| format!("_{number}"));
-    // One more than there are tables must be free.
-    for suffix in std::iter::once(format!("_{project}")).chain(numbers) {
-        let kept = MAX_NAME_BYTES.saturating_sub(suffix.len()).min(identifier.len());
-        let proposal = format!("{}{suffix}", identifier.get(..kept).unwrap_or("table"));
-        if proposal.len() <= MAX_NAME_BYTES && holding(connection, &proposal)?.is_none() {
+    for proposal in proposals(identifier, namespace) {
+        if holding(connection, &proposal)?.is_none() {
             return Ok(proposal);
         }
     }

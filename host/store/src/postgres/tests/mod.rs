@@ -78,8 +78,7 @@ impl Place {
     async fn table_with(&self, contract: &Contract, further: &str) -> Table {
         let contract = contract.clone().with_field_ids(None).unwrap();
         let uid = Uuid::new_v4().to_string();
-        let columns: Vec<String> =
-            contract.columns.iter().map(|column| ddl::define(&contract, column).unwrap()).collect();
+        let columns: Vec<String> = contract.columns.iter().map(ddl::define).collect();
         self.execute(&format!(
             "CREATE TABLE {} ({}, PRIMARY KEY ({}){further})",
             ddl::table_name(&contract),

@@ -1,0 +1,8 @@
+//! What the catalogues of all databases decide alike: rules over what was read from them, and none of their SQL.
+
+pub(crate) mod components;
+pub(crate) mod foreign_keys;
+pub(crate) mod nodes;
+pub(crate) mod reference;
+pub(crate) mod stored;
+pub(crate) mod tables;

@@ -1,0 +1,261 @@
+//! The trait: each method in one transaction.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datanode_core::Timestamp;
+use datanode_core::contract::{Contract, MetadataEdit};
+use datanode_core::digest::Digest;
+use datanode_core::run::RunRecord;
+use semver::Version;
+
+use super::snapshot::PostgresSnapshot;
+use super::stored::failed;
+use super::{
+    PostgresStore, commit, components, foreign_keys, lease, load, nodes, repoint, runs, sources, tables,
+    tail_delete, write,
+};
+use crate::fault::{self, Step};
+use crate::{
+    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
+    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
+    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
+    TailDeletes,
+};
+
+/// Look something up in a transaction that sees one state of the database.
+macro_rules! read {
+    ($store:expr, |$connection:ident| $work:expr) => {{
+        let mut transaction = $store.pools.begin_read().await?;
+        let $connection = &mut *transaction;
+        $work.await
+    }};
+}
+
+/// Change something in a transaction that is begun by `$begin`. Where the work fails, or its future is dropped, it is
+/// rolled back.
+macro_rules! write {
+    ($store:expr, $begin:ident, $doing:expr, |$connection:ident| $work:expr) => {{
+        let mut transaction = $store.pools.$begin().await?;
+        let answer = {
+            let $connection = &mut *transaction;
+            $work.await?
+        };
+        transaction.commit().await.map_err(failed($doing))?;
+        Ok(answer)
+    }};
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn add_component(
+        &self,
+        component: NewComponent,
+    ) -> Result<Registered<StoredComponent>, StoreError> {
+        write!(self, begin_catalogue, "storing a component", |connection| components::add(
+            connection, &component
+        ))
+    }
+
+    async fn components(&self) -> Result<Vec<StoredComponent>, StoreError> {
+        read!(self, |connection| components::all(connection))
+    }
+
+    async fn component(&self, name: &str, version: Option<&Version>) -> Result<StoredComponent, StoreError> {
+        read!(self, |connection| components::by_name(connection, name, version))
+    }
+
+    async fn component_by_digest(&self, digest: &Digest) -> Result<StoredComponent, StoreError> {
+        read!(self, |connection| components::by_digest(connection, digest))
+    }
+
+    async fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        read!(self, |connection| components::bytes(connection, digest))
+    }
+
+    async fn enable_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        enabled: bool,
+    ) -> Result<StoredComponent, StoreError> {
+        write!(self, begin_catalogue, "changing a component", |connection| components::enable(
+            connection, name, version, enabled
+        ))
+    }
+
+    async fn remove_component(
+        &self,
+        name: &str,
+        version: Option<&Version>,
+        recorded: bool,
+    ) -> Result<StoredComponent, StoreError> {
+        write!(self, begin_catalogue, "removing a component", |connection| components::remove(
+            connection, name, version, recorded
+        ))
+    }
+
+    async fn register_table(
+        &self,
+        contract: &Contract,
+        now: Timestamp,
+    ) -> Result<RegisteredTable, StoreError> {
+        write!(self, begin_catalogue, "registering a table", |connection| tables::register(
+            connection, contract, now
+        ))
+    }
+
+    async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError> {
+        read!(self, |connection| tables::difference(connection, contract))
+    }
+
+    async fn edit_table(&self, reference: &str, edit: &MetadataEdit) -> Result<RegisteredTable, StoreError> {
+        write!(self, begin_catalogue, "changing the metadata of a table", |connection| tables::edit(
+            connection, reference, edit
+        ))
+    }
+
+    async fn repoint(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+    ) -> Result<Repointed, StoreError> {
+        write!(self, begin_catalogue, "moving an identifier", |connection| repoint::repoint(
+            connection, identifier, table, former
+        ))
+    }
+
+    async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError> {
+        read!(self, |connection| foreign_keys::referrers(connection, table_uid))
+    }
+
+    async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError> {
+        write::write(&self.pools.connections, "loading rows", |connection, caller| {
+            Box::pin(load::load(connection, load, caller))
+        })
+        .await
+    }
+
+    async fn tables(&self) -> Result<Vec<Table>, StoreError> {
+        read!(self, |connection| tables::all(connection))
+    }
+
+    async fn table(&self, reference: &str) -> Result<Table, StoreError> {
+        read!(self, |connection| tables::by_reference(connection, reference))
+    }
+
+    async fn add_source(
+        &self,
+        name: &str,
+        kind: SourceKind,
+        now: Timestamp,
+    ) -> Result<Registered<Source>, StoreError> {
+        write!(self, begin_catalogue, "storing a source", |connection| sources::add(
+            connection, name, kind, now
+        ))
+    }
+
+    async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
+        write!(self, begin_catalogue, "granting a source", |connection| sources::grant(
+            connection, source, component, now
+        ))
+    }
+
+    async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError> {
+        write!(self, begin_catalogue, "revoking a source", |connection| sources::revoke(
+            connection, source, component
+        ))
+    }
+
+    async fn sources(&self) -> Result<Vec<Source>, StoreError> {
+        read!(self, |connection| sources::all(connection))
+    }
+
+    async fn source(&self, name: &str) -> Result<Source, StoreError> {
+        read!(self, |connection| sources::by_name(connection, name))
+    }
+
+    async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
+        write!(self, begin_catalogue, "storing a node", |connection| nodes::ensure(connection, node))
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        read!(self, |connection| nodes::all(connection))
+    }
+
+    async fn node(&self, reference: &str) -> Result<Node, StoreError> {
+        read!(self, |connection| nodes::by_reference(connection, reference))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?))
+    }
+
+    async fn scratch(&self, _directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
+        Err(StoreError::NotOnThisDatabase {
+            what: "a trial run, which needs a copy of the store",
+            next_step: "check the component in an embedded store: DATANODE_DATABASE_URL= datanode check … --home DIRECTORY",
+        })
+    }
+
+    async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
+        let outcome = write::write(&self.pools.connections, "committing a run", |connection, caller| {
+            Box::pin(commit::commit(connection, commit, caller))
+        })
+        .await?;
+        fault::reached(Step::Committed);
+        Ok(outcome)
+    }
+
+    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
+        write!(self, begin, "storing a run", |connection| runs::end(connection, record))
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+        read!(self, |connection| runs::list(connection, filter))
+    }
+
+    async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
+        read!(self, |connection| runs::by_reference(connection, reference))
+    }
+}
+
+#[async_trait]
+impl Leases for PostgresStore {
+    async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
+        let lease: Result<_, StoreError> =
+            write!(self, begin, "claiming a lease", |connection| lease::claim(connection, asked));
+        if lease.is_ok() {
+            fault::reached(Step::LeaseClaimed);
+        }
+        lease
+    }
+
+    async fn extend_lease(&self, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
+        write!(self, begin, "extending a lease", |connection| lease::extend(connection, held, duration))
+    }
+
+    async fn release_lease(&self, held: &Lease) -> Result<(), StoreError> {
+        write!(self, begin, "giving a lease up", |connection| lease::release(connection, held))
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        read!(self, |connection| lease::all(connection))
+    }
+}
+
+#[async_trait]
+impl TailDeletes for PostgresStore {
+    async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
+        write!(self, begin, "deleting the tail of a table", |connection| tail_delete::delete_after(
+            connection, delete
+        ))
+    }
+
+    async fn verify_progress(&self, table_uid: &str) -> Result<Vec<ProgressDifference>, StoreError> {
+        read!(self, |connection| tail_delete::verify_progress(connection, table_uid))
+    }
+}
