@@ -1,19 +1,36 @@
-//! `kill -9` at fifty points of a run, uniformly drawn: afterwards rows, progress and run record agree and are those
-//! of the whole run or of none, and the next run completes.
+//! What a run leaves when it is ended anywhere: rows, progress and run record agree and are those of the whole run or of
+//! none, and the next run completes.
+//!
+//! * `faults`: the process aborts at each step of the commit.
+//! * `race`: two processes run one node, and one of them is stopped for longer than its lease holds.
+//! * here: `kill -9` at sixty points of a run, uniformly drawn.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datanode_tests::Project;
+use datanode_tests::{Project, rounds};
 use rusqlite::Connection;
 
+#[cfg(unix)]
+#[path = "crash/faults.rs"]
+mod faults;
+#[cfg(unix)]
+#[path = "crash/race.rs"]
+mod race;
+
+/// Tests of this file measure how long a run takes: they take turns.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// The run is cut into as many parts of equal length, and each part gets one kill, drawn uniformly within it.
-const ROUNDS: u32 = 50;
+fn kills() -> u32 {
+    rounds(60, 500)
+}
 /// How many kills must fall between the first write and the commit. Should the machine have become so slow or fast
 /// since the run was measured that fewer of the rounds do, rounds that aim there are added.
 const INSIDE_COMMIT: usize = 5;
@@ -101,15 +118,11 @@ struct Run {
     events: Receiver<String>,
 }
 
-fn start(job: &Job, project: &Project) -> Run {
+fn start(job: &Job, project: &Project, answer: Stdio) -> Run {
     let arguments = [job.arguments, &["--progress", "json", "--json"]].concat();
     let begin = Instant::now();
-    let mut child = project
-        .command(&arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("datanode starts");
+    let mut child =
+        project.command(&arguments).stdout(answer).stderr(Stdio::piped()).spawn().expect("datanode starts");
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let (send, events) = channel();
     thread::spawn(move || {
@@ -145,7 +158,7 @@ fn accounts(job: &Job, project: &Project) -> [u64; 3] {
         table["progress"].as_array().unwrap().iter().map(|held| held["rows"].as_u64().unwrap()).sum();
     let runs = project.json(&["run", "list", "--table", job.table, "--limit", "0"]);
     let recorded = runs.as_array().unwrap().iter().map(|run| run["rows_inserted"].as_u64().unwrap()).sum();
-    let database = Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
+    let database = Connection::open(project.database()).unwrap();
     let count = format!("SELECT count(*) FROM {}", job.table);
     let rows: i64 = database.query_row(&count, [], |row| row.get(0)).unwrap();
     [u64::try_from(rows).unwrap(), progress, recorded]
@@ -154,7 +167,7 @@ fn accounts(job: &Job, project: &Project) -> [u64; 3] {
 /// The whole run, undisturbed: how long it takes from start to exit, and its rows.
 fn measure(job: &Job) -> (Duration, u64) {
     let project = job.project.copy();
-    let mut run = start(job, &project);
+    let mut run = start(job, &project, Stdio::null());
     assert!(run.child.wait().unwrap().success());
     let duration = run.begin.elapsed();
     let [rows, progress, recorded] = accounts(job, &project);
@@ -173,7 +186,7 @@ fn length(durations: &[Duration]) -> Duration {
 /// Start a run, kill it when `wait` returns, and look at what is left; then run it again.
 fn kill(job: &Job, all: u64, wait: impl FnOnce(&Run, &mut Vec<String>)) -> Kill {
     let project = job.project.copy();
-    let mut run = start(job, &project);
+    let mut run = start(job, &project, Stdio::null());
     let mut seen = Vec::new();
     wait(&run, &mut seen);
     run.child.kill().unwrap();
@@ -191,7 +204,8 @@ fn kill(job: &Job, all: u64, wait: impl FnOnce(&Run, &mut Vec<String>)) -> Kill 
     };
     assert!(agrees, "killed while {phase}: {rows} of {all} rows are there\n{}", seen.join("\n"));
 
-    // The next run completes what the killed one began, or finds nothing left to do.
+    // The next run completes what the killed one began, or finds nothing left to do, once the lease is over.
+    project.expire_leases();
     let begin = Instant::now();
     project.run(job.arguments);
     let next = begin.elapsed();
@@ -229,15 +243,16 @@ fn print_table(kills: &[Kill], durations: &[Duration]) {
 
 #[test]
 fn a_killed_run_leaves_all_or_nothing() {
-    let job = job();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (job, rounds) = (job(), kills());
     let (mut durations, rows): (Vec<Duration>, Vec<u64>) = (0..MEASURED).map(|_| measure(&job)).unzip();
     let all = rows[0];
     assert_eq!(rows, [all; MEASURED]);
     let mut draw = Draw(20_261_122);
 
     let mut kills = Vec::new();
-    for part in 0..ROUNDS {
-        let moment = length(&durations).mul_f64((f64::from(part) + draw.next()) / f64::from(ROUNDS));
+    for part in 0..rounds {
+        let moment = length(&durations).mul_f64((f64::from(part) + draw.next()) / f64::from(rounds));
         let kill = kill(&job, all, |run, _| thread::sleep(moment.saturating_sub(run.begin.elapsed())));
         if kill.rows == 0 {
             durations.push(kill.next);

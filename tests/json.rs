@@ -158,6 +158,16 @@ fn every_command_prints_what_the_schema_says() {
         schemas.check("guest_failure", &failed[0]["error"]["guest"]);
     }
 
+    // A node that a run of another process holds.
+    let database = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
+    database
+        .execute(
+            "UPDATE _leases SET holder = 'elsewhere, process 7', run_id = 'r', expires_at = 4102444800000000",
+            (),
+        )
+        .unwrap();
+    schemas.each("lease", &project.json(&["run", "leases"]));
+
     // Reference tables, differences, metadata and identifiers that move.
     let path = |name: &str| example.join(name).to_str().unwrap().to_owned();
     let currencies = path("contracts/currencies.toml");

@@ -50,6 +50,15 @@ pub fn component(name: &str) -> PathBuf {
     directory.join(format!("{name}.wasm"))
 }
 
+/// How many rounds a test makes that shows the more the longer it lasts: so many, or with `cargo xtask test --long` that
+/// many.
+pub fn rounds(normal: u32, long: u32) -> u32 {
+    if std::env::var_os(LONG).is_some() { long } else { normal }
+}
+
+/// The variable by which `cargo xtask test --long` asks for many rounds.
+const LONG: &str = "DATANODE_TEST_LONG";
+
 /// A project of its own, gone when dropped.
 #[derive(Debug)]
 pub struct Project {
@@ -75,6 +84,17 @@ impl Project {
         let project = Self::new();
         std::fs::write(project.path().join("datanode.toml"), settings).expect("settings are written");
         project
+    }
+
+    /// As if the time of all leases were over, whose runs were killed.
+    pub fn expire_leases(&self) {
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        database.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0", ()).expect("leases");
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.path().join(".datanode/datanode.db")
     }
 
     /// Its directory.

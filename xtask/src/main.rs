@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo xtask demo     the main job: real data through sandboxed nodes into tables
-//! cargo xtask test     everything that CI runs
+//! cargo xtask test     everything that CI runs; with --long more rounds of the tests that kill and stop processes
 //! cargo xtask guests   build the guest components into target/components
 //! cargo xtask docs     write the pages of docs/ that are made from the code
 //! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
@@ -23,7 +23,8 @@ const HELP: &str = "\
 Tasks of this repository:
 
   cargo xtask demo     build the example, run it on real data in two legs, show what came of it
-  cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs
+  cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs; with --long more rounds
+                       of the tests that kill and stop processes (500 and 200; the better part of an hour)
   cargo xtask guests   build the guest components into target/components
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let outcome = match task.as_str() {
         "demo" => demo::run_demo(),
-        "test" => test::run_tests(),
+        "test" => test::run_tests(std::env::args().any(|argument| argument == "--long")),
         "docs" => docs::write(),
         "bench" => bench::run_benches(),
         "guests" => guests::build().map(|components| {

@@ -12,7 +12,7 @@ use crate::{guests, links};
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 
 /// Run all steps; the first failure ends it.
-fn run_all() -> Result<()> {
+fn run_all(long: bool) -> Result<()> {
     step("format", || {
         run(cargo().args(["fmt", "--all", "--check"]))?;
         run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))
@@ -58,6 +58,9 @@ fn run_all() -> Result<()> {
         tests.env("DATANODE_BIN", target().join("debug/datanode"));
         tests.env("DATANODE_COMPONENTS", target().join("components"));
         tests.env(postgres::VARIABLE, server.url());
+        if long {
+            tests.env("DATANODE_TEST_LONG", "1");
+        }
         run(&mut tests)
     })?;
     step("documentation", || {
@@ -65,10 +68,10 @@ fn run_all() -> Result<()> {
     })
 }
 
-/// Entry of `cargo xtask test`.
-pub(crate) fn run_tests() -> Result<()> {
+/// Entry of `cargo xtask test`. A long one makes more rounds of the tests that kill and stop processes.
+pub(crate) fn run_tests(long: bool) -> Result<()> {
     let begin = Instant::now();
-    run_all()?;
+    run_all(long)?;
     println!("\nall green in {} s", begin.elapsed().as_secs());
     Ok(())
 }

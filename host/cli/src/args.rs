@@ -498,6 +498,14 @@ pub(crate) enum RunCommand {
         /// Run id, or the beginning of it
         run: String,
     },
+    /// List the runs that hold a node now, and until when
+    #[command(
+        after_help = "A run claims its node before it reads anything, and its process extends the lease while it goes on. Others\n\
+        that want the node are answered `lease.held` until the run is over, or, should its process be gone, until the\n\
+        lease expires.\n\n\
+        Example:\n  datanode run leases"
+    )]
+    Leases,
     /// Print what the component logged during a run
     #[command(after_help = "With --json: one object per line.\n\n\
         Examples:\n  datanode run logs 01a204a9-91c4\n  datanode run logs 01a204a9-91c4 --level warn --tail 20")]

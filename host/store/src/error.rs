@@ -560,7 +560,8 @@ impl Diagnostic for StoreError {
                     .to_owned()
             }
             Self::LeaseHeld { .. } => {
-                "wait for that run to end; when its process is gone, the node is free at the time above".to_owned()
+                "wait for that run to end, or add --wait SECONDS; when its process is gone, the node is free at the time above"
+                    .to_owned()
             }
             Self::LeaseLost { .. } => "see what the other run did: datanode run list".to_owned(),
             Self::NoTail { table } => {

@@ -14,7 +14,7 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
     NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError, Table,
 };
-use support::{Place, at, contract, new_node, run, table};
+use support::{Place, at, contract, new_node, on_both_databases, run, table};
 
 fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
     NewComponent {
@@ -39,9 +39,7 @@ fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
     }
 }
 
-#[tokio::test]
-async fn components_are_kept_with_their_bytes() {
-    let place = Place::new().await;
+async fn components_are_kept_with_their_bytes(place: Place) {
     let given = component("fx", "1.0.0", b"\0asm one");
     let first = place.store.add_component(given.clone()).await.unwrap();
     assert!(first.created);
@@ -77,7 +75,7 @@ async fn components_are_kept_with_their_bytes() {
 
 #[tokio::test]
 async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     for version in ["1.9.0", "1.10.0", "2.0.0-rc.1", "0.1.0"] {
         place.store.add_component(component("fx", version, version.as_bytes())).await.unwrap();
     }
@@ -107,10 +105,8 @@ async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
     );
 }
 
-#[tokio::test]
-async fn a_release_is_removed_when_nothing_needs_it() {
-    let place = Place::new().await;
-    let output = table(&place.store, &contract("prices", &[])).await;
+async fn a_release_is_removed_when_nothing_needs_it(place: Place) {
+    let output = table(&*place.store, &contract("prices", &[])).await;
     let version = |text: &str| text.parse::<semver::Version>().unwrap();
     for release in ["1.0.0", "2.0.0"] {
         place.store.add_component(component("fx", release, release.as_bytes())).await.unwrap();
@@ -167,7 +163,7 @@ async fn a_release_is_removed_when_nothing_needs_it() {
 
 #[tokio::test]
 async fn damaged_bytes_are_noticed() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let given = component("fx", "1.0.0", b"good");
     place.store.add_component(given.clone()).await.unwrap();
     place.raw().execute("UPDATE _component_bytes SET bytes = CAST('evil' AS BLOB)", ()).unwrap();
@@ -181,9 +177,7 @@ async fn damaged_bytes_are_noticed() {
     );
 }
 
-#[tokio::test]
-async fn tables_are_registered_once() {
-    let place = Place::new().await;
+async fn tables_are_registered_once(place: Place) {
     let given = contract("prices", &[("order", DataType::String)]);
     let first = place.store.register_table(&given, at(3)).await.unwrap();
     assert!(first.created);
@@ -211,7 +205,7 @@ async fn tables_are_registered_once() {
     let error = place.store.register_table(&same_place, at(5)).await.unwrap_err();
     assert_eq!(error.to_string(), "the physical name `prices` is used by table `prices`");
 
-    let second = table(&place.store, &contract("a_table", &[])).await;
+    let second = table(&*place.store, &contract("a_table", &[])).await;
     let listed = place.store.tables().await.unwrap();
     assert_eq!(listed, [second.clone(), first.value.clone()]);
     assert_eq!(place.store.table("prices").await.unwrap(), first.value);
@@ -219,9 +213,7 @@ async fn tables_are_registered_once() {
     assert_eq!(place.store.table("nowhere").await.unwrap_err().code(), "store.table_not_found");
 }
 
-#[tokio::test]
-async fn metadata_is_applied_at_once_and_changes_nothing_else() {
-    let place = Place::new().await;
+async fn metadata_is_applied_at_once_and_changes_nothing_else(place: Place) {
     let held = contract("prices", &[("order", DataType::String)]);
     let first = place.store.register_table(&held, at(3)).await.unwrap().value;
     let mut given = held.clone();
@@ -240,9 +232,7 @@ async fn metadata_is_applied_at_once_and_changes_nothing_else() {
     assert_eq!(place.store.register_table(&given, at(10)).await.unwrap().changes, []);
 }
 
-#[tokio::test]
-async fn a_table_that_sqlite_cannot_keep_leaves_nothing() {
-    let place = Place::new().await;
+async fn a_table_that_sqlite_cannot_keep_leaves_nothing(place: Place) {
     let mut wide = contract("wide", &[]);
     wide.columns[1].data_type = "decimal(19,0)".parse().unwrap();
     let error = place.store.register_table(&wide, at(0)).await.unwrap_err();
@@ -263,9 +253,7 @@ async fn a_table_that_sqlite_cannot_keep_leaves_nothing() {
     );
 }
 
-#[tokio::test]
-async fn a_table_of_a_thousand_columns_holds_rows() {
-    let place = Place::new().await;
+async fn a_table_of_a_thousand_columns_holds_rows(place: Place) {
     let mut wide = contract("wide", &[]);
     let template = wide.columns[1].clone();
     wide.columns.extend((2..1_000).map(|at| {
@@ -273,17 +261,17 @@ async fn a_table_of_a_thousand_columns_holds_rows() {
         column.name = format!("c{at}");
         column
     }));
-    let table = table(&place.store, &wide).await;
+    let table = table(&*place.store, &wide).await;
     let arrays: Vec<arrow_array::ArrayRef> = std::iter::once(std::sync::Arc::new(
         arrow_array::TimestampMicrosecondArray::from_iter_values(0..70).with_timezone("UTC"),
     ) as _)
     .chain((1..1_000).map(|at| std::sync::Arc::new(arrow_array::Int64Array::from(vec![at; 70])) as _))
     .collect();
     let batch = arrow_array::RecordBatch::try_new(wide.arrow_schema(), arrays).unwrap();
-    let node = support::node(&place.store, &table).await;
+    let node = support::node(&*place.store, &table).await;
     let keys: Vec<_> = (0..70).map(|time| (time, datanode_core::coordinate::Coordinate::default())).collect();
     let commit = support::commit(
-        &place.store,
+        &*place.store,
         &table,
         run(&node, "wide"),
         vec![batch.clone()],
@@ -296,9 +284,7 @@ async fn a_table_of_a_thousand_columns_holds_rows() {
     assert_eq!(pages, [batch]);
 }
 
-#[tokio::test]
-async fn sources_and_grants() {
-    let place = Place::new().await;
+async fn sources_and_grants(place: Place) {
     let kind = |path: &str| SourceKind::File { path: path.into() };
     let first = place.store.add_source("ecb", kind("/data/ecb"), at(1)).await.unwrap();
     assert!(first.created);
@@ -329,11 +315,9 @@ async fn sources_and_grants() {
     }
 }
 
-#[tokio::test]
-async fn nodes_are_found_or_created() {
-    let place = Place::new().await;
-    let prices = table(&place.store, &contract("prices", &[])).await;
-    let returns = table(&place.store, &contract("returns", &[])).await;
+async fn nodes_are_found_or_created(place: Place) {
+    let prices = table(&*place.store, &contract("prices", &[])).await;
+    let returns = table(&*place.store, &contract("returns", &[])).await;
     let pinned = place.store.add_component(component("fx", "1.0.0", b"x")).await.unwrap().value.digest;
     let source = place.store.ensure_node(new_node(&prices, "fx_01")).await.unwrap();
     assert!(source.created);
@@ -414,12 +398,10 @@ async fn nodes_are_found_or_created() {
     assert_eq!(place.store.nodes().await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn references_lead_to_one_node_or_say_what_else_they_mean() {
-    let place = Place::new().await;
+async fn references_lead_to_one_node_or_say_what_else_they_mean(place: Place) {
     let mut tables = Vec::new();
     for identifier in ["fx_rates", "returns", "shared", "lonely"] {
-        tables.push(table(&place.store, &contract(identifier, &[])).await);
+        tables.push(table(&*place.store, &contract(identifier, &[])).await);
     }
     let node = async |table: usize, hash: &str| {
         place.store.ensure_node(new_node(&tables[table], hash)).await.unwrap().value
@@ -453,10 +435,8 @@ async fn references_lead_to_one_node_or_say_what_else_they_mean() {
 }
 
 /// Who isolates a node in a hash namespace takes its table's name from nobody.
-#[tokio::test]
-async fn a_table_names_its_one_node_without_a_namespace() {
-    let place = Place::new().await;
-    let prices = table(&place.store, &contract("prices", &[])).await;
+async fn a_table_names_its_one_node_without_a_namespace(place: Place) {
+    let prices = table(&*place.store, &contract("prices", &[])).await;
     let node = async |hash: &str, namespace: &str| {
         let new = NewNode { hash_namespace: namespace.to_owned(), ..new_node(&prices, hash) };
         place.store.ensure_node(new).await.unwrap().value
@@ -477,11 +457,9 @@ async fn a_table_names_its_one_node_without_a_namespace() {
     }
 }
 
-#[tokio::test]
-async fn runs_are_listed_newest_first_and_found_by_prefix() {
-    let place = Place::new().await;
-    let prices = table(&place.store, &contract("prices", &[])).await;
-    let returns = table(&place.store, &contract("returns", &[])).await;
+async fn runs_are_listed_newest_first_and_found_by_prefix(place: Place) {
+    let prices = table(&*place.store, &contract("prices", &[])).await;
+    let returns = table(&*place.store, &contract("returns", &[])).await;
     let a = place.store.ensure_node(new_node(&prices, "c_01")).await.unwrap().value;
     let b = place.store.ensure_node(new_node(&returns, "c_02")).await.unwrap().value;
     let at_time = |node: &Node, run_id: &str, time: i64, status: RunStatus| RunRecord {
@@ -523,8 +501,8 @@ async fn runs_are_listed_newest_first_and_found_by_prefix() {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_reopening() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("prices", &[])).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("prices", &[])).await;
     let path = place.path();
     // A second opening while the first is open, then one after both are closed.
     let second = SqliteStore::open(&path).await.unwrap();
@@ -565,7 +543,7 @@ async fn a_file_that_is_no_database_and_one_of_a_newer_host_are_refused() {
     let error = open("text").await;
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
 
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     place
         .raw()
         .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, 1, x'00', 0)", ())
@@ -573,3 +551,17 @@ async fn a_file_that_is_no_database_and_one_of_a_newer_host_are_refused() {
     let error = SqliteStore::open(&place.path()).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("store.migration", ErrorClass::Infrastructure));
 }
+
+on_both_databases!(
+    components_are_kept_with_their_bytes,
+    a_release_is_removed_when_nothing_needs_it,
+    tables_are_registered_once,
+    metadata_is_applied_at_once_and_changes_nothing_else,
+    a_table_that_sqlite_cannot_keep_leaves_nothing,
+    a_table_of_a_thousand_columns_holds_rows,
+    sources_and_grants,
+    nodes_are_found_or_created,
+    references_lead_to_one_node_or_say_what_else_they_mean,
+    a_table_names_its_one_node_without_a_namespace,
+    runs_are_listed_newest_first_and_found_by_prefix,
+);

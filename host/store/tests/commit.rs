@@ -14,10 +14,11 @@ use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{CommitRun, Node, Rows, RowsError, Store, StoreError, Table};
+use datanode_store::{CommitRun, Node, Rows, RowsError, StoreError, Table};
 use proptest::prelude::*;
 use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, progress, read, run, table, text,
+    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress, read, run,
+    table, text,
 };
 use uuid::Uuid;
 
@@ -30,8 +31,8 @@ fn model(keys: impl IntoIterator<Item = (i64, &'static str)>) -> Model {
 }
 
 async fn prices(place: &Place) -> (Table, Node) {
-    let table = table(&place.store, &contract("prices", &[("name", DataType::String)])).await;
-    let node = node(&place.store, &table).await;
+    let table = table(&*place.store, &contract("prices", &[("name", DataType::String)])).await;
+    let node = node(&*place.store, &table).await;
     (table, node)
 }
 
@@ -57,9 +58,7 @@ fn three_batches(table: &Table, third: &[(i64, Coordinate)]) -> Vec<RecordBatch>
     ]
 }
 
-#[tokio::test]
-async fn everything_of_a_run_is_there() {
-    let place = Place::new().await;
+async fn everything_of_a_run_is_there(place: Place) {
     let (table, node) = prices(&place).await;
     let third = [key(500, "a"), key(501, "b")];
     let batches = three_batches(&table, &third);
@@ -81,7 +80,7 @@ async fn everything_of_a_run_is_there() {
         .store
         .commit_run(CommitRun {
             on_rows: Box::new(move |rows| listener.lock().unwrap().push(rows)),
-            ..commit(&place.store, &table, record.clone(), batches, progress(&keys)).await
+            ..commit(&*place.store, &table, record.clone(), batches, progress(&keys)).await
         })
         .await
         .unwrap();
@@ -100,18 +99,16 @@ async fn everything_of_a_run_is_there() {
     );
 }
 
-#[tokio::test]
-async fn a_duplicate_in_the_third_batch_leaves_nothing_and_is_named() {
+async fn a_duplicate_in_the_third_batch_leaves_nothing_and_is_named(place: Place) {
     // At the beginning, inside and at the end of a statement of several rows, and among the single rows of the rest.
     for place_in_batch in [0, 7, 15, 16, 47, 48, 59] {
-        let place = Place::new().await;
         let (table, node) = prices(&place).await;
         let mut third: Vec<_> = (200..260).map(|time| key(time, "it's")).collect();
         third[place_in_batch] = key(42, "a");
         let batches = three_batches(&table, &third);
         let error = place
             .store
-            .commit_run(commit(&place.store, &table, run(&node, "r"), batches, progress(&third)).await)
+            .commit_run(commit(&*place.store, &table, run(&node, "r"), batches, progress(&third)).await)
             .await
             .unwrap_err();
         assert_eq!(
@@ -123,9 +120,7 @@ async fn a_duplicate_in_the_third_batch_leaves_nothing_and_is_named() {
     }
 }
 
-#[tokio::test]
-async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
-    let place = Place::new().await;
+async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers(place: Place) {
     let (table, node) = prices(&place).await;
     let mut batches = three_batches(&table, &[key(300, "a")]).into_iter();
     let rows: Rows = Box::new(std::iter::from_fn(move || {
@@ -133,28 +128,28 @@ async fn rows_that_panic_leave_nothing_and_the_panic_is_the_callers() {
         batches.next().map(Ok)
     }));
     let commit =
-        CommitRun { rows, ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await };
-    let store = AssertUnwindSafe(&place.store);
+        CommitRun { rows, ..commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await };
+    let store = AssertUnwindSafe(&*place.store);
     let panic = futures_catch(async move { store.commit_run(commit).await }).await;
     assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"the disk is gone"));
     assert_untouched(&place, &table).await;
     // The store lives on.
-    fill(&place.store, &table, "again", &model([(1, "a")])).await;
+    fill(&*place.store, &table, "again", &model([(1, "a")])).await;
 }
 
 /// A log keeps the size of the largest commit unless it is told otherwise.
 #[tokio::test]
 async fn the_log_of_a_large_commit_is_cut_back_by_the_next() {
     const LIMIT: u64 = 64 << 20;
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("long", &[("name", DataType::String)])).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("long", &[("name", DataType::String)])).await;
     let log = place.path().with_extension("sqlite-wal");
     let size = || std::fs::metadata(&log).unwrap().len();
     let long = "x".repeat(1 << 20);
     let rows = (0..80).map(|at| ((at, Coordinate(vec![text(&format!("{long}{at}"))])), None)).collect();
-    let table = fill(&place.store, &table, "large", &rows).await;
+    let table = fill(&*place.store, &table, "large", &rows).await;
     assert!(size() > LIMIT, "{} bytes", size());
-    fill(&place.store, &table, "small", &model([(100, "a")])).await;
+    fill(&*place.store, &table, "small", &model([(100, "a")])).await;
     assert!(size() <= LIMIT, "{} bytes", size());
 }
 
@@ -172,9 +167,7 @@ impl Diagnostic for Gone {
     }
 }
 
-#[tokio::test]
-async fn rows_that_fail_leave_nothing_and_the_error_is_theirs() {
-    let place = Place::new().await;
+async fn rows_that_fail_leave_nothing_and_the_error_is_theirs(place: Place) {
     let (table, node) = prices(&place).await;
     let whole = three_batches(&table, &[key(300, "a")]).into_iter().map(Ok);
     let rows: Rows = Box::new(whole.chain([Err(Box::new(Gone) as RowsError)]));
@@ -182,7 +175,7 @@ async fn rows_that_fail_leave_nothing_and_the_error_is_theirs() {
         (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
     let commit = CommitRun {
         rows,
-        ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
+        ..commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
     };
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert_eq!((error.code(), error.to_string()), ("test.gone", "the disk is gone".to_owned()));
@@ -202,9 +195,7 @@ async fn futures_catch<T>(future: impl Future<Output = T>) -> std::thread::Resul
     .await
 }
 
-#[tokio::test]
-async fn a_commit_that_is_given_up_leaves_nothing() {
-    let place = Place::new().await;
+async fn a_commit_that_is_given_up_leaves_nothing(place: Place) {
     let (table, node) = prices(&place).await;
     let (reached, wait_for_rows) = tokio::sync::oneshot::channel();
     let (go_on, wait_for_leave) = std::sync::mpsc::channel::<()>();
@@ -219,7 +210,7 @@ async fn a_commit_that_is_given_up_leaves_nothing() {
         (0..100).flat_map(|time| [key(time, "a"), key(time, "b")]).chain([key(300, "a")]).collect();
     let commit = CommitRun {
         rows: Box::new(rows.map(Ok)),
-        ..commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
+        ..commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&keys)).await
     };
     tokio::select! {
         outcome = place.store.commit_run(commit) => panic!("{outcome:?}"),
@@ -233,43 +224,37 @@ async fn a_commit_that_is_given_up_leaves_nothing() {
     assert_eq!(place.store.table("prices").await.unwrap().epoch, 0);
 }
 
-#[tokio::test]
-async fn progress_that_counts_other_rows_is_refused() {
-    let place = Place::new().await;
+async fn progress_that_counts_other_rows_is_refused(place: Place) {
     let (table, node) = prices(&place).await;
     let batches = three_batches(&table, &[key(300, "a")]);
     let error = place
         .store
-        .commit_run(commit(&place.store, &table, run(&node, "r"), batches, progress(&[key(1, "a")])).await)
+        .commit_run(commit(&*place.store, &table, run(&node, "r"), batches, progress(&[key(1, "a")])).await)
         .await
         .unwrap_err();
     assert!(matches!(&error, StoreError::Damaged(text) if text.contains("201 rows")), "{error}");
     assert_untouched(&place, &table).await;
 }
 
-#[tokio::test]
-async fn a_batch_of_another_shape_is_refused() {
-    let place = Place::new().await;
+async fn a_batch_of_another_shape_is_refused(place: Place) {
     let (table, node) = prices(&place).await;
     let other = contract("prices", &[("name", DataType::Int64)]);
     let rows: Model = [((1, Coordinate(vec![CoordinateValue::Int(1)])), None)].into_iter().collect();
     let commit =
-        commit(&place.store, &table, run(&node, "r"), vec![batch(&other, &rows)], progress(rows.keys()))
+        commit(&*place.store, &table, run(&node, "r"), vec![batch(&other, &rows)], progress(rows.keys()))
             .await;
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     assert_untouched(&place, &table).await;
 }
 
-#[tokio::test]
-async fn progress_that_would_not_read_back_is_refused() {
+async fn progress_that_would_not_read_back_is_refused(place: Place) {
     // Such a day is outside the calendar: as text it could not be read again, and the table would be lost.
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("prices", &[("day", DataType::Date)])).await;
-    let node = node(&place.store, &table).await;
+    let table = table(&*place.store, &contract("prices", &[("day", DataType::Date)])).await;
+    let node = node(&*place.store, &table).await;
     let rows: Model = [((1, Coordinate(vec![CoordinateValue::Date(i32::MAX)])), None)].into_iter().collect();
     let commit = commit(
-        &place.store,
+        &*place.store,
         &table,
         run(&node, "r"),
         vec![batch(&table.contract, &rows)],
@@ -283,16 +268,16 @@ async fn progress_that_would_not_read_back_is_refused() {
 
 #[tokio::test]
 async fn the_same_run_again_answers_with_the_first_outcome() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (table, node) = prices(&place).await;
     let rows = model([(1, "a"), (2, "a")]);
     let batches = || vec![batch(&table.contract, &rows)];
-    let first = commit(&place.store, &table, run(&node, "r"), batches(), progress(rows.keys())).await;
+    let first = commit(&*place.store, &table, run(&node, "r"), batches(), progress(rows.keys())).await;
     let (lease, added) = (first.lease.clone(), first.added.clone());
     let first = place.store.commit_run(first).await.unwrap();
     // By now the lease is given up, another run has the node, and the table has moved; the answer is the first one all
     // the same, and the rows are not even asked for.
-    fill(&place.store, &table, "next", &model([(3, "a")])).await;
+    fill(&*place.store, &table, "next", &model([(3, "a")])).await;
     place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
     let again = CommitRun {
         lease,
@@ -311,9 +296,9 @@ async fn the_same_run_again_answers_with_the_first_outcome() {
 
 #[tokio::test]
 async fn a_commit_that_read_an_older_table_is_refused() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (table, node) = prices(&place).await;
-    fill(&place.store, &table, "first", &model([(1, "a")])).await;
+    fill(&*place.store, &table, "first", &model([(1, "a")])).await;
     assert_eq!(
         place.store.table("prices").await.unwrap().epoch,
         0,
@@ -323,7 +308,7 @@ async fn a_commit_that_read_an_older_table_is_refused() {
     place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
     let rows = model([(2, "a")]);
     let batches = vec![batch(&table.contract, &rows)];
-    let late = commit(&place.store, &table, run(&node, "late"), batches, progress(rows.keys())).await;
+    let late = commit(&*place.store, &table, run(&node, "late"), batches, progress(rows.keys())).await;
     let error = place.store.commit_run(late).await.unwrap_err();
     assert!(matches!(error, StoreError::TableMoved { current: 1, read: 0, .. }), "{error}");
     assert_eq!(error.class(), ErrorClass::Infrastructure);
@@ -333,8 +318,7 @@ async fn a_commit_that_read_an_older_table_is_refused() {
 
 /// Two nodes that read the same state of a table and commit one after the other: the second is refused exactly where
 /// its rows would not have been new to it, had it run after the first.
-#[tokio::test]
-async fn appends_clash_where_they_meet_and_nowhere_else() {
+async fn appends_clash_where_they_meet_and_nowhere_else(place: Place) {
     for (first, second, clash) in [
         // Other coordinates, whatever the times.
         (model([(5, "a"), (9, "b")]), model([(1, "c"), (7, "d")]), None),
@@ -344,13 +328,12 @@ async fn appends_clash_where_they_meet_and_nowhere_else() {
         (model([(5, "a")]), model([(5, "a")]), Some("a")),
         (model([(5, "a"), (5, "b")]), model([(6, "a"), (4, "b"), (8, "b")]), Some("b")),
     ] {
-        let place = Place::new().await;
         let (table, _) = prices(&place).await;
         let other = place.store.ensure_node(new_node(&table, "d_0123456789abcdef")).await.unwrap().value;
         let batches = vec![batch(&table.contract, &second)];
         let second_commit =
-            commit(&place.store, &table, run(&other, "second"), batches, progress(second.keys())).await;
-        fill(&place.store, &table, "first", &first).await;
+            commit(&*place.store, &table, run(&other, "second"), batches, progress(second.keys())).await;
+        fill(&*place.store, &table, "first", &first).await;
         let outcome = place.store.commit_run(second_commit).await;
         let rows = place.number("SELECT count(*) FROM prices");
         let kept = place.number("SELECT sum(row_count) FROM _progress");
@@ -369,13 +352,11 @@ async fn appends_clash_where_they_meet_and_nowhere_else() {
     }
 }
 
-#[tokio::test]
-async fn a_run_without_rows_leaves_its_record_alone() {
-    let place = Place::new().await;
+async fn a_run_without_rows_leaves_its_record_alone(place: Place) {
     let (table, node) = prices(&place).await;
     let outcome = place
         .store
-        .commit_run(commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await)
+        .commit_run(commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await)
         .await
         .unwrap();
     assert_eq!(outcome.record.rows_inserted, 0);
@@ -384,12 +365,10 @@ async fn a_run_without_rows_leaves_its_record_alone() {
     assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
 }
 
-#[tokio::test]
-async fn what_a_run_belongs_to_must_be_there() {
-    let place = Place::new().await;
+async fn what_a_run_belongs_to_must_be_there(place: Place) {
     let (table, node) = prices(&place).await;
     let stray = RunRecord { node_uid: "nobody".to_owned(), ..run(&node, "r") };
-    let commit = commit(&place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await;
+    let commit = commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await;
     let commit = CommitRun { record: stray.clone(), ..commit };
     for error in
         [place.store.commit_run(commit).await.unwrap_err(), place.store.record_run(&stray).await.unwrap_err()]
@@ -402,13 +381,13 @@ async fn what_a_run_belongs_to_must_be_there() {
 #[test]
 fn progress_after_several_commits_is_what_a_scan_would_find() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::new());
+    let place = runtime.block_on(Place::sqlite());
     let commits = prop::collection::vec(prop::collection::btree_set((0..40_i64, 0..3_i64), 0..30), 1..6);
     support::runner(24)
         .run(&commits, |commits| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {
-                let mut table = table(&place.store, &contract(&name, &[("id", DataType::Int32)])).await;
+                let mut table = table(&*place.store, &contract(&name, &[("id", DataType::Int32)])).await;
                 for (at, keys) in commits.iter().enumerate() {
                     // Each commit brings times after those of the one before, as runs do.
                     let step = i64::try_from(at).unwrap() * 100;
@@ -416,7 +395,7 @@ fn progress_after_several_commits_is_what_a_scan_would_find() {
                         .iter()
                         .map(|(time, id)| ((time + step, Coordinate(vec![CoordinateValue::Int(*id)])), None))
                         .collect();
-                    table = fill(&place.store, &table, &format!("{name}-{at}"), &model).await;
+                    table = fill(&*place.store, &table, &format!("{name}-{at}"), &model).await;
                 }
                 let kept = place.store.snapshot().await.unwrap().progress(&table).await.unwrap();
                 let kept: Vec<_> = kept
@@ -443,3 +422,17 @@ fn progress_after_several_commits_is_what_a_scan_would_find() {
         })
         .unwrap();
 }
+
+on_both_databases!(
+    everything_of_a_run_is_there,
+    a_duplicate_in_the_third_batch_leaves_nothing_and_is_named,
+    rows_that_panic_leave_nothing_and_the_panic_is_the_callers,
+    rows_that_fail_leave_nothing_and_the_error_is_theirs,
+    a_commit_that_is_given_up_leaves_nothing,
+    progress_that_counts_other_rows_is_refused,
+    a_batch_of_another_shape_is_refused,
+    progress_that_would_not_read_back_is_refused,
+    appends_clash_where_they_meet_and_nowhere_else,
+    a_run_without_rows_leaves_its_record_alone,
+    what_a_run_belongs_to_must_be_there,
+);

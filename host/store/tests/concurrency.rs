@@ -11,7 +11,9 @@ use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
 use datanode_store::{SqliteStore, Store, StoreError};
-use support::{Model, Place, batch, commit, contract, fill, new_node, progress, read, run, table};
+use support::{
+    Model, Place, batch, commit, contract, fill, new_node, on_both_databases, progress, read, run, table,
+};
 
 fn rows(time: i64) -> Model {
     (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
@@ -19,11 +21,11 @@ fn rows(time: i64) -> Model {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_does_not_see_later_commits() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
-    let table = fill(&place.store, &table, "run-1", &rows(1)).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let table = fill(&*place.store, &table, "run-1", &rows(1)).await;
     let mut before = place.store.snapshot().await.unwrap();
-    let later = fill(&place.store, &table, "run-2", &rows(2)).await;
+    let later = fill(&*place.store, &table, "run-2", &rows(2)).await;
     let mut after = place.store.snapshot().await.unwrap();
 
     assert_eq!(before.table(&table.uid).await.unwrap(), table);
@@ -44,7 +46,7 @@ fn rows_of(writer: i64, time: i64, shared: bool) -> Model {
 
 /// Two nodes that write one table, in two processes, as fast as they can; how many commits were refused on the way.
 async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
-    let first = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let first = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let writers = (0..2).map(|writer| {
         let (path, uid) = (place.path(), first.uid.clone());
         tokio::spawn(async move {
@@ -91,24 +93,25 @@ async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other() {
-    assert_eq!(two_nodes_append(&Place::new().await, 40, false).await, 0);
+    assert_eq!(two_nodes_append(&Place::sqlite().await, 40, false).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_append_to_the_same_coordinates_take_turns() {
-    let refused = two_nodes_append(&Place::new().await, 40, true).await;
+    let refused = two_nodes_append(&Place::sqlite().await, 40, true).await;
     assert!(refused > 0, "the two never met, so this test has shown nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_tasks_of_one_process_write_and_read_at_once() {
-    let place = Arc::new(Place::new().await);
+    let place = Arc::new(Place::sqlite().await);
     let tasks = (0..16).map(|task| {
         let place = Arc::clone(&place);
         tokio::spawn(async move {
-            let table = table(&place.store, &contract(&format!("t{task}"), &[("id", DataType::Int64)])).await;
+            let table =
+                table(&*place.store, &contract(&format!("t{task}"), &[("id", DataType::Int64)])).await;
             let mut held = place.store.snapshot().await.unwrap();
-            let later = fill(&place.store, &table, &format!("run-{task}"), &rows(task)).await;
+            let later = fill(&*place.store, &table, &format!("run-{task}"), &rows(task)).await;
             // All tasks hold a snapshot now, and the catalogue still answers.
             assert_eq!(
                 place.store.nodes().await.unwrap().iter().filter(|node| node.table_uid == table.uid).count(),
@@ -140,9 +143,9 @@ async fn processes_may_open_a_new_file_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_is_given_up_spoils_nothing() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
-    let table = fill(&place.store, &table, "run-1", &rows(1)).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let table = fill(&*place.store, &table, "run-1", &rows(1)).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
     let everything = snapshot.read(&table, &ReadQuery::default());
     for _ in 0..20 {
@@ -159,10 +162,10 @@ async fn a_read_that_is_given_up_spoils_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on() {
     const ROWS: i64 = 2_000;
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let model: Model = (0..ROWS).map(|id| ((1, Coordinate(vec![CoordinateValue::Int(id)])), None)).collect();
-    let table = fill(&place.store, &table, "run-1", &model).await;
+    let table = fill(&*place.store, &table, "run-1", &model).await;
     // Each row is compared with the rows of all rows, by a view under the table's name: hours of work.
     place
         .raw()
@@ -186,7 +189,7 @@ async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on() {
 fn a_snapshot_may_outlive_its_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (place, snapshot) = runtime.block_on(async {
-        let place = Place::new().await;
+        let place = Place::sqlite().await;
         let snapshot = place.store.snapshot().await.unwrap();
         (place, snapshot)
     });
@@ -197,11 +200,11 @@ fn a_snapshot_may_outlive_its_runtime() {
     drop(place);
 }
 
-#[tokio::test]
-async fn dropped_snapshots_give_their_connections_back() {
-    let place = Place::new().await;
+async fn dropped_snapshots_give_their_connections_back(place: Place) {
     // More than the pool has.
     for _ in 0..200 {
         place.store.snapshot().await.unwrap();
     }
 }
+
+on_both_databases!(dropped_snapshots_give_their_connections_back,);

@@ -10,13 +10,15 @@ use datanode_core::data_type::DataType;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, Store, StoreError, Table};
-use support::{Model, Place, at, batch, claim, contract, new_node, progress, run, table, text};
+use support::{
+    Model, Place, at, batch, claim, contract, new_node, on_both_databases, progress, run, table, text,
+};
 
 const LONG: Duration = Duration::from_hours(1);
 
 async fn prices(place: &Place) -> (Table, Node) {
-    let table = table(&place.store, &contract("prices", &[("name", DataType::String)])).await;
-    let node = support::node(&place.store, &table).await;
+    let table = table(&*place.store, &contract("prices", &[("name", DataType::String)])).await;
+    let node = support::node(&*place.store, &table).await;
     (table, node)
 }
 
@@ -51,7 +53,7 @@ fn assert_lost(error: &StoreError, held: i64, latest: i64) {
 
 #[tokio::test]
 async fn a_node_has_one_holder_and_others_learn_who_and_until_when() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (_, node) = prices(&place).await;
     let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     assert_eq!((held.epoch, held.holder.as_str(), held.run_id.as_str()), (1, "host of r1", "r1"));
@@ -74,10 +76,8 @@ async fn a_node_has_one_holder_and_others_learn_who_and_until_when() {
     assert_eq!(second.claim_lease(&asked(&node, "r5", LONG)).await.unwrap().epoch, 2, "it only grows");
 }
 
-#[tokio::test]
-async fn the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease() {
+async fn the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease(place: Place) {
     // As after an answer that was lost on its way.
-    let place = Place::new().await;
     let (_, node) = prices(&place).await;
     let first = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     let second = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
@@ -85,20 +85,16 @@ async fn the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease() {
     assert_lost(&place.store.extend_lease(&first, LONG).await.unwrap_err(), 1, 2);
 }
 
-#[tokio::test]
-async fn there_is_no_lease_on_what_is_no_node() {
-    let place = Place::new().await;
+async fn there_is_no_lease_on_what_is_no_node(place: Place) {
     let (_, node) = prices(&place).await;
     let stray = ClaimLease { node_uid: "nobody".to_owned(), ..asked(&node, "r", LONG) };
     let error = place.store.claim_lease(&stray).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no node `nobody`");
 }
 
-#[tokio::test]
-async fn an_expired_lease_may_be_extended_and_committed_under_until_somebody_claims() {
-    let place = Place::new().await;
+async fn an_expired_lease_may_be_extended_and_committed_under_until_somebody_claims(place: Place) {
     let (table, node) = prices(&place).await;
-    let expired = claim(&place.store, &node.uid, "r1").await;
+    let expired = claim(&*place.store, &node.uid, "r1").await;
     assert_eq!(place.store.leases().await.unwrap(), [], "it has expired");
     let extended = place.store.extend_lease(&expired, LONG).await.unwrap();
     assert_eq!(extended.epoch, 1);
@@ -110,11 +106,9 @@ async fn an_expired_lease_may_be_extended_and_committed_under_until_somebody_cla
     assert_eq!(outcome.record.rows_inserted, 1);
 }
 
-#[tokio::test]
-async fn a_run_whose_lease_was_claimed_by_another_stores_nothing() {
-    let place = Place::new().await;
+async fn a_run_whose_lease_was_claimed_by_another_stores_nothing(place: Place) {
     let (table, node) = prices(&place).await;
-    let first = claim(&place.store, &node.uid, "r1").await;
+    let first = claim(&*place.store, &node.uid, "r1").await;
     let second = place.store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap();
     assert_lost(&place.store.extend_lease(&first, LONG).await.unwrap_err(), 1, 2);
     let error = place.store.commit_run(commit(&table, run(&node, "r1"), &first, 1)).await.unwrap_err();
@@ -137,9 +131,7 @@ async fn a_run_whose_lease_was_claimed_by_another_stores_nothing() {
     assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
 }
 
-#[tokio::test]
-async fn a_lease_is_given_up_with_the_outcome_of_its_run() {
-    let place = Place::new().await;
+async fn a_lease_is_given_up_with_the_outcome_of_its_run(place: Place) {
     let (table, node) = prices(&place).await;
     let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap();
@@ -158,7 +150,7 @@ async fn a_lease_is_given_up_with_the_outcome_of_its_run() {
 
 #[tokio::test]
 async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (table, node) = prices(&place).await;
     let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     place.raw().execute("UPDATE _tables SET epoch = 7", ()).unwrap();
@@ -168,8 +160,20 @@ async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
 }
 
 #[tokio::test]
-async fn the_clock_of_the_database_decides() {
+async fn a_copy_for_trials_has_no_holders() {
     let place = Place::new().await;
+    let (_, node) = prices(&place).await;
+    let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let copy = place.store.scratch(directory.path()).await.unwrap();
+    assert_eq!(copy.leases().await.unwrap(), []);
+    copy.claim_lease(&asked(&node, "trial", LONG)).await.unwrap();
+    assert_eq!(place.store.leases().await.unwrap(), [held]);
+}
+
+#[tokio::test]
+async fn the_clock_of_the_database_decides() {
+    let place = Place::sqlite().await;
     let (_, node) = prices(&place).await;
     let before = place.number("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
     let lease = place.store.claim_lease(&asked(&node, "r1", Duration::from_millis(1_500))).await.unwrap();
@@ -182,7 +186,7 @@ async fn the_clock_of_the_database_decides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_claim_at_once_one_gets_it() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (_, node) = prices(&place).await;
     for round in 0..10 {
         let claims = (0..8).map(|number| {
@@ -202,3 +206,11 @@ async fn of_many_that_claim_at_once_one_gets_it() {
         place.store.release_lease(&won[0]).await.unwrap();
     }
 }
+
+on_both_databases!(
+    the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease,
+    there_is_no_lease_on_what_is_no_node,
+    an_expired_lease_may_be_extended_and_committed_under_until_somebody_claims,
+    a_run_whose_lease_was_claimed_by_another_stores_nothing,
+    a_lease_is_given_up_with_the_outcome_of_its_run,
+);

@@ -14,7 +14,7 @@ use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
-use support::{Model, Place, at, contract, fill, pages, read, rows, table, text};
+use support::{Model, Place, at, contract, fill, on_both_databases, pages, read, rows, table, text};
 use uuid::Uuid;
 
 const HOSTILE: [&str; 6] = ["", "'); DROP TABLE t; --", "\"; --", "a\0b", "%_*?", "é\u{10FFFF}"];
@@ -131,7 +131,7 @@ fn model(types: &[DataType]) -> impl Strategy<Value = Model> + use<> {
 /// Random tables of these dimensions, each read by several random queries.
 fn check_against_model(dimensions: &[(&str, DataType)]) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::new());
+    let place = runtime.block_on(Place::sqlite());
     let shape = contract("shape", dimensions);
     let cases = (model(&shape.dimension_types()), prop::collection::vec((query(&shape), 1..20_usize), 12));
     support::runner(48)
@@ -148,8 +148,8 @@ async fn check_case(
     model: &Model,
     queries: &[(ReadQuery, usize)],
 ) -> Result<(), TestCaseError> {
-    let table = table(&place.store, contract).await;
-    let table = fill(&place.store, &table, &Uuid::new_v4().to_string(), model).await;
+    let table = table(&*place.store, contract).await;
+    let table = fill(&*place.store, &table, &Uuid::new_v4().to_string(), model).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
     for (query, page) in queries {
         let expected: Vec<_> = model
@@ -200,13 +200,11 @@ async fn grid(place: &Place, days: i64, names: usize) -> (Table, Model) {
         .flat_map(|day| (0..names).map(move |name| (day, name)))
         .map(|(day, name)| ((day * 10, Coordinate(vec![text(&format!("n{name:05}"))])), Some(day)))
         .collect();
-    let table = table(&place.store, &contract).await;
-    (fill(&place.store, &table, "run-grid", &model).await, model)
+    let table = table(&*place.store, &contract).await;
+    (fill(&*place.store, &table, "run-grid", &model).await, model)
 }
 
-#[tokio::test]
-async fn any_page_size_gives_the_same_rows() {
-    let place = Place::new().await;
+async fn any_page_size_gives_the_same_rows(place: Place) {
     let (table, model) = grid(&place, 20, 17).await;
     let expected: Vec<_> = model.into_iter().collect();
     let mut snapshot = place.store.snapshot().await.unwrap();
@@ -219,9 +217,7 @@ async fn any_page_size_gives_the_same_rows() {
     }
 }
 
-#[tokio::test]
-async fn a_page_may_begin_after_a_key_that_is_no_row() {
-    let place = Place::new().await;
+async fn a_page_may_begin_after_a_key_that_is_no_row(place: Place) {
     let (table, _) = grid(&place, 3, 2).await;
     let snapshot = place.store.snapshot().await.unwrap();
     let start = Some(Bound { time: at(10), inclusive: true });
@@ -236,9 +232,7 @@ async fn a_page_may_begin_after_a_key_that_is_no_row() {
     }
 }
 
-#[tokio::test]
-async fn only_asked_columns_come_and_the_index_always() {
-    let place = Place::new().await;
+async fn only_asked_columns_come_and_the_index_always(place: Place) {
     let (table, _) = grid(&place, 2, 2).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
     let query = ReadQuery { columns: Some(Vec::new()), ..ReadQuery::default() };
@@ -248,16 +242,14 @@ async fn only_asked_columns_come_and_the_index_always() {
     assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
 }
 
-#[tokio::test]
-async fn a_page_of_long_texts_ends_early() {
-    let place = Place::new().await;
+async fn a_page_of_long_texts_ends_early(place: Place) {
     let contract = contract("long", &[("name", DataType::String)]);
-    let table = table(&place.store, &contract).await;
+    let table = table(&*place.store, &contract).await;
     let long = "x".repeat(3 << 19);
     let model: Model = (0..4)
         .map(|at| ((at, Coordinate(vec![CoordinateValue::Text(format!("{long}{at}"))])), None))
         .collect();
-    let table = fill(&place.store, &table, "run-long", &model).await;
+    let table = fill(&*place.store, &table, "run-long", &model).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
     let batches = pages(&mut snapshot, &table, &ReadQuery::default(), 1_000).await;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
@@ -265,9 +257,7 @@ async fn a_page_of_long_texts_ends_early() {
     assert_eq!(found, model.into_iter().collect::<Vec<_>>());
 }
 
-#[tokio::test]
-async fn a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched() {
-    let place = Place::new().await;
+async fn a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched(place: Place) {
     let (table, model) = grid(&place, 4, 10_000).await;
     let names: BTreeSet<_> = model.keys().map(|(_, coordinate)| coordinate.clone()).collect();
     let range = TimeRange { start: Some(Bound { time: at(20), inclusive: false }), end: None };
@@ -288,16 +278,14 @@ async fn a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched() {
     assert_eq!(read(&mut snapshot, &table, &query, 1 << 20).await.len(), 40_000);
 }
 
-#[tokio::test]
-async fn partial_coordinates_of_many_shapes_fit_one_statement() {
+async fn partial_coordinates_of_many_shapes_fit_one_statement(place: Place) {
     let names: Vec<String> = (0..12).map(|at| format!("d{at}")).collect();
     let dimensions: Vec<_> = names.iter().map(|name| (name.as_str(), DataType::Bool)).collect();
-    let place = Place::new().await;
     let contract = contract("shapes", &dimensions);
     let all = |value| Coordinate(vec![CoordinateValue::Bool(value); 12]);
     let model: Model = [((1, all(false)), None), ((2, all(true)), None)].into_iter().collect();
-    let table = table(&place.store, &contract).await;
-    let table = fill(&place.store, &table, "run-shapes", &model).await;
+    let table = table(&*place.store, &contract).await;
+    let table = fill(&*place.store, &table, "run-shapes", &model).await;
     // Every subset of the dimensions but the empty one: 4,095 lists, where an expression may be 1,000 deep.
     let shapes = (1..1 << 12).map(|mask: u32| {
         let chosen = names.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1);
@@ -307,3 +295,12 @@ async fn partial_coordinates_of_many_shapes_fit_one_statement() {
     let mut snapshot = place.store.snapshot().await.unwrap();
     assert_eq!(read(&mut snapshot, &table, &query, 10).await, [((2, all(true)), None)]);
 }
+
+on_both_databases!(
+    any_page_size_gives_the_same_rows,
+    a_page_may_begin_after_a_key_that_is_no_row,
+    only_asked_columns_come_and_the_index_always,
+    a_page_of_long_texts_ends_early,
+    a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched,
+    partial_coordinates_of_many_shapes_fit_one_statement,
+);

@@ -15,9 +15,11 @@ use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{LoadRows, Loaded, NewNode, PlacedBatch, Store, StoreError, Table};
+use datanode_store::{LoadRows, Loaded, NewNode, PlacedBatch, StoreError, Table};
 use proptest::prelude::*;
-use support::{Model, Place, at, commit, contract, fill, new_node, progress, run, table, text};
+use support::{
+    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress, run, table, text,
+};
 
 fn assets() -> Contract {
     Contract::from_toml(
@@ -92,8 +94,8 @@ async fn read(
 #[test]
 fn loads_and_reads_are_those_of_a_sorted_map() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let place = runtime.block_on(Place::new());
-    let table = runtime.block_on(table(&place.store, &assets()));
+    let place = runtime.block_on(Place::sqlite());
+    let table = runtime.block_on(table(&*place.store, &assets()));
     let rows =
         || prop::collection::btree_map(("[a-c\u{e9}]{0,2}", -3i64..3), prop::option::of(0i64..3), 0..12);
     let held = std::cell::RefCell::new(Assets::new());
@@ -128,10 +130,8 @@ fn loads_and_reads_are_those_of_a_sorted_map() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn a_load_is_refused_as_a_whole() {
-    let place = Place::new().await;
-    let assets = table(&place.store, &assets()).await;
+async fn a_load_is_refused_as_a_whole(place: Place) {
+    let assets = table(&*place.store, &assets()).await;
     let one = Assets::from([(("a".to_owned(), 1), Some(1))]);
     load(&place, &assets, &one, 1, false).await.unwrap();
     let epoch = place.store.table("assets").await.unwrap().epoch;
@@ -152,20 +152,18 @@ async fn a_load_is_refused_as_a_whole() {
     let loaded = load(&place, &assets, &two, 1, true).await.unwrap();
     assert_eq!((loaded.inserted, loaded.deleted, loaded.table.epoch), (2, 1, epoch + 1));
 
-    let prices = table(&place.store, &contract("prices", &[])).await;
+    let prices = table(&*place.store, &contract("prices", &[])).await;
     let error = load(&place, &prices, &Assets::new(), 1, true).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("load.time_indexed", ErrorClass::Refused));
 }
 
-#[tokio::test]
-async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row() {
-    let place = Place::new().await;
-    let assets = table(&place.store, &assets()).await;
+async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row(place: Place) {
+    let assets = table(&*place.store, &assets()).await;
     let dimensions = [("name", DataType::String), ("venue", DataType::Int64)];
     let mut prices = contract("prices", &dimensions);
     let target = "{\"columns\": [\"name\", \"venue\"], \"references\": {\"table\": \"assets\", \"columns\": [\"name\", \"venue\"]}}";
     prices.foreign_keys = vec![serde_json::from_str(target).unwrap()];
-    let prices = table(&place.store, &prices).await;
+    let prices = table(&*place.store, &prices).await;
     assert_eq!(prices.contract.foreign_keys[0].references.table, assets.uid, "kept by uid");
     let referrers = place.store.referrers(&assets.uid).await.unwrap();
     assert_eq!((referrers.len(), referrers[0].table.as_str()), (1, "prices"));
@@ -176,11 +174,11 @@ async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row()
         let key = |venue| (venue, Coordinate(vec![text("a"), CoordinateValue::Int(venue)]));
         venues.map(|venue| (key(venue), Some(venue))).collect()
     };
-    let node = support::node(&place.store, &prices).await;
+    let node = support::node(&*place.store, &prices).await;
     // The statement of sixteen rows that fails holds rows that are right, too.
     let bad = model(0..43);
     let batches = vec![support::batch(&prices.contract, &bad)];
-    let commit = commit(&place.store, &prices, run(&node, "bad"), batches, progress(bad.keys())).await;
+    let commit = commit(&*place.store, &prices, run(&node, "bad"), batches, progress(bad.keys())).await;
     let error = place.store.commit_run(commit).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("store.foreign_key", ErrorClass::Failed));
     assert_eq!(
@@ -190,14 +188,14 @@ async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row()
     );
     assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
     assert_eq!(place.number("SELECT count(*) FROM _runs"), 0);
-    fill(&place.store, &prices, "good", &model(0..40)).await;
+    fill(&*place.store, &prices, "good", &model(0..40)).await;
 }
 
 #[tokio::test]
 async fn contracts_of_earlier_versions_get_their_field_ids_when_they_are_read() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let held = contract("prices", &[("order", DataType::String)]);
-    let first = table(&place.store, &held).await;
+    let first = table(&*place.store, &held).await;
     let written = serde_json::to_string(&held).unwrap();
     assert!(!written.contains("last_field_id"));
     place.raw().execute("UPDATE _tables SET contract = ?1", [&written]).unwrap();
@@ -219,13 +217,11 @@ async fn contracts_of_earlier_versions_get_their_field_ids_when_they_are_read() 
     assert!(kept.contains("\"last_field_id\":3"), "{kept}");
 }
 
-#[tokio::test]
-async fn identifiers_move_and_storage_stays() {
-    let place = Place::new().await;
-    let old = table(&place.store, &contract("prices", &[])).await;
-    let new = table(&place.store, &contract("prices_2", &[])).await;
+async fn identifiers_move_and_storage_stays(place: Place) {
+    let old = table(&*place.store, &contract("prices", &[])).await;
+    let new = table(&*place.store, &contract("prices_2", &[])).await;
     let model = Model::from([((1, Coordinate::default()), Some(1))]);
-    fill(&place.store, &old, "run", &model).await;
+    fill(&*place.store, &old, "run", &model).await;
     let node = place.store.ensure_node(NewNode { ..new_node(&old, "c_1") }).await.unwrap().value;
 
     let error = place.store.repoint("prices", "prices_2", None).await.unwrap_err();
@@ -259,3 +255,9 @@ async fn identifiers_move_and_storage_stays() {
     );
     assert_eq!(place.store.repoint("Costs", "costs", None).await.unwrap_err().code(), "contract.name");
 }
+
+on_both_databases!(
+    a_load_is_refused_as_a_whole,
+    a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row,
+    identifiers_move_and_storage_stays,
+);

@@ -162,15 +162,15 @@ fn survivors<'c>(before: &'c Contract, after: &'c Contract) -> Vec<(&'c str, &'c
     pairs.collect()
 }
 
-async fn progress(store: &SqliteStore, table: &Table) -> Progress {
+async fn progress(store: &dyn Store, table: &Table) -> Progress {
     let mut snapshot: Box<dyn Snapshot> = store.snapshot().await.unwrap();
     snapshot.progress(table).await.unwrap()
 }
 
 async fn there_and_back(plan: Plan) {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (before, after) = contracts(&plan);
-    let held = table(&place.store, &before).await;
+    let held = table(&*place.store, &before).await;
     fill(&place, &before, plan.rows);
     let (pairs, raw) = (survivors(&before, &after), |name: &str| values(&place, name));
     let kept: Vec<Vec<Value>> = pairs.iter().map(|(held, _)| raw(held)).collect();
@@ -199,7 +199,7 @@ async fn there_and_back(plan: Plan) {
         assert_eq!(raw(given), *kept, "{given}\n{}", scripts.up);
     }
     if scripts.up.contains("ALTER TABLE") {
-        assert_eq!(progress(&place.store, &moved.table).await.rows(), u64::from(plan.rows));
+        assert_eq!(progress(&*place.store, &moved.table).await.rows(), u64::from(plan.rows));
     }
 
     let revert = RevertRevision { table_uid: held.uid.clone(), revision: "0123456789ab".to_owned() };
@@ -244,7 +244,7 @@ async fn types_become_others_or_ask_a_person() {
         "decimal(9,4)",
         "bytes",
     ];
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let mut converted = 0;
     for (at_pair, (from, to)) in
         tokens.iter().flat_map(|from| tokens.iter().map(move |to| (from, to))).enumerate()
@@ -259,7 +259,7 @@ async fn types_become_others_or_ask_a_person() {
         let before = before.with_field_ids(None).unwrap();
         let mut after = before.clone();
         after.columns[1].data_type = to.parse().unwrap();
-        let held = table(&place.store, &before).await;
+        let held = table(&*place.store, &before).await;
         let value = literal(&before.columns[1], 1);
         place.raw().execute(&format!("INSERT INTO t{at_pair} VALUES (1, {value})"), ()).unwrap();
         let scripts = place.store.write_scripts(&held.uid, after.clone()).await.unwrap();
@@ -292,7 +292,7 @@ async fn types_become_others_or_ask_a_person() {
 /// Names that go round need a third table in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_columns_exchange_their_names() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let mut before = contract("t", &[]);
     before.columns[1].nullable = false;
     before.columns.push(column("other".to_owned(), DataType::Int64, false));
@@ -302,7 +302,7 @@ async fn two_columns_exchange_their_names() {
     let [first, second] = names;
     after.columns[1].name = first;
     after.columns[2].name = second;
-    let held = table(&place.store, &before).await;
+    let held = table(&*place.store, &before).await;
     place.raw().execute("INSERT INTO t (time_index, value, other) VALUES (1, 10, 20)", ()).unwrap();
     let scripts = place.store.write_scripts(&held.uid, after.clone()).await.unwrap();
     let apply = ApplyRevision {
@@ -325,8 +325,8 @@ async fn two_columns_exchange_their_names() {
 /// Two operators at once: the second one's revision begins where the table no longer stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revision_is_applied_once_and_only_where_it_begins() {
-    let place = Place::new().await;
-    let held = table(&place.store, &contract("t", &[])).await;
+    let place = Place::sqlite().await;
+    let held = table(&*place.store, &contract("t", &[])).await;
     let same = place.store.resolve_contract(&held.uid, held.contract.clone()).await.unwrap();
     let apply = |revision: &str, parent: Option<&str>| ApplyRevision {
         table_uid: held.uid.clone(),
@@ -357,8 +357,8 @@ async fn a_revision_is_applied_once_and_only_where_it_begins() {
 /// How long a run waits for the comparison of its table with the contract. Told, not judged: run it with `--nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_comparison_with_the_contract_is_cheap() {
-    let place = Place::new().await;
-    let held = table(&place.store, &contract("t", &[("asset", DataType::String)])).await;
+    let place = Place::sqlite().await;
+    let held = table(&*place.store, &contract("t", &[("asset", DataType::String)])).await;
     let begin = std::time::Instant::now();
     for _ in 0..100 {
         assert!(place.store.table_drift(&held.uid).await.unwrap().is_empty());
@@ -371,7 +371,7 @@ async fn the_comparison_with_the_contract_is_cheap() {
 /// Rows that refer to a table that is rebuilt, and to the rows of their own table, stay as they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuilt_table_keeps_who_refers_to_it() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let reference = |name: &str, key: &str, delete: &str| {
         Contract::from_toml(&format!(
             "identifier = \"{name}\"\nkind = \"reference\"\nprimary_key = [\"id\"]\ncolumns = [{{ name = \"id\", type = \"string\" }}, \
@@ -380,8 +380,8 @@ async fn a_rebuilt_table_keeps_who_refers_to_it() {
         ))
         .unwrap()
     };
-    let parent = table(&place.store, &reference("parents", "parents", "restrict")).await;
-    let child = table(&place.store, &reference("children", "parents", "cascade")).await;
+    let parent = table(&*place.store, &reference("parents", "parents", "restrict")).await;
+    let child = table(&*place.store, &reference("children", "parents", "cascade")).await;
     place.raw().execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO parents VALUES ('a', NULL, 1), ('b', 'a', 2); INSERT INTO children VALUES ('c', 'a', 3), ('d', 'b', 4)").unwrap();
     let mut after = parent.contract.clone();
     after.columns.remove(2);

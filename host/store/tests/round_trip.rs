@@ -17,7 +17,7 @@ use datanode_core::coordinate::Coordinate;
 use datanode_core::query::ReadQuery;
 use datanode_store::{Store, Table};
 use proptest::prelude::*;
-use support::{Place, commit, node, pages, progress, run, table};
+use support::{Place, commit, node, on_both_databases, pages, progress, run, table};
 use uuid::Uuid;
 
 const COLUMNS: &str = r#"
@@ -140,11 +140,11 @@ fn batch(contract: &Contract, first: i64, columns: Vec<ArrayRef>) -> RecordBatch
 }
 
 async fn stored_and_read(place: &Place, table: &Table, batch: &RecordBatch) -> RecordBatch {
-    let node = node(&place.store, table).await;
+    let node = node(&*place.store, table).await;
     let rows = i64::try_from(batch.num_rows()).unwrap();
     let keys: Vec<_> = (0..rows).map(|time| (time, Coordinate::default())).collect();
     let record = run(&node, &Uuid::new_v4().to_string());
-    let commit = commit(&place.store, table, record, vec![batch.clone()], progress(&keys)).await;
+    let commit = commit(&*place.store, table, record, vec![batch.clone()], progress(&keys)).await;
     place.store.commit_run(commit).await.unwrap();
     let mut snapshot = place.store.snapshot().await.unwrap();
     let mut found = pages(&mut snapshot, table, &ReadQuery::default(), 1_000).await;
@@ -155,14 +155,14 @@ async fn stored_and_read(place: &Place, table: &Table, batch: &RecordBatch) -> R
 #[test]
 fn every_type_round_trips() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::new());
+    let place = runtime.block_on(Place::sqlite());
     // From one row, by way of whole statements of several rows, to statements and a rest.
     let sizes = prop_oneof![1..4_usize, Just(16), Just(32), 14..70_usize];
     support::runner(64)
         .run(&sizes.prop_flat_map(columns), |columns| {
             runtime.block_on(async {
                 let contract = contract(&format!("t{}", Uuid::new_v4().simple()));
-                let table = table(&place.store, &contract).await;
+                let table = table(&*place.store, &contract).await;
                 let stored = batch(&contract, 0, columns);
                 prop_assert_eq!(&stored_and_read(&place, &table, &stored).await, &stored);
                 Ok(())
@@ -171,14 +171,14 @@ fn every_type_round_trips() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn negative_zero_comes_back_as_zero() {
-    let place = Place::new().await;
+async fn negative_zero_comes_back_as_zero(place: Place) {
     let text = "identifier = \"z\"\nindex = [\"time_index\"]\ncolumns = [{ name = \"time_index\", type = \"timestamp_tz\" }, \
                 { name = \"x\", type = \"float64\" }]";
     let contract = Contract::from_toml(text).unwrap();
-    let table = table(&place.store, &contract).await;
+    let table = table(&*place.store, &contract).await;
     let stored = batch(&contract, 0, vec![Arc::new(Float64Array::from(vec![-0.0]))]);
     let found = stored_and_read(&place, &table, &stored).await;
     assert_eq!(found.column(1).as_primitive::<Float64Type>().value(0).to_bits(), 0.0_f64.to_bits());
 }
+
+on_both_databases!(negative_zero_comes_back_as_zero,);

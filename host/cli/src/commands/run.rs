@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use datanode_core::run::{Coverage, LogLine, RunRecord, RunStatus};
 use datanode_runtime::Host;
-use datanode_store::RunFilter;
+use datanode_store::{Lease, Node, RunFilter};
 use serde_json::json;
 
 use crate::args::{LogLevel, RunCommand};
@@ -35,11 +35,44 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> a
             let run = host.store().run(&run).await.or_fail()?;
             printer.show(&run, || show(&run))?;
         }
+        RunCommand::Leases => leases(host, printer).await?,
         RunCommand::Logs { run, level, tail } => {
             logs(&host.store().run(&run).await.or_fail()?, level, tail, printer)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who holds which node.
+async fn leases(host: &Host, printer: Printer) -> anyhow::Result<()> {
+    let nodes = host.store().nodes().await.or_fail()?;
+    let held: Vec<(Lease, &Node)> = host
+        .store()
+        .leases()
+        .await
+        .or_fail()?
+        .into_iter()
+        .filter_map(|lease| nodes.iter().find(|node| node.uid == lease.node_uid).map(|node| (lease, node)))
+        .collect();
+    let document = |(lease, node): &(Lease, &Node)| {
+        json!({
+            "node_uid": lease.node_uid, "update_hash": node.update_hash, "table": node.table, "epoch": lease.epoch,
+            "holder": lease.holder, "run_id": lease.run_id, "expires_at": lease.expires_at,
+        })
+    };
+    printer.show(&held.iter().map(document).collect::<Vec<_>>(), || {
+        let rows = held.iter().map(|(lease, node)| {
+            vec![
+                node.table.clone(),
+                node.update_hash.clone(),
+                lease.holder.clone(),
+                lease.run_id.clone(),
+                lease.expires_at.to_string(),
+            ]
+        });
+        let headings = ["table", "update hash", "holder", "run", "holds until"].map(Heading::Text);
+        print::table(&headings, rows.collect(), "no run holds a node now");
+    })
 }
 
 /// One line per run.

@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How leases are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseSettings {
-    /// How long a lease holds without a heartbeat; there are three in this time. As long others wait for a node whose
-    /// run was killed.
+    /// How long a lease holds without a heartbeat, which comes three times in it. As long others wait for a node whose run
+    /// was killed.
     pub duration: Duration,
     /// Who holds them, for messages.
     pub holder: String,
@@ -90,11 +90,11 @@ impl Host {
         let LeaseSettings { duration, holder } = self.leases.clone();
         let (node_uid, run_id) = (node_uid.to_owned(), run_id.to_owned());
         let claim = ClaimLease { node_uid, holder, run_id, duration };
-        let give_up = Instant::now() + wait;
+        let begin = Instant::now();
         let lease = loop {
             match self.store.claim_lease(&claim).await {
-                Err(StoreError::LeaseHeld { .. }) if Instant::now() < give_up => {
-                    tokio::time::sleep(PATIENCE.min(give_up.saturating_duration_since(Instant::now()))).await;
+                Err(StoreError::LeaseHeld { .. }) if begin.elapsed() < wait => {
+                    tokio::time::sleep(PATIENCE.min(wait.saturating_sub(begin.elapsed()))).await;
                 }
                 answer => break answer?,
             }

@@ -57,7 +57,7 @@ pub(super) async fn locked(connection: &mut PgConnection, uid: &str) -> Result<T
     find(connection, LOCKED, uid).await?.ok_or_else(|| not_found(uid))
 }
 
-/// By uid; others may lock it so, too, but nobody changes it until the transaction ends.
+/// By uid; others may lock it so, too, but nobody changes its epoch until the transaction ends.
 pub(super) async fn shared(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
     find(connection, SHARED, uid).await?.ok_or_else(|| not_found(uid))
 }

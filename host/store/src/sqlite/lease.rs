@@ -135,6 +135,11 @@ pub(super) fn release_of_run(
         .map_err(failed("giving a lease up"))
 }
 
+/// Forget all leases: for a copy that has no runs yet.
+pub(super) fn forget(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM _leases", ()).map(|_| ()).map_err(failed("forgetting leases"))
+}
+
 /// Those that have not expired, the next to expire first.
 fn held(connection: &Connection) -> Result<Vec<Lease>, StoreError> {
     let failed = failed("reading leases");

@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::SqliteStore;
+use super::{SqliteStore, lease};
 use crate::StoreError;
 
 /// Name of the copy's file.
@@ -30,6 +30,9 @@ impl SqliteStore {
             .await
             .map_err(failed)?;
         sqlx::query("VACUUM INTO ?1").bind(target).execute(&mut connection).await.map_err(failed)?;
-        Self::open(&file).await
+        let copy = Self::open(&file).await?;
+        // Who holds a node there has nothing to do with the copy.
+        copy.write("copying the database", lease::forget).await?;
+        Ok(copy)
     }
 }

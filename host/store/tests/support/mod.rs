@@ -25,26 +25,42 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
 use datanode_store::{
-    ClaimLease, CommitRun, Lease, Leases, NewNode, Node, Snapshot, SqliteStore, Store, Table,
+    ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, Table,
 };
 use proptest::test_runner::{Config, TestRunner};
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
-/// A store in a directory that goes away with it.
+/// A store in a directory, or in a database of a server, that goes away with it.
 pub struct Place {
-    pub store: SqliteStore,
-    directory: TempDir,
+    pub store: Arc<dyn Store>,
+    database: Database,
+}
+
+enum Database {
+    Directory(TempDir),
+    Server { name: String },
 }
 
 impl Place {
-    pub async fn new() -> Self {
+    pub async fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("data.sqlite")).await.unwrap();
-        Self { store, directory }
+        Self { store: Arc::new(store), database: Database::Directory(directory) }
+    }
+
+    pub async fn postgres() -> Self {
+        let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
+        on_server("postgres", format!("CREATE DATABASE {name}"), false);
+        let store = PostgresStore::open(&server(&name)).await.unwrap();
+        Self { store: Arc::new(store), database: Database::Server { name } }
     }
 
     pub fn path(&self) -> PathBuf {
-        self.directory.path().join("data.sqlite")
+        match &self.database {
+            Database::Directory(directory) => directory.path().join("data.sqlite"),
+            Database::Server { .. } => panic!("a database of a server has no path"),
+        }
     }
 
     /// Another connection, for looking at the file and for breaking it.
@@ -52,11 +68,85 @@ impl Place {
         rusqlite::Connection::open(self.path()).unwrap()
     }
 
-    /// The one integer that a query answers.
+    /// The one integer that a query answers. It is written for SQLite: tables of the catalogue begin with `_`.
     pub fn number(&self, sql: &str) -> i64 {
-        self.raw().query_row(sql, (), |row| row.get(0)).unwrap()
+        match &self.database {
+            Database::Directory(_) => self.raw().query_row(sql, (), |row| row.get(0)).unwrap(),
+            Database::Server { name } => on_server(name, for_server(sql), true).unwrap(),
+        }
+    }
+
+    /// Change something behind the store's back; written for SQLite, as above.
+    pub fn execute(&self, sql: &str) {
+        match &self.database {
+            Database::Directory(_) => self.raw().execute_batch(sql).unwrap(),
+            Database::Server { name } => {
+                on_server(name, for_server(sql), false);
+            }
+        }
     }
 }
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Database::Server { name } = &self.database {
+            on_server("postgres", format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), false);
+        }
+    }
+}
+
+/// Tables of the catalogue, and a sum that is an integer.
+fn for_server(sql: &str) -> String {
+    sql.replace(" _", " datanode.").replace("sum(row_count)", "sum(row_count)::bigint")
+}
+
+/// URL of a database of the server that tests use.
+pub fn server(database: &str) -> String {
+    let url = std::env::var("DATANODE_TEST_POSTGRES")
+        .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
+    let (server, _) = url.rsplit_once('/').expect("a URL ends with the name of a database");
+    format!("{server}/{database}")
+}
+
+/// A statement on the server, in a thread and runtime of its own: that of the test may be busy, or gone.
+fn on_server(database: &str, sql: String, answers: bool) -> Option<i64> {
+    let url = server(database);
+    let work = async move {
+        let mut connection = sqlx::PgConnection::connect(&url)
+            .await
+            .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
+        sqlx::raw_sql("SET search_path = datanode_tables").execute(&mut connection).await.unwrap();
+        if answers {
+            return Some(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap());
+        }
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        None
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(work)).join().unwrap()
+}
+
+/// Makes two tests of each function that takes an [`Place`]: one on each database.
+#[allow(unused_macros)] // as above
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Place::sqlite().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::support::Place::postgres().await).await;
+            })*
+        }
+    };
+}
+#[allow(unused_imports)] // as above
+pub(crate) use on_both_databases;
 
 /// Runs a property on a real file. Shrinking is bounded, for each step of it commits to the disk.
 pub fn runner(cases: u32) -> TestRunner {
@@ -169,7 +259,7 @@ pub fn progress<'r>(rows: impl IntoIterator<Item = &'r (i64, Coordinate)>) -> Pr
         .collect()
 }
 
-pub async fn table(store: &SqliteStore, contract: &Contract) -> Table {
+pub async fn table(store: &dyn Store, contract: &Contract) -> Table {
     store.register_table(contract, at(0)).await.unwrap().value
 }
 
@@ -187,7 +277,7 @@ pub fn new_node(table: &Table, update_hash: &str) -> NewNode {
     }
 }
 
-pub async fn node(store: &SqliteStore, table: &Table) -> Node {
+pub async fn node(store: &dyn Store, table: &Table) -> Node {
     store.ensure_node(new_node(table, "c_0123456789abcdef")).await.unwrap().value
 }
 
@@ -231,7 +321,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
 }
 
 /// The node is claimed for the run, for no time at all: others may claim it at once, and until they do the run may commit.
-pub async fn claim(store: &SqliteStore, node_uid: &str, run_id: &str) -> Lease {
+pub async fn claim(store: &dyn Store, node_uid: &str, run_id: &str) -> Lease {
     let claim = ClaimLease {
         node_uid: node_uid.to_owned(),
         holder: "a test".to_owned(),
@@ -243,7 +333,7 @@ pub async fn claim(store: &SqliteStore, node_uid: &str, run_id: &str) -> Lease {
 
 /// What a run commits, under a lease of its own.
 pub async fn commit(
-    store: &SqliteStore,
+    store: &dyn Store,
     table: &Table,
     record: RunRecord,
     batches: Vec<RecordBatch>,
@@ -260,7 +350,7 @@ pub async fn commit(
 }
 
 /// Commit rows as one run; the table as it is afterwards.
-pub async fn fill(store: &SqliteStore, table: &Table, run_id: &str, model: &Model) -> Table {
+pub async fn fill(store: &dyn Store, table: &Table, run_id: &str, model: &Model) -> Table {
     let node = node(store, table).await;
     let batches = if model.is_empty() { Vec::new() } else { vec![batch(&table.contract, model)] };
     let commit = commit(store, table, run(&node, run_id), batches, progress(model.keys())).await;
