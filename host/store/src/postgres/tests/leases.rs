@@ -6,6 +6,7 @@ use crate::postgres::lease;
 use crate::{ClaimLease, StoreError};
 
 use super::Place;
+use super::support::contract;
 
 fn claim(run: &str, duration: Duration) -> ClaimLease {
     ClaimLease {
@@ -21,7 +22,7 @@ const LONG: Duration = Duration::from_mins(10);
 #[tokio::test]
 async fn a_node_has_one_writer_until_its_lease_expires_or_is_given_up() {
     let place = Place::new().await;
-    place.execute("INSERT INTO datanode.nodes VALUES ('n')").await;
+    place.node("n", &place.register(&contract("t", &[])).await).await;
     let mut connection = place.pool.acquire().await.unwrap();
     let nobody = ClaimLease { node_uid: "nobody".to_owned(), ..claim("a", LONG) };
     let error = lease::claim(&mut connection, &nobody).await.unwrap_err();
@@ -38,31 +39,41 @@ async fn a_node_has_one_writer_until_its_lease_expires_or_is_given_up() {
     }
     let longer = lease::extend(&mut connection, &first, 2 * LONG).await.unwrap();
     assert!(longer.expires_at > first.expires_at);
-    lease::hold(&mut connection, &longer).await.unwrap();
+    lease::check(&mut connection, &longer).await.unwrap();
 
     lease::release(&mut connection, &longer).await.unwrap();
     assert_eq!(lease::all(&mut connection).await.unwrap(), []);
+    // A lease that is given up is nobody's.
+    assert_lost(&lease::extend(&mut connection, &longer, LONG).await.unwrap_err(), 1, 1);
+    assert_lost(&lease::check(&mut connection, &longer).await.unwrap_err(), 1, 1);
     let second = lease::claim(&mut connection, &claim("b", Duration::ZERO)).await.unwrap();
     assert_eq!(second.epoch, 2);
     // The first holder is late.
-    for error in [
-        lease::extend(&mut connection, &first, LONG).await.unwrap_err(),
-        lease::hold(&mut connection, &first).await.unwrap_err(),
-    ] {
-        assert!(matches!(&error, StoreError::LeaseLost { epoch: 1, current: 2, .. }), "{error}");
-    }
+    assert_lost(&lease::extend(&mut connection, &first, LONG).await.unwrap_err(), 1, 2);
+    assert_lost(&lease::check(&mut connection, &first).await.unwrap_err(), 1, 2);
     lease::release(&mut connection, &first).await.unwrap();
+    lease::release_of_run(&mut connection, "n", "a").await.unwrap();
     // The second has expired, but goes on until somebody claims the node.
-    lease::hold(&mut connection, &second).await.unwrap();
+    lease::check(&mut connection, &second).await.unwrap();
     let third = lease::claim(&mut connection, &claim("c", LONG)).await.unwrap();
     assert_eq!(third.epoch, 3);
-    lease::hold(&mut connection, &second).await.unwrap_err();
+    assert_lost(&lease::check(&mut connection, &second).await.unwrap_err(), 2, 3);
+    // Its own run may claim it again, as after an answer that was lost on its way.
+    assert_eq!(lease::claim(&mut connection, &claim("c", Duration::MAX)).await.unwrap().epoch, 4);
+    lease::release_of_run(&mut connection, "n", "c").await.unwrap();
+    assert_eq!(lease::all(&mut connection).await.unwrap(), []);
+}
+
+#[track_caller]
+fn assert_lost(error: &StoreError, held: i64, latest: i64) {
+    let StoreError::LeaseLost { epoch, current, .. } = error else { panic!("{error}") };
+    assert_eq!((*epoch, *current), (held, latest));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_claim_at_once_one_gets_the_node() {
     let place = Place::new().await;
-    place.execute("INSERT INTO datanode.nodes VALUES ('n')").await;
+    place.node("n", &place.register(&contract("t", &[])).await).await;
     for round in 1..6 {
         let claims = (0..8).map(|at| {
             let pool = place.pool.clone();
@@ -87,11 +98,11 @@ async fn of_many_that_claim_at_once_one_gets_the_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_claims_a_node_while_its_lease_is_held_for_a_commit() {
     let place = Place::new().await;
-    place.execute("INSERT INTO datanode.nodes VALUES ('n')").await;
+    place.node("n", &place.register(&contract("t", &[])).await).await;
     let expired =
         lease::claim(&mut place.pool.acquire().await.unwrap(), &claim("a", Duration::ZERO)).await.unwrap();
     let mut committing = place.pool.begin().await.unwrap();
-    lease::hold(&mut committing, &expired).await.unwrap();
+    lease::lock(&mut committing, &expired.node_uid).await.unwrap();
     let pool = place.pool.clone();
     let claiming = tokio::spawn(async move {
         lease::claim(&mut pool.acquire().await.unwrap(), &claim("b", LONG)).await.unwrap()

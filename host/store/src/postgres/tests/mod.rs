@@ -6,37 +6,26 @@ mod commits;
 mod leases;
 mod loads;
 mod reads;
+mod speed;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;
 
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
+use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::snapshot::PostgresSnapshot;
 use super::write::write;
-use super::{commit, ddl, load, tables};
-use crate::{CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table};
+use super::{commit, ddl, lease, load, tables};
+use crate::{ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table};
 use support::{Model, batch, progress, run};
-
-/// The catalogue, as far as rows need it.
-const SCHEMA: &str = "
-CREATE SCHEMA datanode; CREATE SCHEMA datanode_tables;
-CREATE FUNCTION datanode.now_micros() RETURNS bigint LANGUAGE sql VOLATILE
-    AS $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint $$;
-CREATE TABLE datanode.tables (uid text PRIMARY KEY, identifier text COLLATE \"C\" NOT NULL, contract text NOT NULL,
-    epoch bigint NOT NULL, created_at bigint NOT NULL);
-CREATE TABLE datanode.progress (table_uid text NOT NULL, coordinate text COLLATE \"C\" NOT NULL, min_time bigint NOT NULL,
-    max_time bigint NOT NULL, row_count bigint NOT NULL, PRIMARY KEY (table_uid, coordinate));
-CREATE TABLE datanode.nodes (uid text PRIMARY KEY);
-CREATE TABLE datanode.runs (run_id text PRIMARY KEY, node_uid text, table_uid text, status text, started_at bigint,
-    rows_inserted bigint, record text);
-CREATE TABLE datanode.leases (node_uid text PRIMARY KEY REFERENCES datanode.nodes, epoch bigint NOT NULL,
-    holder text NOT NULL, run_id text NOT NULL, expires_at bigint NOT NULL);
-";
 
 fn url() -> String {
     std::env::var("DATANODE_TEST_POSTGRES")
@@ -73,7 +62,7 @@ impl Place {
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         let options = url().parse::<sqlx::postgres::PgConnectOptions>().unwrap().database(&name);
         let pool = PgPool::connect_lazy_with(options.clone());
-        sqlx::raw_sql(SCHEMA).execute(&pool).await.unwrap();
+        sqlx::migrate!("../../migrations/postgres").run(&pool).await.unwrap();
         Self { pool, others: PgPool::connect_lazy_with(options), name }
     }
 
@@ -97,9 +86,10 @@ impl Place {
             ddl::list(contract.key())
         ))
         .await;
-        sqlx::query("INSERT INTO datanode.tables VALUES ($1, $2, $3, 0, 0)")
+        sqlx::query("INSERT INTO datanode.tables VALUES ($1, $2, $3, $4, 0, 0)")
             .bind(&uid)
             .bind(&contract.identifier)
+            .bind(contract.physical_name())
             .bind(serde_json::to_string(&contract).unwrap())
             .execute(&self.pool)
             .await
@@ -113,6 +103,48 @@ impl Place {
 
     async fn table(&self, uid: &str) -> Table {
         tables::by_uid(&mut self.pool.acquire().await.unwrap(), uid).await.unwrap()
+    }
+
+    /// What a run of the table's node commits, under a lease of its own.
+    async fn run(
+        &self,
+        table: &Table,
+        run_id: &str,
+        batches: Vec<RecordBatch>,
+        added: Progress,
+    ) -> CommitRun {
+        let run = self.run_of(table, &table.uid, run_id, added).await;
+        CommitRun { rows: Box::new(batches.into_iter().map(Ok)), ..run }
+    }
+
+    /// What a run of a node commits, without rows.
+    async fn run_of(&self, table: &Table, node_uid: &str, run_id: &str, added: Progress) -> CommitRun {
+        let record = run(&node(table, node_uid), run_id);
+        self.node(node_uid, table).await;
+        let claim = ClaimLease {
+            node_uid: node_uid.to_owned(),
+            holder: "a test".to_owned(),
+            run_id: run_id.to_owned(),
+            duration: Duration::ZERO,
+        };
+        CommitRun {
+            lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
+            table: table.clone(),
+            record,
+            rows: Box::new(std::iter::empty()),
+            added,
+            on_rows: Box::new(|_| {}),
+        }
+    }
+
+    /// A node of a table, unless it is there.
+    async fn node(&self, uid: &str, table: &Table) {
+        sqlx::query("INSERT INTO datanode.nodes VALUES ($1, $1, 'c', NULL, '{}', '{}', '', $2, 0) ON CONFLICT DO NOTHING")
+            .bind(uid)
+            .bind(&table.uid)
+            .execute(&self.pool)
+            .await
+            .unwrap();
     }
 
     async fn commit(&self, run: CommitRun) -> Result<CommitOutcome, StoreError> {
@@ -130,7 +162,7 @@ impl Place {
     /// Commit rows as one run; the table as it is afterwards.
     async fn fill(&self, table: &Table, run_id: &str, model: &Model) -> Table {
         let batches = if model.is_empty() { Vec::new() } else { vec![batch(&table.contract, model)] };
-        let commit = support::commit(table, run(&node(table), run_id), batches, progress(model.keys()));
+        let commit = self.run(table, run_id, batches, progress(model.keys())).await;
         assert_eq!(self.commit(commit).await.unwrap().record.rows_inserted, model.len() as u64);
         self.table(&table.uid).await
     }
@@ -144,10 +176,10 @@ impl Place {
     }
 }
 
-fn node(table: &Table) -> Node {
+fn node(table: &Table, uid: &str) -> Node {
     Node {
-        uid: "n".to_owned(),
-        update_hash: "c_0".to_owned(),
+        uid: uid.to_owned(),
+        update_hash: uid.to_owned(),
         component: "c".to_owned(),
         pinned_digest: None,
         config: serde_json::json!({}),
