@@ -17,6 +17,7 @@ use crate::commands::revision::RevisionCommand;
 use crate::commands::stats::StatsCommand;
 use crate::commands::table_diff::DiffArguments;
 use crate::commands::table_metadata::{DescribeArguments, LabelArguments};
+use crate::home::DatabaseUrl;
 use crate::plot::MOST;
 use crate::progress::ProgressMode;
 use crate::run_args::{HashNamespace, RunArguments};
@@ -45,6 +46,11 @@ pub(crate) struct Arguments {
     /// Data directory [default: .datanode beside the nearest datanode.toml, else the platform's data folder]
     #[arg(long, global = true, value_name = "DIRECTORY", env = "DATANODE_HOME")]
     pub(crate) home: Option<PathBuf>,
+
+    /// PostgreSQL database in the place of the embedded one: postgres://ROLE:PASSWORD@HOST:PORT/DATABASE. Others on this
+    /// machine can read arguments: a URL with a password belongs into the variable
+    #[arg(long, global = true, value_name = "URL", env = "DATANODE_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database: Option<DatabaseUrl>,
 
     #[command(subcommand)]
     pub(crate) command: Command,

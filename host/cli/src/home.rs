@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use datanode_runtime::{Host, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
+use datanode_store::Store;
+use datanode_store::postgres::PostgresStore;
 use datanode_store::sqlite::SqliteStore;
 use serde::Deserialize;
 
@@ -52,14 +54,49 @@ impl Default for RunSettings {
     }
 }
 
+/// Where a PostgreSQL database is, and the password to it: nothing shows it.
+#[derive(Clone)]
+pub(crate) struct DatabaseUrl(String);
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self(text.to_owned()));
+        }
+        // Not the text itself, which may hold a password.
+        Err("it does not begin with postgres://; without it, the embedded database of the data directory is used"
+            .to_owned())
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}
+
 /// A data directory and the settings that hold for it.
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) data: PathBuf,
     settings: Option<PathBuf>,
+    /// The database where it is not the embedded one.
+    server: Option<DatabaseUrl>,
 }
 
 impl Home {
+    /// The same, with its catalogue and tables in a database of a server.
+    pub(crate) fn with_server(self, server: Option<DatabaseUrl>) -> Self {
+        Self { server, ..self }
+    }
+
+    /// The embedded database is asked for something that only it can do.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.server.is_none()
+    }
+
     /// The file of the embedded database.
     pub(crate) fn database(&self) -> PathBuf {
         self.data.join(DATABASE)
@@ -75,17 +112,48 @@ impl Home {
 /// An opened home.
 pub(crate) struct Session {
     pub(crate) host: Host,
-    store: Arc<SqliteStore>,
+    database: Database,
+}
+
+/// The database of a session, which is to be closed at its end.
+enum Database {
+    Embedded(Arc<SqliteStore>),
+    Server(Arc<PostgresStore>),
+}
+
+impl Database {
+    async fn open(home: &Home) -> anyhow::Result<Self> {
+        Ok(match &home.server {
+            Some(DatabaseUrl(url)) => Self::Server(Arc::new(PostgresStore::open(url).await.or_fail()?)),
+            None => Self::Embedded(Arc::new(SqliteStore::open(&home.database()).await.or_fail()?)),
+        })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Server(store) => store.clone(),
+        }
+    }
 }
 
 impl Session {
-    /// Leave the database tidy: without this, a write-ahead log stays beside it until the next start. Waits for
-    /// snapshots under way, and so for a host call that was left behind with one: the caller decides how long.
+    /// Leave the database tidy: without this, a write-ahead log stays beside the embedded one until the next start, and
+    /// a server waits for connections that are gone. Waits for snapshots under way, and so for a host call that was left
+    /// behind with one: the caller decides how long.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         drop(self.host);
-        match Arc::into_inner(self.store) {
-            Some(store) => store.close().await.or_fail(),
-            None => Ok(()),
+        match self.database {
+            Database::Embedded(store) => match Arc::into_inner(store) {
+                Some(store) => store.close().await.or_fail(),
+                None => Ok(()),
+            },
+            Database::Server(store) => {
+                if let Some(store) = Arc::into_inner(store) {
+                    store.close().await;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -98,18 +166,18 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     };
     if let Some(data) = given {
         let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file()).or_else(|| beside(data));
-        return Ok(Home { data: data.to_owned(), settings });
+        return Ok(Home { data: data.to_owned(), settings, server: None });
     }
     let here = std::env::current_dir()?;
     if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {
-        return Ok(Home { data: project.join(DATA), settings: Some(project.join(SETTINGS)) });
+        return Ok(Home { data: project.join(DATA), settings: Some(project.join(SETTINGS)), server: None });
     }
     let folders = directories::ProjectDirs::from("", "", "datanode").ok_or_else(|| {
         usage("this machine names no data folder: set DATANODE_HOME, or run `datanode init` here")
     })?;
     let data = folders.data_dir().to_owned();
     let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file());
-    Ok(Home { data, settings })
+    Ok(Home { data, settings, server: None })
 }
 
 fn settings(home: &Home) -> anyhow::Result<Settings> {
@@ -152,18 +220,18 @@ pub(crate) enum Missing {
 pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
     // First what a person may have to mend: then nothing is left behind.
     let runs = settings(home)?.runs;
-    if missing == Missing::Refuse && !home.database().is_file() {
+    if missing == Missing::Refuse && home.is_embedded() && !home.database().is_file() {
         return Err(no_data(home).into());
     }
     std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
-    let store = Arc::new(SqliteStore::open(&home.database()).await.or_fail()?);
+    let database = Database::open(home).await?;
     let spill = SpillSettings { directory: home.data.join(SPILL), after_bytes: runs.spill_after_bytes };
     let mut leases = LeaseSettings::default();
     if let Some(seconds) = runs.lease_seconds {
         leases.duration = Duration::from_secs(seconds.get().into());
     }
-    let host = Host::new(store.clone(), sandbox(home)?).with_spill(spill).with_leases(leases);
-    Ok(Session { host, store })
+    let host = Host::new(database.store(), sandbox(home)?).with_spill(spill).with_leases(leases);
+    Ok(Session { host, database })
 }
 
 /// There is nothing that could be read.

@@ -7,7 +7,7 @@ use clap::Args;
 use datanode_store::sqlite::{self, Contents, Restored};
 use serde_json::json;
 
-use crate::failure::OrFail;
+use crate::failure::{Failure, OrFail};
 use crate::home::{self, Home, no_data};
 use crate::print::{self, Printer, count};
 use crate::say;
@@ -46,6 +46,7 @@ pub(crate) async fn back_up(
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
+    refuse_server(home)?;
     let BackupArguments { file, force } = arguments;
     let database = home.database();
     if !database.is_file() {
@@ -65,6 +66,7 @@ pub(crate) async fn restore(
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
+    refuse_server(home)?;
     let RestoreArguments { file, force } = arguments;
     let database = home.database();
     let made = !home.data.exists();
@@ -92,4 +94,16 @@ pub(crate) async fn restore(
 fn words(contents: Contents) -> String {
     let Contents { bytes, tables, rows, runs } = contents;
     format!("{} bytes, {} tables, {} rows, {} runs", count(bytes), count(tables), count(rows), count(runs))
+}
+
+/// A server has its own tools, which know more of it than this program could.
+fn refuse_server(home: &Home) -> anyhow::Result<()> {
+    if home.is_embedded() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "these files are copies of the embedded database, and the database here is PostgreSQL",
+    )
+    .with_next_step("back up its schemas datanode and datanode_tables: pg_dump, see the operator's guide")
+    .into())
 }
