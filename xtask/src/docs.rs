@@ -32,6 +32,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table show --plot` | [plot](#plot) |
 | `table read` | array of [row](#row) |
 | `table load` | [loaded](#loaded) |
+| `table delete-after` | [deleted](#deleted) |
 | `table diff` | [difference](#difference); the exit code is 1 when they differ |
 | `table repoint` | [repointed](#repointed) |
 | `table label`, `describe` | [registered](#registered) |
@@ -40,6 +41,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table current` | [table_standing](#table_standing) |
 | `table history` | array of [revision_of_table](#revision_of_table), in their order |
 | `table refresh` | [revision_step](#revision_step) |
+| `stats show` | [statistics](#statistics) |
+| `stats verify` | array of [verified](#verified); the exit code is 1 when one differs |
 | `source add`, `grant`, `revoke` | [source](#source) |
 | `source list` | array of [source](#source) |
 | `node create` | array of [planned_node](#planned_node), the node asked for last |
@@ -47,6 +50,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node show` | [node_shown](#node_shown) |
 | `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
+| `backup` | [backed_up](#backed_up) |
+| `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
 | `node run` | array of [run](#run), the node asked for last |
 | `node run --debug` | [debugged](#debugged) |

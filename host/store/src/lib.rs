@@ -10,7 +10,7 @@
 //!
 //! * *One transaction* stores the rows, the progress of each coordinate, the run record and its lineage, or none of
 //!   them ([`Store::commit_run`]).
-//! * *Progress is never scanned for*: commits keep it.
+//! * *Progress is never scanned for*: commits keep it, and so do tail deletes.
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
