@@ -34,6 +34,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table digest` | [table_digest](#table_digest) |
 | `table sql` | [sql_answer](#sql_answer), whatever became of it; the exit code tells it |
 | `table load` | [loaded](#loaded) |
+| `table delete-after` | [deleted](#deleted) |
 | `table diff` | [difference](#difference); the exit code is 1 when they differ |
 | `table repoint` | [repointed](#repointed) |
 | `table label`, `describe` | [registered](#registered) |
@@ -42,6 +43,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table current` | [table_standing](#table_standing) |
 | `table history` | array of [revision_of_table](#revision_of_table), in their order |
 | `table refresh` | [revision_step](#revision_step) |
+| `stats show` | [statistics](#statistics) |
+| `stats verify` | array of [verified](#verified); the exit code is 1 when one differs |
 | `source add`, `grant`, `revoke` | [source](#source) |
 | `source list` | array of [source](#source) |
 | `node create` | array of [planned_node](#planned_node), the node asked for last |
@@ -49,6 +52,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node show` | [node_shown](#node_shown) |
 | `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
+| `backup` | [backed_up](#backed_up) |
+| `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
 | `node run` | array of [run](#run), the node asked for last |
 | `node run --debug` | [debugged](#debugged) |

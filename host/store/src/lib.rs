@@ -11,7 +11,7 @@
 //! * *One transaction* stores the rows, the progress of each coordinate, the run record and its lineage, or none of
 //!   them ([`Store::commit_run`]), and gives up the lease under which they were computed.
 //! * *One writer per node*: a commit is accepted under the latest lease alone ([`Leases`]).
-//! * *Progress is never scanned for*: commits keep it.
+//! * *Progress is never scanned for*: commits keep it, and so do tail deletes.
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(
     let words = words(after, &scope);
     if arguments.dry_run {
         let (rows, all) = count_rows(&table, &query, host).await?;
-        let answer = document(&table, after, &scope, rows, rows == all, None);
+        let answer = document(&table, after, &scope, rows, rows == all, &Value::Null);
         return printer.show(&answer, || {
             print::done(&format!("{name}: {} of {} rows would go: {words}", count(rows), count(all)));
         });
@@ -83,7 +83,7 @@ pub(crate) async fn run(
         "min_time": progress.min_time(), "max_time": progress.max_time(),
     });
     let answer =
-        document(&deleted.table, after, &delete.scope, deleted.rows, progress.is_empty(), Some(statistics));
+        document(&deleted.table, after, &delete.scope, deleted.rows, progress.is_empty(), &statistics);
     printer.show(&answer, || {
         print::done(&format!("{name}: {} rows deleted: {words}", count(deleted.rows)));
         if progress.is_empty() {
@@ -100,18 +100,18 @@ pub(crate) async fn run(
     })
 }
 
-/// The answer; of a dry run there are no statistics afterwards.
+/// The answer; `statistics` are null of a dry run.
 fn document(
     table: &Table,
     after: Timestamp,
     scope: &DeleteScope,
     rows: u64,
     is_empty: bool,
-    statistics: Option<Value>,
+    statistics: &Value,
 ) -> Value {
     json!({
         "uid": table.uid, "table": table.contract.identifier, "after": after, "scope": scope_document(scope),
-        "dry_run": statistics.is_none(), "rows": rows, "is_empty": is_empty, "statistics": statistics,
+        "dry_run": statistics.is_null(), "rows": rows, "is_empty": is_empty, "statistics": statistics,
     })
 }
 
