@@ -4,7 +4,7 @@ use sqlparser::ast::{
     Cte, DescribeAlias, Distinct, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
     NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectFlavor,
     SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins,
-    WildcardAdditionalOptions,
+    Value, WildcardAdditionalOptions,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -206,6 +206,10 @@ impl Walk<'_> {
             Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
                 limit.iter_mut().try_for_each(|limit| self.expression(limit))?;
                 offset.iter_mut().try_for_each(|offset| self.expression(&mut offset.value))?;
+                // SQLite knows OFFSET behind a LIMIT only.
+                if self.dialect == SqlDialect::Sqlite && offset.is_some() && limit.is_none() {
+                    *limit = Some(Expr::value(Value::Number("-1".to_owned(), false)));
+                }
             }
             Some(_) => return Err(SqlError::forbidden("write LIMIT … OFFSET …")),
         }

@@ -38,7 +38,7 @@ pub(super) fn close(
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     // PostgreSQL's LIKE tells cases apart. What outgrows the cache goes to a file: memory stays bounded.
     connection.execute_batch(
-        "PRAGMA case_sensitive_like = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -16384; \
+        "PRAGMA case_sensitive_like = ON; PRAGMA cache_size = -16384; \
          PRAGMA trusted_schema = OFF; PRAGMA query_only = ON",
     )?;
     let longest = i32::try_from(MAX_VALUE_BYTES.min(max_bytes.max(1 << 16))).unwrap_or(i32::MAX);

@@ -66,6 +66,8 @@ fn run(
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed(DOING))?;
     connection.busy_timeout(limits.timeout).map_err(failed(DOING))?;
+    // Before the view is made: SQLite drops what is temporary when this changes.
+    connection.execute_batch("PRAGMA temp_store = FILE").map_err(failed(DOING))?;
     values::register(&connection).map_err(failed(DOING))?;
     values::create_view(&connection, contract).map_err(failed(DOING))?;
     guard::close(&connection, contract, &checked.queries, limits.max_bytes).map_err(failed(DOING))?;
