@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::cadence::Cadence;
 use crate::contract::{Column, Contract, ForeignKey, TableKind};
 use crate::data_type::DataType;
+use crate::quality::Check;
 
 /// Characters of a description that a difference shows.
 const SHOWN_CHARS: usize = 200;
@@ -64,6 +65,13 @@ pub enum Change {
         held: Option<Cadence>,
         /// In the file.
         given: Option<Cadence>,
+    },
+    /// What is demanded of the rows of runs.
+    Checks {
+        /// In the catalogue.
+        held: Vec<Check>,
+        /// In the file.
+        given: Vec<Check>,
     },
     /// A column's short name for people.
     ColumnLabel {
@@ -172,6 +180,7 @@ impl Change {
             Self::Description { .. }
             | Self::Labels { .. }
             | Self::Cadence { .. }
+            | Self::Checks { .. }
             | Self::ColumnLabel { .. }
             | Self::ColumnDescription { .. } => Reach::Metadata,
             Self::AddColumn { column } if column.nullable => Reach::Additive,
@@ -203,6 +212,12 @@ impl Display for Change {
             Self::Labels { held, given } => say("labels", &list(held), &list(given)),
             Self::Cadence { held, given } => {
                 say("cadence", &or_none(held.as_ref()), &or_none(given.as_ref()))
+            }
+            Self::Checks { held, given } => {
+                let names = |checks: &[Check]| {
+                    list(&checks.iter().map(|check| format!("{}: {check}", check.name)).collect::<Vec<_>>())
+                };
+                say("checks", &names(held), &names(given))
             }
             Self::ColumnLabel { column, held, given } => {
                 say(&format!("column `{column}`, label"), &quoted(held), &quoted(given))
@@ -272,6 +287,10 @@ pub fn changes(held: &Contract, given: &Contract) -> Vec<Change> {
     note(
         held.labels != given.labels,
         Change::Labels { held: held.labels.clone(), given: given.labels.clone() },
+    );
+    note(
+        held.checks != given.checks,
+        Change::Checks { held: held.checks.clone(), given: given.checks.clone() },
     );
     note(held.cadence != given.cadence, Change::Cadence { held: held.cadence, given: given.cadence });
     note(!same_key(held, given), Change::Index { held: held.key().to_vec(), given: given.key().to_vec() });

@@ -35,6 +35,7 @@ pub mod name;
 pub mod namespace;
 pub mod options;
 pub mod progress;
+pub mod quality;
 pub mod query;
 pub mod query_text;
 pub mod revision;

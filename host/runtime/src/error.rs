@@ -8,6 +8,7 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
+use datanode_core::quality::QualityError;
 use datanode_core::revision::RevisionError;
 use datanode_core::statistics::StatisticsError;
 use datanode_sandbox::SandboxError;
@@ -45,6 +46,9 @@ pub enum RuntimeError {
     /// Dependencies.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
+    /// Checks of the output's contract.
+    #[error(transparent)]
+    Quality(#[from] QualityError),
     /// An output frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -173,6 +177,7 @@ impl Diagnostic for RuntimeError {
             Self::Config { source, .. } => source.code(),
             Self::Dependency(error) => error.code(),
             Self::Frame(error) => error.code(),
+            Self::Quality(error) => error.code(),
             Self::Name(_) => "name.invalid",
             Self::Load(error) => error.code(),
             Self::OutputIsReference { .. } => "node.output_is_reference",
@@ -200,6 +205,7 @@ impl Diagnostic for RuntimeError {
             Self::Config { source, .. } => source.class(),
             Self::Dependency(error) => error.class(),
             Self::Frame(error) => error.class(),
+            Self::Quality(error) => error.class(),
             Self::Statistics(error) => error.class(),
             Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } | Self::NotCreated { .. } => {
                 ErrorClass::Usage
@@ -234,6 +240,7 @@ impl Diagnostic for RuntimeError {
             }
             Self::Dependency(error) => error.next_step(),
             Self::Frame(error) => error.next_step(),
+            Self::Quality(error) => error.next_step(),
             Self::Statistics(error) => error.next_step(),
             Self::NotCreated { component, table, config, hash_namespace, .. } => {
                 Some(create_command(component, table, config, hash_namespace))

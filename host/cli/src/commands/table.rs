@@ -231,6 +231,7 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             Heading::Text("description"),
         ];
         print::table(&headings, rows.collect(), "");
+        show_checks(contract);
         if contract.kind == TableKind::Reference {
             return;
         }
@@ -265,6 +266,29 @@ pub(super) fn progress_table(progress: &Progress) {
     if progress.len() > SHOWN_COORDINATES {
         say!("  … and {} more (--json shows all)", progress.len() - SHOWN_COORDINATES);
     }
+}
+
+/// What is demanded of the rows of runs.
+fn show_checks(contract: &Contract) {
+    if contract.checks.is_empty() {
+        return;
+    }
+    say!("\nchecks");
+    let rows = contract.checks.iter().map(|check| {
+        vec![
+            format!("  {}", check.name),
+            check.severity.as_str().to_owned(),
+            check.to_string(),
+            print::first_line(&check.description, 80),
+        ]
+    });
+    let headings = [
+        Heading::Text("  check"),
+        Heading::Text("severity"),
+        Heading::Text("demands"),
+        Heading::Text("description"),
+    ];
+    print::table(&headings, rows.collect(), "");
 }
 
 /// The foreign keys of a table, with the identifiers that their tables have now.

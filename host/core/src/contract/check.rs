@@ -4,6 +4,7 @@ use super::place::Step;
 use super::{Contract, MAX_COLUMNS, TIME_INDEX, TableKind, field_id, foreign_key};
 use crate::data_type::DataType;
 use crate::name::{self, NameError};
+use crate::quality::{self, MAX_CHECKS};
 
 /// A broken rule and where in the document it is broken.
 #[derive(Debug)]
@@ -41,7 +42,25 @@ impl Contract {
         self.foreign_keys
             .iter()
             .enumerate()
-            .try_for_each(|(position, key)| foreign_key::check(self, position, key))
+            .try_for_each(|(position, key)| foreign_key::check(self, position, key))?;
+        self.check_checks()
+    }
+
+    fn check_checks(&self) -> Result<(), Fault> {
+        if self.checks.len() > MAX_CHECKS {
+            let problem = format!("{} checks where {MAX_CHECKS} are allowed", self.checks.len());
+            return Err(fault(vec![Step::Field("checks")], problem));
+        }
+        for (position, check) in self.checks.iter().enumerate() {
+            let at = |field| vec![Step::Field("checks"), Step::Item(position), Step::Field(field)];
+            name::check_name("name of a check", &check.name).map_err(bad_name(at("name")))?;
+            if self.checks[..position].iter().any(|earlier| earlier.name == check.name) {
+                return Err(fault(at("name"), format!("check `{}` is declared twice", check.name)));
+            }
+            quality::fits(check, self)
+                .map_err(|(field, problem)| fault(at(field), format!("check `{}`: {problem}", check.name)))?;
+        }
+        Ok(())
     }
 
     fn check_columns(&self) -> Result<(), Fault> {

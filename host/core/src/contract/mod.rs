@@ -42,6 +42,7 @@ use thiserror::Error;
 use crate::cadence::Cadence;
 use crate::data_type::DataType;
 use crate::diagnostic::{Diagnostic, ErrorClass};
+use crate::quality::Check;
 
 pub use foreign_key::{ForeignKey, OnDelete, Reference, mismatch};
 pub use metadata::{MAX_LABEL_CHARS, MetadataEdit, MetadataError};
@@ -133,6 +134,9 @@ pub struct Contract {
     /// Columns whose values are keys of other tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign_keys: Vec<ForeignKey>,
+    /// What is demanded of the rows of runs; it changes no stored row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// The highest field id that a column of this table ever had; kept by the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_field_id: Option<u32>,

@@ -132,6 +132,7 @@ fn line(change: &Change) -> String {
             Some(given) => format!("set the cadence {given}"),
             None => "remove the cadence".to_owned(),
         },
+        Change::Checks { .. } => "change the checks".to_owned(),
         Change::ColumnLabel { column, .. } => format!("change the label of column `{column}`"),
         Change::ColumnDescription { column, .. } => format!("change the description of column `{column}`"),
         Change::Kind { .. } | Change::PhysicalName { .. } => change.to_string(),

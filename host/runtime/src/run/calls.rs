@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
+use datanode_core::contract::Contract;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::frame::{Decoded, FrameDecoder, OutputSummary, OutputValidator};
+use datanode_core::quality::Evaluation;
 use datanode_core::run::{FetchRecord, InputRecord, LogLine};
 use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply, Interrupt, Limits, Refusal};
 use datanode_store::Snapshot;
@@ -28,15 +30,23 @@ pub(crate) struct Output {
     bytes: u64,
     rows: u64,
     kept: Spill,
+    /// What the contract demands of these rows.
+    quality: Evaluation,
     sample: Sample,
     /// Rows that are not new, where they are wanted.
     dropped: Option<Spill>,
 }
 
 impl Output {
-    pub(crate) fn new(table: &str, validator: OutputValidator, spill: SpillSettings, looks: Looks) -> Self {
+    pub(crate) fn new(
+        contract: &Arc<Contract>,
+        validator: OutputValidator,
+        spill: SpillSettings,
+        looks: Looks,
+    ) -> Self {
         Self {
-            decoder: FrameDecoder::new(table),
+            decoder: FrameDecoder::new(&contract.identifier),
+            quality: Evaluation::new(Arc::clone(contract)),
             validator: if looks.dropped { validator.keeping_dropped() } else { validator },
             sample: Sample::new(looks.sample),
             dropped: looks.dropped.then(|| Spill::new(spill.clone())),
@@ -56,6 +66,7 @@ impl Output {
                 self.rows += batch.num_rows() as u64;
                 if let Some(batch) = self.validator.batch(&batch)? {
                     self.sample.push(&batch);
+                    self.quality.rows(&batch);
                     self.kept.push(batch).map_err(HostCallError)?;
                 }
                 if let Some(dropped) = &mut self.dropped {
@@ -74,6 +85,7 @@ impl Output {
 pub(crate) struct Collected {
     pub(crate) summary: OutputSummary,
     pub(crate) kept: Spill,
+    pub(crate) quality: Evaluation,
     /// The first rows of these.
     pub(crate) sample: Vec<RecordBatch>,
     /// Rows that are not new, with the snapshot to look them up in, where they were wanted.
@@ -150,6 +162,7 @@ impl RunCalls {
             bytes_emitted: output.bytes,
             summary: output.validator.finish(),
             kept: output.kept,
+            quality: output.quality,
         })
     }
 

@@ -206,7 +206,7 @@ impl Host {
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
-            Output::new(&contract.identifier, validator, self.spill.clone(), looks),
+            Output::new(&contract, validator, self.spill.clone(), looks),
             Sources::new(&component, &planned.release.manifest.sources, known_sources),
             options.options.clone(),
             Arc::clone(&observer),
@@ -237,6 +237,10 @@ impl Host {
         report.result?;
         record.coverage =
             Coverage::of(collected.summary.coordinates, &prepared.progress, &collected.summary.added);
+        // All rows are known, and none is stored yet.
+        let newest = prepared.progress.max_time().max(collected.summary.added.max_time());
+        let warnings = collected.quality.finish(newest, prepared.window.end)?;
+        record.warnings.extend(warnings.iter().map(ToString::to_string));
         Ok(Computed { table: prepared.table, collected })
     }
 

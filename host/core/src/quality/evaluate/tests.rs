@@ -1,0 +1,150 @@
+use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use proptest::prelude::*;
+
+use super::*;
+
+const TABLE: &str = r#"
+    identifier = "prices"
+    index = ["time_index"]
+    columns = [{ name = "time_index", type = "timestamp_tz" }, { name = "venue", type = "string", nullable = true },
+        { name = "price", type = "float64", nullable = true }, { name = "volume", type = "int64", nullable = true }]
+"#;
+
+fn contract(checks: &str) -> Arc<Contract> {
+    Arc::new(Contract::from_toml(&format!("{TABLE}{checks}")).unwrap())
+}
+
+type Row = (Option<String>, Option<f64>, Option<i64>);
+
+fn batch(contract: &Contract, first: i64, rows: &[Row]) -> RecordBatch {
+    let times = (first..).take(rows.len());
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+        Arc::new(rows.iter().map(|row| row.0.clone()).collect::<StringArray>()),
+        Arc::new(rows.iter().map(|row| row.1).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()),
+    ];
+    RecordBatch::try_new(contract.arrow_schema(), arrays).unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+const CHECKS: &str = r#"
+    [[checks]]
+    name = "venue_there"
+    kind = "not_null"
+    column = "venue"
+    [[checks]]
+    name = "price_sane"
+    kind = "range"
+    column = "price"
+    min = 0
+    max = 10.5
+    [[checks]]
+    name = "known_venue"
+    kind = "accepted_values"
+    column = "venue"
+    values = ["X", "Y"]
+    severity = "warn"
+    [[checks]]
+    name = "volume_sane"
+    kind = "range"
+    column = "volume"
+    min = 1
+"#;
+
+proptest! {
+    /// However rows are cut into batches, the counts are those of a plain look at each row.
+    #[test]
+    fn counts_are_those_of_a_plain_look(
+        rows in prop::collection::vec(
+            (prop::option::of("[XYZ]"), prop::option::of(-5.0..15.0_f64), prop::option::of(-2..5_i64)), 0..60),
+        size in 1_usize..20,
+    ) {
+        let contract = contract(CHECKS);
+        let mut evaluation = Evaluation::new(Arc::clone(&contract));
+        for (number, rows) in rows.chunks(size).enumerate() {
+            evaluation.rows(&batch(&contract, i64::try_from(number * size).unwrap(), rows));
+        }
+        let found = match evaluation.finish(None, at("2020-01-01")) {
+            Ok(warnings) => warnings,
+            Err(error) => error.violations,
+        };
+        let count = |name: &str| {
+            found.iter().find(|violation| violation.check.name == name).map_or(0, |violation| violation.rows)
+        };
+        let plain = |is_wrong: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is_wrong(row)).count() as u64;
+        prop_assert_eq!(count("venue_there"), plain(&|row| row.0.is_none()));
+        prop_assert_eq!(count("price_sane"), plain(&|row| row.1.is_some_and(|price| !(0.0..=10.5).contains(&price))));
+        prop_assert_eq!(count("known_venue"), plain(&|row| row.0.as_deref() == Some("Z")));
+        prop_assert_eq!(count("volume_sane"), plain(&|row| row.2.is_some_and(|volume| volume < 1)));
+        for violation in &found {
+            prop_assert!(violation.rows > 0);
+            prop_assert_eq!(violation.examples.len() as u64, violation.rows.min(10));
+        }
+    }
+}
+
+#[test]
+fn an_error_names_check_rows_and_values() {
+    let contract = contract(CHECKS);
+    let mut evaluation = Evaluation::new(Arc::clone(&contract));
+    let rows: Vec<Row> = (0..12).map(|_| (Some("Z".to_owned()), Some(-1.5), Some(3))).collect();
+    evaluation.rows(&batch(&contract, 0, &rows));
+    let error = evaluation.finish(None, at("2020-01-01")).unwrap_err();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn a_run_as_a_whole_is_judged() {
+    let whole = contract(
+        "[[checks]]\nname = \"enough\"\nkind = \"row_count\"\nmin = 2\nmax = 3\n\
+         [[checks]]\nname = \"fresh\"\nkind = \"freshness\"\nmax_age = \"2d\"\nseverity = \"warn\"\n",
+    );
+    let judged = |rows: usize, newest: Option<&str>| {
+        let mut evaluation = Evaluation::new(Arc::clone(&whole));
+        evaluation.rows(&batch(&whole, 0, &vec![(None, None, None); rows]));
+        let names = |found: Vec<Violation>| {
+            found.into_iter().map(|violation| violation.check.name).collect::<Vec<_>>()
+        };
+        match evaluation.finish(newest.map(at), at("2020-01-05")) {
+            Ok(warnings) => (true, names(warnings)),
+            Err(error) => (false, names(error.violations)),
+        }
+    };
+    let fresh = Some("2020-01-03");
+    assert_eq!(judged(2, fresh), (true, vec![]));
+    assert_eq!(judged(0, fresh), (true, vec![]), "nothing new is no short run");
+    assert_eq!(judged(1, fresh), (false, vec!["enough".to_owned()]));
+    assert_eq!(judged(4, fresh), (false, vec!["enough".to_owned()]));
+    assert_eq!(judged(2, Some("2020-01-02")), (true, vec!["fresh".to_owned()]));
+    assert_eq!(judged(0, None), (true, vec!["fresh".to_owned()]));
+}
+
+#[test]
+fn checks_that_do_not_fit_are_refused_with_their_place() {
+    let mut said = String::new();
+    for check in [
+        "name = \"a\"\nkind = \"sql\"",
+        "name = \"A b\"\nkind = \"not_null\"\ncolumn = \"venue\"",
+        "name = \"a\"\nkind = \"not_null\"",
+        "name = \"a\"\nkind = \"not_null\"\ncolumn = \"gone\"",
+        "name = \"a\"\nkind = \"not_null\"\ncolumn = \"venue\"\nmin = 1",
+        "name = \"a\"\nkind = \"range\"\ncolumn = \"venue\"\nmin = 1",
+        "name = \"a\"\nkind = \"range\"\ncolumn = \"price\"",
+        "name = \"a\"\nkind = \"range\"\ncolumn = \"price\"\nmin = \"low\"",
+        "name = \"a\"\nkind = \"range\"\ncolumn = \"volume\"\nmin = 1.5",
+        "name = \"a\"\nkind = \"range\"\ncolumn = \"volume\"\nmin = 2\nmax = 1",
+        "name = \"a\"\nkind = \"accepted_values\"\ncolumn = \"venue\"",
+        "name = \"a\"\nkind = \"accepted_values\"\ncolumn = \"venue\"\nvalues = [1]",
+        "name = \"a\"\nkind = \"row_count\"\nmin = -1",
+        "name = \"a\"\nkind = \"freshness\"",
+        "name = \"a\"\nkind = \"freshness\"\nmax_age = \"2d\"\n[[checks]]\nname = \"a\"\nkind = \"row_count\"",
+    ] {
+        let error = Contract::from_toml(&format!("{TABLE}[[checks]]\n{check}\n")).unwrap_err();
+        said += &format!("{check}\n→ {error}\n\n");
+    }
+    insta::assert_snapshot!(said);
+}
