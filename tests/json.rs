@@ -88,9 +88,6 @@ fn every_command_prints_what_the_schema_says() {
     schemas.check("debugged", &debugged);
     schemas.each("table", &project.json(&["table", "list"]));
     schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
-    schemas.each("verified", &project.json(&["stats", "verify"]));
-    let delete = ["table", "delete-after", "fx_log_returns", "1999-01-01", "--dry-run"];
-    schemas.check("tail_deleted", &project.json(&delete));
     schemas.check("plot", &project.json(&["table", "show", "fx_log_returns", "--plot", "log_return"]));
     schemas.each("row", &project.json(&["table", "read", "fx_log_returns", "--limit", "20"]));
     schemas.check("written", &project.json(&["table", "read", "fx_log_returns", "--output", "rows.parquet"]));
