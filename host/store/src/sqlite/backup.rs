@@ -180,7 +180,8 @@ pub async fn restore(
     })
     .await??;
     // A backup of an older release is brought up to date, that of a newer one refused, while nothing is replaced yet.
-    SqliteStore::open(&partial.0).await?.close().await?;
+    let copy = SqliteStore::open(&partial.0).await?;
+    copy.close().await?;
     let (database, file) = (database.to_owned(), file.to_owned());
     connection::blocking(DOING, move || {
         let contents = verify(&partial.0, &file)?;
