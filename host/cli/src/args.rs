@@ -354,8 +354,7 @@ pub(crate) struct ReadArguments {
     /// Keep rows of this coordinate, or of a part of one; several are alternatives
     #[arg(long = "coordinate", value_name = "DIMENSION=VALUE,...")]
     pub(crate) coordinates: Vec<String>,
-    /// Read each coordinate over a range of its own: a JSON array of {"coordinate": {...}, "start_date": ...,
-    /// "start_date_operand": ">=", "end_date": ..., "end_date_operand": "<="}; `-` for standard input
+    /// Read each coordinate over a range of its own: a JSON array, whose form docs/reading.md shows; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) range_map: Option<PathBuf>,
     /// Only the last row of each coordinate, by the table's progress

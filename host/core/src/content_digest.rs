@@ -121,7 +121,9 @@ mod tests {
         )
         .unwrap();
         let mut digester = ContentDigester::new(contract.columns.iter());
-        batches.iter().for_each(|batch| digester.update(batch));
+        for batch in batches {
+            digester.update(batch);
+        }
         digester.finish()
     }
 

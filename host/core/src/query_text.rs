@@ -196,12 +196,12 @@ pub fn range_map(contract: &Contract, json: &str) -> Result<RangeMap, QueryTextE
         return Err(QueryTextError::RangeMap(problem.to_owned()));
     }
     let entries = entries.into_iter().enumerate().map(|(at, entry)| {
-        self::entry(contract, entry).map_err(|problem| QueryTextError::Entry { entry: at + 1, problem })
+        self::entry(contract, &entry).map_err(|problem| QueryTextError::Entry { entry: at + 1, problem })
     });
     Ok(RangeMap { entries: entries.collect::<Result<_, _>>()?, include_unlisted: false })
 }
 
-fn entry(contract: &Contract, entry: Entry) -> Result<CoordinateRange, String> {
+fn entry(contract: &Contract, entry: &Entry) -> Result<CoordinateRange, String> {
     let dimensions = contract.key_dimensions();
     if let Some(unknown) = entry.coordinate.keys().find(|name| !dimensions.contains(name)) {
         return Err(format!("no identity dimension `{unknown}`; there are {}", dimensions.join(", ")));

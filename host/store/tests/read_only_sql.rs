@@ -60,7 +60,8 @@ async fn prices(place: &Place) -> Table {
         Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(id.iter().copied(), 16).unwrap()),
         Arc::new(amounts.with_precision_and_scale(10, 2).unwrap()),
     ];
-    let fields: Vec<_> = prices.contract.columns.iter().map(|column| column.arrow_field()).collect();
+    let fields: Vec<_> =
+        prices.contract.columns.iter().map(datanode_core::contract::Column::arrow_field).collect();
     let batch = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), columns).unwrap();
     let keys: Vec<_> =
         times.iter().zip(series).map(|(time, name)| (*time, Coordinate(vec![text(name)]))).collect();
@@ -178,7 +179,7 @@ async fn a_statement_that_is_dropped_stops() {
     let place = Place::new().await;
     let prices = prices(&place).await;
     let endless = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT count(*) FROM a";
-    let limits = SqlLimits { timeout: Duration::from_secs(600), ..SqlLimits::default() };
+    let limits = SqlLimits { timeout: Duration::from_mins(10), ..SqlLimits::default() };
     let asked = place.store.run_sql(&prices, endless, &limits);
     assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
     // The runtime waits for its blocking threads when it ends: this test would not.

@@ -232,7 +232,7 @@ impl Walk<'_> {
         if cte.from.is_some() {
             return Err(SqlError::forbidden("a query of WITH may have no FROM of its own"));
         }
-        self.alias(Some(&cte.alias))?;
+        plain_alias(Some(&cte.alias))?;
         self.queries.push(name.clone());
         // A query sees those that come before it, and itself only where that is said.
         if recursive {
@@ -405,11 +405,11 @@ impl Walk<'_> {
                 sample: None,
                 index_hints,
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
-                self.alias(alias.as_ref())?;
+                plain_alias(alias.as_ref())?;
                 self.table(name, alias)
             }
             TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
-                self.alias(alias.as_ref())?;
+                plain_alias(alias.as_ref())?;
                 self.query(subquery)
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => self.tables(table_with_joins),
@@ -421,16 +421,6 @@ impl Walk<'_> {
             }
             _ => Err(SqlError::forbidden("FROM takes the table, and queries in brackets")),
         }
-    }
-
-    fn alias(&self, alias: Option<&TableAlias>) -> Result<(), SqlError> {
-        let plain = |alias: &TableAlias| {
-            alias.at.is_none() && alias.columns.iter().all(|column| column.data_type.is_none())
-        };
-        if alias.is_none_or(plain) {
-            return Ok(());
-        }
-        Err(SqlError::forbidden("an alias is a name, and names of columns"))
     }
 
     /// A name after FROM: the table, or a query of WITH that is in scope.
@@ -499,6 +489,16 @@ impl Walk<'_> {
         self.as_condition(condition);
         Ok(())
     }
+}
+
+fn plain_alias(alias: Option<&TableAlias>) -> Result<(), SqlError> {
+    let plain = |alias: &TableAlias| {
+        alias.at.is_none() && alias.columns.iter().all(|column| column.data_type.is_none())
+    };
+    if alias.is_none_or(plain) {
+        return Ok(());
+    }
+    Err(SqlError::forbidden("an alias is a name, and names of columns"))
 }
 
 fn plain_order(order: &sqlparser::ast::OrderByExpr) -> bool {

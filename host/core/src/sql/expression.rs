@@ -90,14 +90,12 @@ impl Walk<'_> {
             }
             Expr::BinaryOp { left, op, right } => return self.binary(left, op, right),
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => return self.condition(expr),
-            Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr } => {
-                return self.expression(expr);
-            }
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
                 self.expression(expr)?;
                 *expression = self.cast(expr, data_type)?;
             }
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
+            Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr }
+            | Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
             | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
                 return self.expression(expr);
             }

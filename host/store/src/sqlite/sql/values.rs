@@ -28,10 +28,10 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("datanode_time", 1, flags, |context| {
-        number(context, |micros| Timestamp::from_micros(micros).ok().map(|time| time.to_string()))
+        Ok(number(context, |micros| Timestamp::from_micros(micros).ok().map(|time| time.to_string())))
     })?;
     connection.create_scalar_function("datanode_date", 1, flags, |context| {
-        number(context, |days| date_from_days(i32::try_from(days).ok()?).map(|date| date.to_string()))
+        Ok(number(context, |days| date_from_days(i32::try_from(days).ok()?).map(|date| date.to_string())))
     })?;
     connection.create_scalar_function("datanode_uuid", 1, flags, |context| {
         let bytes = match context.get_raw(0) {
@@ -42,7 +42,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     })?;
     connection.create_scalar_function("datanode_decimal", 2, flags, |context| {
         let scale: u32 = context.get(1)?;
-        number(context, |unscaled| Some(decimal(unscaled, scale)))
+        Ok(number(context, |unscaled| Some(decimal(unscaled, scale))))
     })?;
     connection.create_scalar_function("date_trunc", 2, flags, |context| {
         let (ValueRef::Text(unit), ValueRef::Text(time)) = (context.get_raw(0), context.get_raw(1)) else {
@@ -67,13 +67,10 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_collation(collation::DECIMAL, compare_decimals)
 }
 
-fn number(
-    context: &Context<'_>,
-    text: impl FnOnce(i64) -> Option<String>,
-) -> rusqlite::Result<Option<String>> {
+fn number(context: &Context<'_>, text: impl FnOnce(i64) -> Option<String>) -> Option<String> {
     match context.get_raw(0) {
-        ValueRef::Integer(value) => Ok(text(value)),
-        _ => Ok(None),
+        ValueRef::Integer(value) => text(value),
+        _ => None,
     }
 }
 
