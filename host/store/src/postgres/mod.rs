@@ -47,7 +47,7 @@ mod tables;
 mod tail_delete;
 #[cfg(test)]
 mod test_server;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;
 mod write;
 
