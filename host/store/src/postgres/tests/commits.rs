@@ -209,7 +209,12 @@ async fn a_row_that_refers_to_nothing_is_named() {
         assets.uid
     );
     prices.foreign_keys = vec![serde_json::from_str(&key_of).unwrap()];
-    let table = place.table_with(&prices, ", FOREIGN KEY (\"name\") REFERENCES datanode_tables.assets").await;
+    let table = place
+        .table_with(
+            &prices,
+            ", FOREIGN KEY (\"name\") REFERENCES datanode_tables.assets (\"name\") ON DELETE RESTRICT",
+        )
+        .await;
     let rows: Model = (0..60).map(|n| (key(n, &format!("n{n}")), Some(n))).collect();
     let bad = place.run(&table, "r", vec![batch(&table.contract, &rows)], progress(rows.keys())).await;
     let error = place.commit(bad).await.unwrap_err();
