@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod memory;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,6 +10,11 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub use server::ServerDatabase;
+
+/// The variable by which the command is told of a database on a server.
+const DATABASE_URL: &str = "DATANODE_DATABASE_URL";
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
@@ -63,6 +69,7 @@ const LONG: &str = "DATANODE_TEST_LONG";
 #[derive(Debug)]
 pub struct Project {
     directory: TempDir,
+    server: Option<ServerDatabase>,
 }
 
 impl Default for Project {
@@ -74,7 +81,16 @@ impl Default for Project {
 impl Project {
     /// An initialised, empty project.
     pub fn new() -> Self {
-        let project = Self { directory: TempDir::new().expect("a scratch directory") };
+        Self::begun(None)
+    }
+
+    /// An initialised, empty project whose catalogue and tables are in a database of its own on a PostgreSQL server.
+    pub fn on_server() -> Self {
+        Self::begun(Some(ServerDatabase::new()))
+    }
+
+    fn begun(server: Option<ServerDatabase>) -> Self {
+        let project = Self { directory: TempDir::new().expect("a scratch directory"), server };
         project.run(&["init", project.path().to_str().expect("UTF-8")]);
         project
     }
@@ -86,8 +102,17 @@ impl Project {
         project
     }
 
+    /// Its database on a server.
+    pub fn server(&self) -> &ServerDatabase {
+        self.server.as_ref().expect("a project that was made on a server")
+    }
+
     /// As if the time of all leases were over, whose runs were killed.
     pub fn expire_leases(&self) {
+        if let Some(server) = &self.server {
+            server.execute("UPDATE datanode.leases SET expires_at = 0 WHERE expires_at > 0");
+            return;
+        }
         let database = rusqlite::Connection::open(self.database()).expect("a database");
         database.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0", ()).expect("leases");
     }
@@ -105,7 +130,7 @@ impl Project {
     /// A copy that may be broken without harm.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let copy = Self { directory: TempDir::new().expect("a scratch directory") };
+        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: None };
         copy_all(self.path(), copy.path());
         copy
     }
@@ -118,7 +143,11 @@ impl Project {
             .current_dir(self.path())
             .env_remove("DATANODE_HOME")
             .env_remove("DATANODE_HASH_NAMESPACE")
+            .env_remove(DATABASE_URL)
             .env("NO_COLOR", "1");
+        if let Some(server) = &self.server {
+            command.env(DATABASE_URL, server.url());
+        }
         command
     }
 
@@ -171,7 +200,13 @@ impl Project {
 
     /// The example: components, tables, source and nodes, before the first run.
     pub fn with_fx() -> Self {
-        let project = Self::new();
+        Self::new().and_fx()
+    }
+
+    /// The same in a project that is there.
+    #[must_use]
+    pub fn and_fx(self) -> Self {
+        let project = self;
         let example = root().join("examples/fx");
         let path = |name: &str| example.join(name).to_str().expect("UTF-8").to_owned();
         project.upload("ecb_daily_fx_rates");

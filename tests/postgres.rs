@@ -1,0 +1,148 @@
+//! The same program on a PostgreSQL server: the same tables, and nothing torn when it is killed or the server is lost.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use datanode_tests::{Project, rounds};
+use serde_json::Value;
+
+const RATES: &str = "fx_ecb_daily_rates";
+const RETURNS: &str = "fx_log_returns";
+const FIRST_LEG: &str = "2020-12-31";
+
+fn digest(project: &Project, table: &str) -> Value {
+    project.json(&["table", "digest", table])["digest"].clone()
+}
+
+fn inserted(project: &Project, arguments: &[&str]) -> Vec<u64> {
+    let runs = project.json(&[&["node", "run", RETURNS], arguments].concat());
+    runs.as_array().unwrap().iter().map(|run| run["rows_inserted"].as_u64().unwrap()).collect()
+}
+
+fn is_sound(project: &Project) {
+    for table in project.json(&["stats", "verify"]).as_array().unwrap() {
+        assert_eq!(table["differences"].as_array().unwrap().len(), 0, "{table}");
+    }
+}
+
+#[test]
+fn two_legs_on_either_database_end_in_the_same_tables() {
+    let (embedded, server) = (Project::with_fx(), Project::on_server().and_fx());
+    for leg in [&["--until", FIRST_LEG][..], &[]] {
+        assert_eq!(inserted(&server, leg), inserted(&embedded, leg));
+    }
+    for table in [RATES, RETURNS] {
+        assert_eq!(digest(&server, table), digest(&embedded, table), "{table}");
+    }
+    assert_eq!(inserted(&server, &["--force"]), [0, 0], "what is there is not computed again");
+    is_sound(&server);
+}
+
+#[test]
+fn a_deleted_tail_comes_back_with_the_next_run() {
+    let server = Project::on_server().and_fx();
+    inserted(&server, &[]);
+    let before = [digest(&server, RATES), digest(&server, RETURNS)];
+    let scope = ["--where", "currency=USD", "--where", "currency=JPY"];
+    for table in [RATES, RETURNS] {
+        let delete = ["table", "delete-after", table, "2024-01-01", "--yes"];
+        assert!(server.json(&[&delete[..], &scope].concat())["rows"].as_u64().unwrap() > 1_000);
+    }
+    is_sound(&server);
+    assert_ne!(digest(&server, RATES), before[0]);
+    inserted(&server, &["--force"]);
+    assert_eq!([digest(&server, RATES), digest(&server, RETURNS)], before);
+}
+
+/// Killed, or cut off from the server, at moments drawn evenly over a run: the rows are all there or none of them are,
+/// and the next run brings what is missing.
+#[test]
+fn a_killed_run_and_a_lost_server_leave_all_or_nothing() {
+    let server = Project::on_server().and_fx();
+    let whole = {
+        let begin = Instant::now();
+        inserted(&server, &["--until", "2010-12-31"]);
+        begin.elapsed()
+    };
+    let (rates, returns) = (digest(&server, RATES), digest(&server, RETURNS));
+    let start_again = || {
+        for table in [RATES, RETURNS] {
+            server.run(&["table", "delete-after", table, "1999-01-01", "--yes"]);
+        }
+    };
+    let (rounds, mut stored, mut nothing) = (rounds(10, 250), 0, 0);
+    for round in 0..rounds {
+        start_again();
+        let mut child = server
+            .command(&["node", "run", RETURNS, "--until", "2010-12-31"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(whole * (2 * round + 1) / (2 * rounds));
+        if round % 2 == 0 {
+            child.kill().unwrap();
+        } else {
+            server.server().cut_off();
+        }
+        child.wait().unwrap();
+        settled(&server);
+        let rows = server.server().number("SELECT count(*) FROM datanode_tables.fx_ecb_daily_rates");
+        let kept: i64 = server.server().number(
+            "SELECT coalesce(sum(row_count), 0)::bigint FROM datanode.progress p \
+             JOIN datanode.tables t ON t.uid = p.table_uid WHERE t.identifier = 'fx_ecb_daily_rates'",
+        );
+        assert_eq!(rows, kept, "round {round}: progress and rows go together");
+        if rows == 0 {
+            nothing += 1;
+        } else {
+            assert_eq!(digest(&server, RATES), rates, "round {round}: all of it or nothing");
+            stored += 1;
+        }
+        is_sound(&server);
+        server.expire_leases();
+        inserted(&server, &["--until", "2010-12-31", "--force"]);
+        assert_eq!((digest(&server, RATES), digest(&server, RETURNS)), (rates.clone(), returns.clone()));
+    }
+    println!("{rounds} rounds: {nothing} with nothing stored, {stored} with everything");
+    assert!(nothing > 0, "no round fell before the commit");
+}
+
+/// The server has noticed that the process is gone, and has rolled back what was open.
+fn settled(server: &Project) {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND application_name = 'datanode'";
+    while server.server().number(open) > 0 {
+        assert!(Instant::now() < give_up, "the server still serves a process that is gone");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_server_cannot_do_here_is_said() {
+    let server = Project::on_server().and_fx();
+    let (code, said) = server.fails(&["backup", "copy.db"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("pg_dump"), "{said}");
+    let (code, said) = server.fails(&["check", RETURNS]);
+    assert_eq!(code, 3);
+    assert!(said.contains("store.not_on_this_database"), "{said}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_its_password() {
+    let project = Project::new();
+    let asked = |url: &str| {
+        let output = project.command(&["table", "list"]).env("DATANODE_DATABASE_URL", url).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = asked("postgres://somebody:hunter2@127.0.0.1:1/nowhere");
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("store.connect") && said.contains("127.0.0.1:1/nowhere"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let (code, said) = asked("mysql://somebody:hunter2@127.0.0.1/nowhere");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("postgres://"), "{said}");
+}
