@@ -14,7 +14,7 @@ use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use datanode_core::revision::statement::left_to_edit;
 use datanode_store::{
-    ApplyRevision, RevertRevision, Revisions, Snapshot, SqlText, SqliteStore, Store, Table,
+    ApplyRevision, RevertRevision, Snapshot, SqlText, Store, Table,
 };
 use proptest::prelude::*;
 use rusqlite::types::Value;
