@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
 use arrow_ipc::reader::StreamReader;
 use datanode_tests::Project;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
