@@ -9,7 +9,7 @@ use std::time::Duration;
 use datanode_core::data_type::DataType;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, Store, StoreError, Table};
+use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, StoreError, Table};
 use support::{
     Model, Place, at, batch, claim, contract, new_node, on_both_databases, progress, run, table, text,
 };
@@ -161,7 +161,7 @@ async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
 
 #[tokio::test]
 async fn a_copy_for_trials_has_no_holders() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let (_, node) = prices(&place).await;
     let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     let directory = tempfile::tempdir().unwrap();

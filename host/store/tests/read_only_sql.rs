@@ -16,7 +16,7 @@ use arrow_array::{
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::sql::{SqlErrorKind, SqlLimits};
-use datanode_store::{ReadOnlySql, Store, Table};
+use datanode_store::Table;
 use serde_json::Value;
 use support::{Place, commit, node, progress, run, table, text};
 
@@ -43,8 +43,8 @@ const DAY: i64 = 86_400_000_000;
 
 /// 2020-01-01 a, 2020-01-02 a, 2020-01-02 b, and b a month later to the microsecond.
 async fn prices(place: &Place) -> Table {
-    let prices = table(&place.store, &Contract::from_toml(PRICES).unwrap()).await;
-    table(&place.store, &Contract::from_toml(SECRETS).unwrap()).await;
+    let prices = table(&*place.store, &Contract::from_toml(PRICES).unwrap()).await;
+    table(&*place.store, &Contract::from_toml(SECRETS).unwrap()).await;
     let first = 18_262 * DAY;
     let times = [first, first + DAY, first + DAY, 1_580_702_706_000_007];
     let series = ["a", "a", "b", "b"];
@@ -65,8 +65,8 @@ async fn prices(place: &Place) -> Table {
     let batch = RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), columns).unwrap();
     let keys: Vec<_> =
         times.iter().zip(series).map(|(time, name)| (*time, Coordinate(vec![text(name)]))).collect();
-    let node = node(&place.store, &prices).await;
-    let commit = commit(&prices, run(&node, "r"), vec![batch], progress(&keys));
+    let node = node(&*place.store, &prices).await;
+    let commit = commit(&*place.store, &prices, run(&node, "r"), vec![batch], progress(&keys)).await;
     place.store.commit_run(commit).await.unwrap();
     place.store.table(&prices.uid).await.unwrap()
 }
@@ -94,12 +94,13 @@ fn same(left: &Value, right: &Value) -> bool {
 
 #[tokio::test]
 async fn harmless_statements_answer() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let prices = prices(&place).await;
     let mut wrong = Vec::new();
     for case in suite("suite.json") {
         let sql = statement(&case);
-        let answer = place.store.run_sql(&prices, &sql, &SqlLimits::default()).await.unwrap();
+        let answer =
+            place.store.read_only_sql().unwrap().run_sql(&prices, &sql, &SqlLimits::default()).await.unwrap();
         let expected = case["rows"].as_array().unwrap();
         let as_expected = answer.ok
             && answer.row_count == expected.len()
@@ -118,7 +119,7 @@ async fn harmless_statements_answer() {
 
 #[tokio::test]
 async fn hostile_statements_answer_why_and_change_nothing() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let prices = prices(&place).await;
     let dump = || {
         let raw = place.raw();
@@ -142,7 +143,7 @@ async fn hostile_statements_answer_why_and_change_nothing() {
     for case in cases {
         let sql = statement(&case);
         let begun = Instant::now();
-        let answer = place.store.run_sql(&prices, &sql, &limits).await.unwrap();
+        let answer = place.store.read_only_sql().unwrap().run_sql(&prices, &sql, &limits).await.unwrap();
         let took = begun.elapsed();
         let kind = answer.error.as_ref().map(|error| serde_json::to_value(error.kind).unwrap());
         let expected = kind.as_ref().is_some_and(|kind| case["kind"] == "any" || *kind == case["kind"]);
@@ -159,9 +160,11 @@ async fn hostile_statements_answer_why_and_change_nothing() {
 
 #[tokio::test]
 async fn answers_are_bounded() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let prices = prices(&place).await;
-    let ask = async |sql: &str, limits: SqlLimits| place.store.run_sql(&prices, sql, &limits).await.unwrap();
+    let ask = async |sql: &str, limits: SqlLimits| {
+        place.store.read_only_sql().unwrap().run_sql(&prices, sql, &limits).await.unwrap()
+    };
     let two = SqlLimits { max_rows: 2, ..SqlLimits::default() };
     let answer = ask("SELECT series FROM prices ORDER BY time_index, series", two).await;
     assert_eq!((answer.row_count, answer.truncated, answer.max_rows), (2, true, 2));
@@ -176,11 +179,11 @@ async fn answers_are_bounded() {
 
 #[tokio::test]
 async fn a_statement_that_is_dropped_stops() {
-    let place = Place::new().await;
+    let place = Place::sqlite().await;
     let prices = prices(&place).await;
     let endless = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT count(*) FROM a";
     let limits = SqlLimits { timeout: Duration::from_mins(10), ..SqlLimits::default() };
-    let asked = place.store.run_sql(&prices, endless, &limits);
+    let asked = place.store.read_only_sql().unwrap().run_sql(&prices, endless, &limits);
     assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
     // The runtime waits for its blocking threads when it ends: this test would not.
 }

@@ -12,7 +12,7 @@ use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
-use datanode_store::{Store, Table};
+use datanode_store::Table;
 use proptest::prelude::*;
 use support::{Model, Place, at, contract, fill, on_both_databases, pages, read, rows, table, text};
 use uuid::Uuid;
@@ -242,7 +242,10 @@ async fn only_asked_columns_come_and_the_index_always(place: Place) {
     assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
 }
 
-async fn a_page_of_long_texts_ends_early(place: Place) {
+#[tokio::test]
+async fn a_page_of_long_texts_ends_early() {
+    // A key of PostgreSQL has room for about 2,700 bytes.
+    let place = Place::sqlite().await;
     let contract = contract("long", &[("name", DataType::String)]);
     let table = table(&*place.store, &contract).await;
     let long = "x".repeat(3 << 19);
@@ -300,7 +303,6 @@ on_both_databases!(
     any_page_size_gives_the_same_rows,
     a_page_may_begin_after_a_key_that_is_no_row,
     only_asked_columns_come_and_the_index_always,
-    a_page_of_long_texts_ends_early,
     a_range_per_coordinate_of_ten_thousand_is_looked_up_not_searched,
     partial_coordinates_of_many_shapes_fit_one_statement,
 );

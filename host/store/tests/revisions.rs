@@ -13,9 +13,7 @@ use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use datanode_core::revision::statement::left_to_edit;
-use datanode_store::{
-    ApplyRevision, RevertRevision, Snapshot, SqlText, Store, Table,
-};
+use datanode_store::{ApplyRevision, RevertRevision, Snapshot, SqlText, Store, Table};
 use proptest::prelude::*;
 use rusqlite::types::Value;
 use support::{Place, at, contract, runner, table};

@@ -15,7 +15,7 @@ use arrow_array::{
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::query::ReadQuery;
-use datanode_store::{Store, Table};
+use datanode_store::Table;
 use proptest::prelude::*;
 use support::{Place, commit, node, on_both_databases, pages, progress, run, table};
 use uuid::Uuid;

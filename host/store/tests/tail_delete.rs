@@ -10,9 +10,12 @@ use datanode_core::data_type::DataType;
 use datanode_core::progress::CoordinateProgress;
 use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{DeleteAfter, DeleteScope, Deleted, Store, StoreError, Table, TailDeletes};
+use datanode_store::{DeleteAfter, DeleteScope, Deleted, StoreError, Table};
 use proptest::prelude::*;
-use support::{Model, Place, at, batch, commit, contract, fill, node, progress, read, run, table, text};
+use support::{
+    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress, read, run, table,
+    text,
+};
 use uuid::Uuid;
 
 fn delete(table: &Table, after: i64, scope: DeleteScope) -> DeleteAfter {
@@ -37,7 +40,7 @@ const NAMES: [&str; 2] = ["name", "id"];
 
 fn dimension_value(name: &str, number: i64) -> CoordinateValue {
     if name == "name" {
-        text(["a", "it's", "ü\0"][usize::try_from(number).unwrap()])
+        text(["a", "it's", "ü"][usize::try_from(number).unwrap()])
     } else {
         CoordinateValue::Int(number)
     }
@@ -78,13 +81,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[test]
 fn any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::new());
+    leave_the_rows_and_progress_of_a_loop(&runtime, &runtime.block_on(Place::sqlite()));
+}
+
+#[test]
+fn so_they_do_on_a_server() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    leave_the_rows_and_progress_of_a_loop(&runtime, &runtime.block_on(Place::postgres()));
+}
+
+fn leave_the_rows_and_progress_of_a_loop(runtime: &tokio::runtime::Runtime, place: &Place) {
     support::runner(48)
         .run(&steps(), |steps| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {
                 let contract = contract(&name, &[("name", DataType::String), ("id", DataType::Int64)]);
-                let mut table = table(&place.store, &contract).await;
+                let mut table = table(&*place.store, &contract).await;
                 let mut model = Model::new();
                 for (number, step) in steps.into_iter().enumerate() {
                     let offset = i64::try_from(number).unwrap() * 20;
@@ -98,7 +110,7 @@ fn any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop() {
                                 .into_iter()
                                 .map(|(time, name, id)| ((offset + time, coordinate(name, id)), Some(time)))
                                 .collect();
-                            table = fill(&place.store, &table, &format!("{name}-{number}"), &rows).await;
+                            table = fill(&*place.store, &table, &format!("{name}-{number}"), &rows).await;
                             model.extend(rows);
                         }
                         Step::Delete(time, scope) => {
@@ -127,12 +139,10 @@ fn any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn a_table_without_dimensions_has_a_tail_too() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("rates", &[])).await;
+async fn a_table_without_dimensions_has_a_tail_too(place: Place) {
+    let table = table(&*place.store, &contract("rates", &[])).await;
     let rows: Model = (0..10).map(|time| ((time, Coordinate(Vec::new())), Some(time))).collect();
-    let table = fill(&place.store, &table, "r", &rows).await;
+    let table = fill(&*place.store, &table, "r", &rows).await;
     let deleted = place.store.delete_after(&delete(&table, 7, DeleteScope::All)).await.unwrap();
     assert_eq!((deleted.rows, deleted.table.epoch), (3, table.epoch + 1));
     let left = CoordinateProgress { min: at(0), max: at(6), rows: 7 };
@@ -146,19 +156,19 @@ async fn a_table_without_dimensions_has_a_tail_too() {
     assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
 }
 
-#[tokio::test]
-async fn a_commit_in_flight_is_refused() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("rates", &[])).await;
+async fn a_commit_in_flight_is_refused(place: Place) {
+    let table = table(&*place.store, &contract("rates", &[])).await;
     let row = |time| Model::from([((time, Coordinate(Vec::new())), Some(time))]);
-    let table = fill(&place.store, &table, "first", &row(1)).await;
+    let table = fill(&*place.store, &table, "first", &row(1)).await;
     let rows = row(2);
     let late = commit(
+        &*place.store,
         &table,
-        run(&node(&place.store, &table).await, "late"),
+        run(&node(&*place.store, &table).await, "late"),
         vec![batch(&table.contract, &rows)],
         progress(rows.keys()),
-    );
+    )
+    .await;
     place.store.delete_after(&delete(&table, 1, DeleteScope::All)).await.unwrap();
     let error = place.store.commit_run(late).await.unwrap_err();
     assert!(matches!(error, StoreError::TableMoved { .. }), "{error}");
@@ -182,17 +192,15 @@ fn referring(identifier: &str) -> Contract {
 
 /// Make a row refer to another, as no batch of these tests could.
 fn refer(place: &Place, table: &str, row: i64, to: i64) {
-    let sql = format!("INSERT INTO {table} (time_index, value) VALUES ({row}, {to})");
-    place.raw().execute(&sql, ()).unwrap();
+    let (row, to) = (place.moment(row), place.moment(to));
+    place.execute(&format!("INSERT INTO {table} (time_index, value) VALUES ({row}, {to})"));
 }
 
-#[tokio::test]
-async fn rows_that_others_refer_to_stay_and_are_named() {
-    let place = Place::new().await;
-    let rates = table(&place.store, &contract("rates", &[])).await;
-    table(&place.store, &referring("others")).await;
+async fn rows_that_others_refer_to_stay_and_are_named(place: Place) {
+    let rates = table(&*place.store, &contract("rates", &[])).await;
+    table(&*place.store, &referring("others")).await;
     let rows: Model = (0..10).map(|time| ((time, Coordinate(Vec::new())), Some(time))).collect();
-    let rates = fill(&place.store, &rates, "r", &rows).await;
+    let rates = fill(&*place.store, &rates, "r", &rows).await;
     refer(&place, "others", 3, 8);
     let error = place.store.delete_after(&delete(&rates, 5, DeleteScope::All)).await.unwrap_err();
     assert_eq!(
@@ -208,8 +216,8 @@ async fn rows_that_others_refer_to_stay_and_are_named() {
 
 #[tokio::test]
 async fn rows_that_refer_to_each_other_go_together() {
-    let place = Place::new().await;
-    let rates = table(&place.store, &referring("rates")).await;
+    let place = Place::sqlite().await;
+    let rates = table(&*place.store, &referring("rates")).await;
     for (row, to) in [(1, 1), (5, 1), (6, 6), (7, 6), (2, 7)] {
         refer(&place, "rates", row, to);
     }
@@ -225,15 +233,13 @@ async fn rows_that_refer_to_each_other_go_together() {
     assert_eq!((deleted.rows, deleted.progress.max_time()), (3, Some(at(2))));
 }
 
-#[tokio::test]
-async fn a_reference_table_has_no_tail() {
-    let place = Place::new().await;
+async fn a_reference_table_has_no_tail(place: Place) {
     let contract = Contract::from_toml(
         "identifier = \"assets\"\nkind = \"reference\"\nprimary_key = [\"name\"]\n\
          columns = [{ name = \"name\", type = \"string\" }]",
     )
     .unwrap();
-    let assets = table(&place.store, &contract).await;
+    let assets = table(&*place.store, &contract).await;
     let error = place.store.delete_after(&delete(&assets, 0, DeleteScope::All)).await.unwrap_err();
     assert!(matches!(error, StoreError::NoTail { .. }), "{error}");
     assert_eq!(place.store.verify_progress(&assets.uid).await.unwrap(), vec![]);
@@ -241,12 +247,12 @@ async fn a_reference_table_has_no_tail() {
 
 #[tokio::test]
 async fn progress_that_somebody_broke_is_found_and_never_built_upon() {
-    let place = Place::new().await;
-    let table = table(&place.store, &contract("rates", &[("name", DataType::String)])).await;
+    let place = Place::sqlite().await;
+    let table = table(&*place.store, &contract("rates", &[("name", DataType::String)])).await;
     let key = |time, name| (time, Coordinate(vec![text(name)]));
     let rows: Model =
         (0..5).flat_map(|time| ["a", "b", "c"].map(|name| (key(time, name), Some(time)))).collect();
-    let table = fill(&place.store, &table, "r", &rows).await;
+    let table = fill(&*place.store, &table, "r", &rows).await;
     assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), vec![]);
     let raw = place.raw();
     raw.execute("UPDATE _progress SET row_count = 1 WHERE coordinate = '[\"a\"]'", ()).unwrap();
@@ -269,3 +275,10 @@ async fn progress_that_somebody_broke_is_found_and_never_built_upon() {
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     assert_eq!(place.number("SELECT count(*) FROM rates"), 15);
 }
+
+on_both_databases!(
+    a_table_without_dimensions_has_a_tail_too,
+    a_commit_in_flight_is_refused,
+    rows_that_others_refer_to_stay_and_are_named,
+    a_reference_table_has_no_tail,
+);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use datanode_core::contract::{Contract, TIME_INDEX, TableKind};
+use datanode_core::contract::{Contract, ForeignKey, OnDelete, TIME_INDEX, TableKind};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
@@ -12,12 +12,15 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use super::ddl::{list, quote, table_name};
 use super::keys::{coordinate, micros, selected};
 use super::literal::{array, literal};
+use super::refusal::{Refusal, refusal};
 use super::select::conditions;
 use super::stored::{count, failed, timestamp};
 use super::{foreign_keys, progress, tables};
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table};
 
 const DELETING: &str = "deleting the tail of a table";
+const SAVE: &str = "SAVEPOINT _delete";
+const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _delete";
 const COUNTING: &str = "counting the rows of a table";
 
 /// Delete rows, correct progress and raise the table's epoch. The caller commits, or rolls back on an error.
@@ -29,7 +32,7 @@ pub(super) async fn delete_after(
     if table.contract.kind != TableKind::TimeIndexed {
         return Err(StoreError::NoTail { table: table.contract.identifier });
     }
-    let gone = delete_rows(connection, &table.contract, delete).await?;
+    let gone = delete_rows(connection, &table, delete).await?;
     let rows: u64 = gone.values().sum();
     if rows > 0 {
         let kept = progress::read(connection, &table).await?;
@@ -49,9 +52,10 @@ pub(super) async fn delete_after(
 /// Delete the rows; how many of each coordinate.
 async fn delete_rows(
     connection: &mut PgConnection,
-    contract: &Contract,
+    table: &Table,
     delete: &DeleteAfter,
 ) -> Result<BTreeMap<Coordinate, u64>, StoreError> {
+    let contract = &table.contract;
     let mut query = ReadQuery::default();
     match &delete.scope {
         DeleteScope::All => {}
@@ -71,7 +75,17 @@ async fn delete_rows(
         also(&selected("_gone", contract, dimensions)),
         grouped(dimensions),
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(failed(DELETING))?;
+    sqlx::raw_sql(SAVE).execute(&mut *connection).await.map_err(failed(DELETING))?;
+    let rows = match sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await {
+        Ok(rows) => rows,
+        Err(error) if refusal(&error) == Some(Refusal::ForeignKey) => {
+            // Behind the savepoint the transaction can still be asked why.
+            sqlx::raw_sql(GO_BACK).execute(&mut *connection).await.map_err(failed(DELETING))?;
+            let found = still_referenced(connection, table, &conditions.join(" AND ")).await?;
+            return Err(found.unwrap_or_else(|| failed(DELETING)(error)));
+        }
+        Err(error) => return Err(failed(DELETING)(error)),
+    };
     let mut gone = BTreeMap::new();
     for row in rows {
         let rows = count("rows that were deleted", row.try_get(0).map_err(failed(DELETING))?)?;
@@ -80,6 +94,54 @@ async fn delete_rows(
         }
     }
     Ok(gone)
+}
+
+/// The first row that would go and to which a row refers that would stay. `condition` says of `_t` which rows go.
+async fn still_referenced(
+    connection: &mut PgConnection,
+    table: &Table,
+    condition: &str,
+) -> Result<Option<StoreError>, StoreError> {
+    let contract = &table.contract;
+    for referrer in foreign_keys::referrers(connection, &table.uid).await? {
+        let ForeignKey { columns, references, on_delete } = &referrer.foreign_key;
+        if *on_delete != OnDelete::Restrict {
+            continue;
+        }
+        let other = tables::by_uid(connection, &referrer.table_uid).await?;
+        let pairs = columns.iter().zip(&references.columns);
+        let mut matches: Vec<String> =
+            pairs.map(|(theirs, own)| format!("_referrer.{} = _t.{}", quote(theirs), quote(own))).collect();
+        if other.uid == table.uid {
+            let key: Vec<String> =
+                contract.key().iter().map(|name| format!("_referrer.{}", quote(name))).collect();
+            matches.push(format!(
+                "({}) NOT IN (SELECT {} FROM {} AS _t WHERE {condition})",
+                key.join(", "),
+                list(contract.key()),
+                table_name(contract)
+            ));
+        }
+        let sql = format!(
+            "SELECT {} FROM {} AS _t WHERE {condition} AND EXISTS (SELECT 1 FROM {} AS _referrer WHERE {}) \
+             ORDER BY {} LIMIT 1",
+            selected("_t", contract, contract.key()),
+            table_name(contract),
+            table_name(&other.contract),
+            matches.join(" AND "),
+            list(contract.key())
+        );
+        let found = sqlx::query(AssertSqlSafe(sql)).fetch_optional(&mut *connection).await;
+        if let Some(row) = found.map_err(failed(DELETING))? {
+            return Ok(Some(StoreError::StillReferenced {
+                table: contract.identifier.clone(),
+                key: coordinate(&row, 0, contract, contract.key())?.to_string(),
+                referrer: other.contract.identifier,
+                columns: columns.join(", "),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 /// Of a coordinate that keeps rows, the latest is looked up, and its earliest stays; the others fall away.

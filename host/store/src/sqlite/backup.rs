@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::SqliteStore;
 use super::ddl::quote;
 use super::stored::failed;
-use super::{connection, tables};
+use super::{connection, lease, tables};
 use crate::StoreError;
 
 /// How long a backup waits for a lock; writers hold it up only while they move the log into the file.
@@ -181,6 +181,8 @@ pub async fn restore(
     .await??;
     // A backup of an older release is brought up to date, that of a newer one refused, while nothing is replaced yet.
     let copy = SqliteStore::open(&partial.0).await?;
+    // Whoever held a node of the original holds nothing of this one.
+    copy.write("restoring the database", lease::forget).await?;
     copy.close().await?;
     let (database, file) = (database.to_owned(), file.to_owned());
     connection::blocking(DOING, move || {

@@ -76,6 +76,35 @@ impl Place {
         }
     }
 
+    /// A moment in SQL.
+    pub fn moment(&self, micros: i64) -> String {
+        match &self.database {
+            Database::Directory(_) => micros.to_string(),
+            Database::Server { .. } => format!("timestamptz 'epoch' + {micros} * interval '1 microsecond'"),
+        }
+    }
+
+    /// An empty one of the same kind.
+    pub async fn another(&self) -> Self {
+        match &self.database {
+            Database::Directory(_) => Self::sqlite().await,
+            Database::Server { .. } => Self::postgres().await,
+        }
+    }
+
+    /// Whatever a writer locks is free.
+    pub fn is_unlocked(&self) {
+        match &self.database {
+            Database::Directory(_) => self.raw().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap(),
+            Database::Server { name } => {
+                // Until the server has noticed that a transaction was given up, it waits.
+                let sql = "BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE datanode.tables, datanode.runs, \
+                           datanode.leases IN ACCESS EXCLUSIVE MODE; ROLLBACK";
+                on_server(name, sql.to_owned(), false);
+            }
+        }
+    }
+
     /// Change something behind the store's back; written for SQLite, as above.
     pub fn execute(&self, sql: &str) {
         match &self.database {

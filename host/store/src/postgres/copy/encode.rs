@@ -76,8 +76,9 @@ impl Encoder {
             return Ok(());
         }
         match &column.values {
-            Values::Float64(values) => self.eight(values[row].to_be_bytes()),
-            Values::Float32(values) => self.four(values[row].to_be_bytes()),
+            // A negative zero becomes a zero, as everywhere in this host: one number, one text, one digest.
+            Values::Float64(values) => self.eight((values[row] + 0.0).to_be_bytes()),
+            Values::Float32(values) => self.four((values[row] + 0.0).to_be_bytes()),
             Values::Int64(values) => self.eight(values[row].to_be_bytes()),
             Values::Int32(values) => self.four(values[row].to_be_bytes()),
             Values::Int16(values) => self.field(&values[row].to_be_bytes())?,
