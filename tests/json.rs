@@ -177,6 +177,8 @@ fn every_command_prints_what_the_schema_says() {
         )
         .unwrap();
     schemas.each("lease", &project.json(&["run", "leases"]));
+    // For a moment later on, nobody else may have it open.
+    drop(database);
 
     // Reference tables, differences, metadata and identifiers that move.
     let path = |name: &str| example.join(name).to_str().unwrap().to_owned();

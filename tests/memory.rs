@@ -68,6 +68,7 @@ fn a_run_that_is_killed_leaves_no_spilled_output() {
         assert!(seen.nth(1).is_some(), "no two `{event}`");
         child.kill().unwrap();
         child.wait().unwrap();
+        project.expire_leases();
         assert_eq!(files_of(&project.path().join(".datanode/spill")), [""; 0], "killed at `{event}`");
     }
     assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], 0);
