@@ -39,12 +39,11 @@ impl Server {
             println!("   PostgreSQL: the server that {VARIABLE} names");
             return Ok(Self { url, _private: None });
         }
-        let binaries = match installed() {
-            Some(binaries) => binaries,
-            None => {
-                install()?;
-                installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
-            }
+        let binaries = if let Some(binaries) = installed() {
+            binaries
+        } else {
+            install()?;
+            installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
         };
         let cluster = Cluster::start(&binaries)?;
         println!(

@@ -189,7 +189,7 @@ async fn tables_are_registered_once(place: Place) {
     assert!(!place.store.register_table(&written_out, at(4)).await.unwrap().created);
 
     let mut other = contract("prices", &[("order", DataType::Int64)]);
-    other.description = "Other prices.".to_owned();
+    other.description = String::from("Other prices.");
     let error = place.store.register_table(&other, at(5)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -217,11 +217,11 @@ async fn metadata_is_applied_at_once_and_changes_nothing_else(place: Place) {
     let held = contract("prices", &[("order", DataType::String)]);
     let first = place.store.register_table(&held, at(3)).await.unwrap().value;
     let mut given = held.clone();
-    given.description = "Closing prices.".to_owned();
+    given.description = String::from("Closing prices.");
     given.labels = vec!["equities".to_owned()];
     given.cadence = Some("1d".parse().unwrap());
-    given.columns[1].description = "Place in the book.".to_owned();
-    given.columns[1].label = "Order".to_owned();
+    given.columns[1].description = String::from("Place in the book.");
+    given.columns[1].label = String::from("Order");
     let answer = place.store.register_table(&given, at(9)).await.unwrap();
     assert!(!answer.created);
     assert_eq!(answer.changes.len(), 5, "{:?}", answer.changes);

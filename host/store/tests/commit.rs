@@ -44,7 +44,7 @@ async fn assert_untouched(place: &Place, table: &Table) {
     assert_eq!(place.number("SELECT count(*) FROM _run_inputs"), 0);
     assert_eq!(place.store.table(&table.uid).await.unwrap().epoch, table.epoch);
     // And the next writer finds the lock free.
-    place.is_unlocked();
+    place.is_unlocked().await;
 }
 
 fn three_batches(table: &Table, third: &[(i64, Coordinate)]) -> Vec<RecordBatch> {

@@ -93,14 +93,16 @@ impl Place {
     }
 
     /// Whatever a writer locks is free.
-    pub fn is_unlocked(&self) {
+    pub async fn is_unlocked(&self) {
         match &self.database {
             Database::Directory(_) => self.raw().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap(),
             Database::Server { name } => {
                 // Until the server has noticed that a transaction was given up, it waits.
                 let sql = "BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE datanode.tables, datanode.runs, \
                            datanode.leases IN ACCESS EXCLUSIVE MODE; ROLLBACK";
-                on_server(name, sql.to_owned(), false);
+                let name = name.clone();
+                // Not on this thread, on which connections are given back meanwhile.
+                tokio::task::spawn_blocking(move || on_server(&name, sql.to_owned(), false)).await.unwrap();
             }
         }
     }
