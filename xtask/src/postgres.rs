@@ -17,6 +17,8 @@ pub(crate) const VARIABLE: &str = "DATANODE_TEST_POSTGRES";
 const OLDEST: u32 = 15;
 /// Owner of the private cluster, inside of it.
 const ROLE: &str = "datanode_test";
+/// The machine's own server, as Debian sets it up.
+const LOCAL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 /// How long a server may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -33,7 +35,8 @@ impl Server {
     }
 
     /// The server that [`VARIABLE`] names; else a private cluster made with the installed binaries; where there are
-    /// none, and this may install packages, with Debian's. Says what it did.
+    /// none, and this may install packages, with Debian's. Where a cluster cannot be started (by a user that may not
+    /// become another one, say), the machine's own server, if it lets this user in. Says what it did.
     pub(crate) fn find_or_start() -> Result<Self> {
         if let Some(url) = std::env::var_os(VARIABLE) {
             println!("   PostgreSQL: the server that {VARIABLE} names");
@@ -45,7 +48,14 @@ impl Server {
             install()?;
             installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
         };
-        let cluster = Cluster::start(&binaries)?;
+        let cluster = match Cluster::start(&binaries) {
+            Ok(cluster) => cluster,
+            Err(error) if is_usable(&binaries) => {
+                println!("   PostgreSQL: no private cluster ({error:#}), but the server at {LOCAL}");
+                return Ok(Self { url: LOCAL.into(), _private: None });
+            }
+            Err(error) => return Err(error),
+        };
         println!(
             "   PostgreSQL: a private cluster of {} on port {}, without fsync; it goes when the tests end",
             binaries.display(),
@@ -80,6 +90,15 @@ fn release(directory: &Path) -> Option<u32> {
     // `postgres (PostgreSQL) 15.19 (Debian 15.19-0+deb12u1)`
     let version = read(Command::new(server).arg("--version")).ok()?;
     version.split_whitespace().nth(2)?.split('.').next()?.parse().ok()
+}
+
+/// Whether the machine's own server lets this user make databases.
+fn is_usable(binaries: &Path) -> bool {
+    let mut ask = Command::new(binaries.join("psql"));
+    ask.args([LOCAL, "--no-psqlrc", "--no-password", "--command"]);
+    // Fails, by division by zero, for a role that may not.
+    ask.arg("SELECT 1 / (rolsuper OR rolcreatedb)::int FROM pg_roles WHERE rolname = current_user");
+    succeeds(&mut ask)
 }
 
 fn install() -> Result<()> {
