@@ -1,9 +1,11 @@
 //! The same program on a PostgreSQL server: the same tables, and nothing torn when it is killed or the server is lost.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use datanode_store::fault::{self, Step};
 use datanode_tests::{Project, rounds};
 use serde_json::Value;
 
@@ -107,6 +109,39 @@ fn a_killed_run_and_a_lost_server_leave_all_or_nothing() {
     }
     println!("{rounds} rounds: {nothing} with nothing stored, {stored} with everything");
     assert!(nothing > 0, "no round fell before the commit");
+}
+
+/// Ended at each step of the commit protocol: what is left is whole, says who held the node, and the next run completes it.
+#[test]
+fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing() {
+    const SIGABRT: i32 = 6;
+    let server = Project::on_server().and_fx();
+    // So that no lease ends before it is looked at, however busy the machine is.
+    std::fs::write(server.path().join("datanode.toml"), "[runs]\nlease_seconds = 3600\n").unwrap();
+    let run = ["node", "run", RATES, "--until", "2010-12-31"];
+    server.run(&run);
+    let whole = digest(&server, RATES);
+    for step in Step::ALL {
+        let name = step.as_str();
+        server.run(&["table", "delete-after", RATES, "1999-01-01", "--yes"]);
+        let aborted = server.command(&run).env(fault::VARIABLE, name).output().unwrap();
+        assert_eq!(aborted.status.signal(), Some(SIGABRT), "{name} was never reached");
+        settled(&server);
+        is_sound(&server);
+        let leases = server.json(&["run", "leases"]);
+        if step == Step::Committed {
+            assert_eq!(digest(&server, RATES), whole, "{name}");
+            assert_eq!(leases, Value::Array(Vec::new()), "{name}: the lease is given up with the commit");
+        } else {
+            assert_eq!(server.json(&["table", "show", RATES])["rows"], 0, "{name}");
+            let (exit, said) = server.fails(&run);
+            assert_eq!(exit, 5, "{name}: {said}");
+            assert!(said.contains(leases[0]["holder"].as_str().unwrap()), "{name}: {said}");
+        }
+        server.expire_leases();
+        server.run(&run);
+        assert_eq!(digest(&server, RATES), whole, "the run after one that was ended at {name}");
+    }
 }
 
 /// The server has noticed that the process is gone, and has rolled back what was open.
