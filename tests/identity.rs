@@ -48,6 +48,14 @@ fn the_document_of_ten_nodes_has_the_digest_that_sha256sum_finds() {
         let created = project.json(&[&["node", "create", component][..], &given].concat());
         let hash =
             created.as_array().unwrap().last().unwrap()["node"]["update_hash"].as_str().unwrap().to_owned();
+        let elsewhere = ["--hash-namespace", "elsewhere"];
+        assert_eq!(
+            project.json(&[&["node", "hash", &hash], &elsewhere[..]].concat())["update_hash"],
+            project.json(
+                &[&["node", "hash", "--component", component, "--config", config], &elsewhere[..]].concat()
+            )["update_hash"],
+            "what the node would be in another namespace"
+        );
         let live = project.json(&["node", "hash", &hash]);
         assert_eq!(live, before, "before and after");
         let shown = project.json(&["node", "show", &hash]);

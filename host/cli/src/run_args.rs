@@ -87,6 +87,11 @@ pub(crate) struct HashNamespace {
 }
 
 impl HashNamespace {
+    /// Whether this very command asks for one.
+    pub(crate) fn is_explicit(&self) -> bool {
+        self.explicit.is_some()
+    }
+
     /// The one that counts; empty for none.
     pub(crate) fn resolve(&self) -> anyhow::Result<String> {
         let namespace = namespace::resolve(self.explicit.as_deref(), self.ambient.as_deref());

@@ -47,7 +47,17 @@ async fn identity(arguments: HashArguments, host: &Host) -> anyhow::Result<Ident
     let HashArguments { node, component, config, table, hash_namespace, .. } = arguments;
     let Some(component) = component else {
         let node = host.store().node(&node.unwrap_or_default()).await.or_fail()?;
-        return host.identity_of(&node).await.or_fail();
+        if !hash_namespace.is_explicit() {
+            // A node has its hash, whatever is ambient.
+            return host.identity_of(&node).await.or_fail();
+        }
+        let request = IdentityRequest {
+            component: node.component,
+            config: node.config.to_string(),
+            hash_namespace: hash_namespace.resolve()?,
+            table: Some(node.table_uid),
+        };
+        return host.identify(request).await.or_fail();
     };
     let hash_namespace = hash_namespace.resolve()?;
     let config = super::node::config(config.as_deref().unwrap_or("{}"))?;
