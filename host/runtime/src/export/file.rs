@@ -15,10 +15,22 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begin a file for a place in a directory that is there.
+    /// Begin a file for a place in a directory that is there. A link is followed, so that it stays one; what is neither a
+    /// file nor nothing (a directory, a device, a pipe) is refused, for the new file would take its place.
     pub fn begin(place: &Path) -> io::Result<Self> {
-        if place.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        let place = match place.canonicalize() {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if place.is_symlink() {
+                    return Err(io::Error::new(io::ErrorKind::NotFound, "it is a link that leads nowhere"));
+                }
+                place.to_owned()
+            }
+            Err(error) => return Err(error),
+        };
+        if place.exists() && !place.is_file() {
+            let problem = "it is there and no regular file, which must not be replaced by one";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
         let directory = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -33,7 +45,7 @@ impl AtomicFile {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(directory)?;
-        Ok(Self { out: BufWriter::new(file), place: place.to_owned() })
+        Ok(Self { out: BufWriter::new(file), place })
     }
 
     /// Put the file in its place.
@@ -76,5 +88,21 @@ mod tests {
         file.finish().unwrap();
         assert_eq!((std::fs::read_to_string(&place).unwrap().as_str(), names()), ("after", 1));
         assert!(AtomicFile::begin(directory.path()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_stay_and_links_are_followed() {
+        assert!(AtomicFile::begin(Path::new("/dev/null")).is_err());
+        let directory = tempfile::tempdir().unwrap();
+        let (link, target) = (directory.path().join("latest.csv"), directory.path().join("rows.csv"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(AtomicFile::begin(&link).is_err(), "it leads nowhere");
+        std::fs::write(&target, "before").unwrap();
+        let mut file = AtomicFile::begin(&link).unwrap();
+        file.write_all(b"after").unwrap();
+        file.finish().unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "after");
     }
 }

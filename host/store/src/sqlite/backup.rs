@@ -139,7 +139,9 @@ pub async fn back_up(database: &Path, file: &Path, overwrite: bool) -> Result<Co
 fn back_up_now(database: &Path, file: &Path, overwrite: bool) -> Result<Contents, BackupError> {
     const DOING: &str = "backing up the database";
     let free = || {
-        if !overwrite && file.exists() { Err(BackupError::FileExists(file.to_owned())) } else { Ok(()) }
+        // A device or a directory never gives way, whoever insists.
+        let gives_way = overwrite && file.is_file();
+        if file.exists() && !gives_way { Err(BackupError::FileExists(file.to_owned())) } else { Ok(()) }
     };
     free()?;
     let partial = Partial::beside(file)?;
