@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::cadence::Cadence;
 use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
@@ -214,6 +215,12 @@ pub struct RunRecord {
     pub finished_at: Timestamp,
     /// What it might cover.
     pub window: Window,
+    /// The failed run whose window it covers again. Older records have none.
+    #[serde(default)]
+    pub retry_of: Option<String>,
+    /// How far before the latest rows it looked for late ones, as its node was set.
+    #[serde(default)]
+    pub lookback: Option<Cadence>,
     /// Component name.
     pub component: String,
     /// Component release.
@@ -226,7 +233,7 @@ pub struct RunRecord {
     pub hash_namespace: String,
     /// Runtime options.
     pub options: BTreeMap<String, Value>,
-    /// What the table held before.
+    /// What the run was told that the table held before: all of it, but for what it looked for again.
     pub statistics: StatisticsSummary,
     /// Frames read, in the order in which they were opened.
     pub inputs: Vec<InputRecord>,

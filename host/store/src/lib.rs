@@ -11,7 +11,8 @@
 //! * *One transaction* stores the rows, the progress of each coordinate, the run record and its lineage, or none of
 //!   them ([`Store::commit_run`]), and gives up the lease under which they were computed.
 //! * *One writer per node*: a commit is accepted under the latest lease alone ([`Leases`]).
-//! * *Progress is never scanned for*: commits keep it, and so do tail deletes.
+//! * *Progress is never scanned for*: commits keep it, and so do tail deletes; the same keep the windows of nodes
+//!   ([`Ledgers`]).
 //! * *One snapshot*: all reads of one run go through one [`Snapshot`].
 //! * *No value ever becomes SQL text*: names in SQL come from checked contracts, values are bound.
 
@@ -23,6 +24,7 @@ mod catalogue;
 mod error;
 pub mod fault;
 mod lease;
+mod ledger;
 pub mod postgres;
 mod read_only_sql;
 mod revision;
@@ -33,6 +35,7 @@ mod tail_delete;
 
 pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
+pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
 pub use revision::{

@@ -6,11 +6,11 @@ use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
 use super::write::Caller;
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, lease, ledger, progress, revision, runs, tables};
 use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
-/// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
+/// Check the lease and the table, write progress, rows, the window of the node, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md. The future must not be dropped, see
 /// [`write`](super::write).
 pub(super) async fn commit(
@@ -32,8 +32,8 @@ pub(super) async fn commit(
     fault::reached(Step::LeaseChecked);
     // Other nodes may append to the table meanwhile, but nobody deletes from it, loads or moves it.
     let table = tables::shared(connection, &seen.uid).await?;
-    // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
-    if table.epoch != seen.epoch && added.rows() > 0 {
+    // Rows or none: the window that this run is going to close may have been opened meanwhile.
+    if table.epoch != seen.epoch {
         return Err(StoreError::TableMoved {
             table: table.contract.identifier,
             current: table.epoch,
@@ -69,6 +69,8 @@ pub(super) async fn commit(
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
     let record = RunRecord { rows_inserted: written, durations, ..record };
+    ledger::succeeded(connection, &record, &table, added.max_time()).await?;
+    fault::reached(Step::LedgerStored);
     runs::insert(connection, &record).await?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record).await?;

@@ -112,6 +112,20 @@ pub(super) async fn check(connection: &mut PgConnection, held: &Lease) -> Result
     if holds { Ok(()) } else { Err(lost(connection, held).await?) }
 }
 
+/// Whether it is this run that holds the node.
+pub(super) async fn is_held_by(
+    connection: &mut PgConnection,
+    node_uid: &str,
+    run_id: &str,
+) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM datanode.leases WHERE node_uid = $1 AND run_id = $2)")
+        .bind(node_uid)
+        .bind(run_id)
+        .fetch_one(connection)
+        .await
+        .map_err(failed("reading a lease"))
+}
+
 /// What is told of a lease that is not the latest.
 async fn lost(connection: &mut PgConnection, held: &Lease) -> Result<StoreError, StoreError> {
     let current: Option<i64> = sqlx::query_scalar("SELECT epoch FROM datanode.leases WHERE node_uid = $1")

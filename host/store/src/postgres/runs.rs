@@ -1,11 +1,11 @@
 //! Run records and their lineage.
 
-use datanode_core::run::RunRecord;
+use datanode_core::run::{RunRecord, RunStatus};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
 
@@ -122,7 +122,14 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
 /// lease is given up with it.
 pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<(), StoreError> {
+    lease::lock(connection, &run.node_uid).await?;
     if by_id(connection, &run.run_id).await?.is_none() {
+        // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
+        if run.status == RunStatus::Failed
+            && lease::is_held_by(connection, &run.node_uid, &run.run_id).await?
+        {
+            ledger::fail(connection, run).await?;
+        }
         insert(connection, run).await?;
         insert_lineage(connection, run).await?;
     }

@@ -8,21 +8,23 @@ use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
+use datanode_core::ledger::Ledger;
+use datanode_core::node_settings::SettingChange;
 use datanode_core::run::RunRecord;
 use semver::Version;
 
 use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
-    PostgresStore, commit, components, foreign_keys, lease, load, nodes, repoint, runs, sources, tables,
-    tail_delete, write,
+    PostgresStore, commit, components, foreign_keys, lease, ledger, load, nodes, repoint, runs, sources,
+    tables, tail_delete, write,
 };
 use crate::fault::{self, Step};
 use crate::{
-    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
-    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
-    TailDeletes,
+    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
+    NewComponent, NewNode, Node, NodeSet, ProgressDifference, Referrer, Registered, RegisteredTable,
+    Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
+    TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -244,6 +246,19 @@ impl Leases for PostgresStore {
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
         read!(self, |connection| lease::all(connection))
+    }
+}
+
+#[async_trait]
+impl Ledgers for PostgresStore {
+    async fn node_windows(&self, node_uid: &str) -> Result<Ledger, StoreError> {
+        read!(self, |connection| ledger::read(connection, node_uid))
+    }
+
+    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
+        write!(self, begin_catalogue, "changing the settings of a node", |connection| ledger::set(
+            connection, node_uid, changes
+        ))
     }
 }
 

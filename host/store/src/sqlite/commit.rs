@@ -5,11 +5,11 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, lease, ledger, progress, revision, runs, tables};
 use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
-/// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
+/// Check the lease and the table, write progress, rows, the window of the node, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
@@ -22,8 +22,8 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     lease::check(connection, &held)?;
     fault::reached(Step::LeaseChecked);
     let table = tables::by_uid(connection, &seen.uid)?;
-    // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
-    if table.epoch != seen.epoch && added.rows() > 0 {
+    // Rows or none: the window that this run is going to close may have been opened meanwhile.
+    if table.epoch != seen.epoch {
         return Err(StoreError::TableMoved {
             table: table.contract.identifier,
             current: table.epoch,
@@ -57,6 +57,8 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
     let record = RunRecord { rows_inserted: written, durations, ..record };
+    ledger::succeeded(connection, &record, &table, added.max_time())?;
+    fault::reached(Step::LedgerStored);
     runs::insert(connection, &record)?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record)?;

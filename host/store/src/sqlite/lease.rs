@@ -94,6 +94,17 @@ pub(super) fn check(connection: &Connection, held: &Lease) -> Result<(), StoreEr
     if holds { Ok(()) } else { Err(lost(connection, held)?) }
 }
 
+/// Whether it is this run that holds the node.
+pub(super) fn is_held_by(connection: &Connection, node_uid: &str, run_id: &str) -> Result<bool, StoreError> {
+    connection
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM _leases WHERE node_uid = ?1 AND run_id = ?2)",
+            params![node_uid, run_id],
+            |row| row.get(0),
+        )
+        .map_err(failed("reading a lease"))
+}
+
 /// What is told of a lease that is not the latest.
 fn lost(connection: &Connection, held: &Lease) -> Result<StoreError, StoreError> {
     let current: Option<i64> = connection

@@ -11,7 +11,7 @@
 //! * `revision`: tables that move from one contract to another.
 //! * `sql`: read-only SQL of users, on connections that can do nothing else.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
-//! * `lease`: who may write a node; `tail_delete`: rows that go, and whether progress is right.
+//! * `lease`: who may write a node; `ledger`: what it has done; `tail_delete`: rows that go, and whether progress is right.
 //! * `commit` and `snapshot`: what a run writes and what it reads; `scratch`: a copy to try things out on;
 //!   `backup`: the whole file, and back.
 //!
@@ -27,6 +27,7 @@ mod ddl;
 mod foreign_keys;
 mod handle;
 mod lease;
+mod ledger;
 mod load;
 mod migrate;
 mod nodes;

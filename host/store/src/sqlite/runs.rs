@@ -1,12 +1,12 @@
 //! Run records and their lineage.
 
-use datanode_core::run::RunRecord;
+use datanode_core::run::{RunRecord, RunStatus};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
 
@@ -120,6 +120,10 @@ pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result
 /// lease is given up with it.
 pub(super) fn end(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
     if by_id(connection, &run.run_id)?.is_none() {
+        // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
+        if run.status == RunStatus::Failed && lease::is_held_by(connection, &run.node_uid, &run.run_id)? {
+            ledger::fail(connection, run)?;
+        }
         insert(connection, run)?;
         insert_lineage(connection, run)?;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datanode_core::contract::TableKind;
+use datanode_core::ledger::Ledger;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use rusqlite::Connection;
@@ -17,7 +18,7 @@ use super::ddl::quote;
 use super::handle::{self, Stop};
 use super::select::Select;
 use super::stored::{count, failed};
-use super::{progress, read, revision, tables};
+use super::{ledger, progress, read, revision, tables};
 use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// The read transaction, shared by the snapshot and its reads, which take turns.
@@ -119,6 +120,13 @@ impl Snapshot for SqliteSnapshot {
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let table = table.clone();
         self.view.work("reading progress", move |connection| progress::read(connection, &table)).await
+    }
+
+    async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
+        let uid = node_uid.to_owned();
+        self.view
+            .work("reading the windows of a node", move |connection| ledger::read(connection, &uid))
+            .await
     }
 
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {

@@ -56,6 +56,10 @@ impl Place {
         Self { store: Arc::new(store), database: Database::Server { name } }
     }
 
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Directory(_))
+    }
+
     pub fn path(&self) -> PathBuf {
         match &self.database {
             Database::Directory(directory) => directory.path().join("data.sqlite"),
@@ -324,6 +328,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         started_at: at(10),
         finished_at: at(20),
         window: Window { start: None, end: at(100) },
+        retry_of: None,
+        lookback: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),

@@ -188,6 +188,7 @@ fn node(table: &Table, uid: &str) -> Node {
         table_uid: table.uid.clone(),
         table: table.contract.identifier.clone(),
         dependencies: Vec::new(),
+        settings: datanode_core::node_settings::NodeSettings::default(),
         created_at: support::at(0),
     }
 }
