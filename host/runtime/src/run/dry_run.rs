@@ -105,7 +105,8 @@ impl Host {
             ));
         }
         answer.record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
-        answer.record.rows_inserted = rows - (there.equal + there.different);
+        answer.record.rows_unchanged = there.equal + there.different;
+        answer.record.rows_inserted = rows - answer.record.rows_unchanged;
         answer.frame = Some(Frame { contract: table.contract.clone(), rows, sample: collected.sample });
         if let (Some(dropped), Some(mut snapshot)) = (collected.dropped, snapshot) {
             let dropped = dropped.into_rows().map_err(StoreError::Rows)?;

@@ -94,17 +94,6 @@ pub(super) fn check(connection: &Connection, held: &Lease) -> Result<(), StoreEr
     if holds { Ok(()) } else { Err(lost(connection, held)?) }
 }
 
-/// Whether it is this run that holds the node.
-pub(super) fn is_held_by(connection: &Connection, node_uid: &str, run_id: &str) -> Result<bool, StoreError> {
-    connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM _leases WHERE node_uid = ?1 AND run_id = ?2)",
-            params![node_uid, run_id],
-            |row| row.get(0),
-        )
-        .map_err(failed("reading a lease"))
-}
-
 /// What is told of a lease that is not the latest.
 fn lost(connection: &Connection, held: &Lease) -> Result<StoreError, StoreError> {
     let current: Option<i64> = connection
@@ -131,24 +120,27 @@ pub(super) fn release(connection: &Connection, held: &Lease) -> Result<(), Store
         .map_err(failed("giving a lease up"))
 }
 
-/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write.
+/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write. Whether it held one.
 pub(super) fn release_of_run(
     connection: &Connection,
     node_uid: &str,
     run_id: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     connection
         .execute(
             "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL WHERE node_uid = ?1 AND run_id = ?2",
             params![node_uid, run_id],
         )
-        .map(|_| ())
+        .map(|released| released > 0)
         .map_err(failed("giving a lease up"))
 }
 
-/// Forget all leases: for a copy that has no runs yet.
-pub(super) fn forget(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM _leases", ()).map(|_| ()).map_err(failed("forgetting leases"))
+/// Give all leases up; the epochs stay. For a copy: whoever holds a node of the original holds nothing of it.
+pub(super) fn release_all(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .execute("UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL", ())
+        .map(|_| ())
+        .map_err(failed("giving leases up"))
 }
 
 /// Those that have not expired, the next to expire first.

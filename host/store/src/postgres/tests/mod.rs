@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic here is the report
 
 mod commits;
+mod connections;
 mod leases;
 mod loads;
 mod reads;
@@ -24,7 +25,9 @@ use uuid::Uuid;
 use super::snapshot::PostgresSnapshot;
 use super::write::write;
 use super::{commit, ddl, lease, load, tables};
-use crate::{ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table};
+use crate::{
+    ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table, WriteMode,
+};
 use support::{Model, batch, progress, run};
 
 fn url() -> String {
@@ -131,6 +134,7 @@ impl Place {
             lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
             table: table.clone(),
             record,
+            mode: WriteMode::Append,
             rows: Box::new(std::iter::empty()),
             added,
             on_rows: Box::new(|_| {}),
