@@ -20,9 +20,9 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
-    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
-    TailDeletes,
+    NewComponent, NewNode, Node, Planning, ProgressDifference, Referrer, Registered, RegisteredTable,
+    Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
+    TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -188,6 +188,18 @@ impl Store for PostgresStore {
 
     async fn node(&self, reference: &str) -> Result<Node, StoreError> {
         read!(self, |connection| nodes::by_reference(connection, reference))
+    }
+
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError> {
+        let mut transaction = self.pools.begin_read().await?;
+        let connection = &mut *transaction;
+        let node = nodes::by_reference(connection, reference).await?;
+        let release = match &node.pinned_digest {
+            Some(digest) => components::by_digest(connection, digest).await?,
+            None => components::by_name(connection, &node.component, None).await?,
+        };
+        let (tables, nodes) = (tables::all(connection).await?, nodes::all(connection).await?);
+        Ok(Planning { node, release, tables, nodes })
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
