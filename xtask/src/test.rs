@@ -64,8 +64,25 @@ fn run_all(long: bool) -> Result<()> {
         run(&mut tests)
     })?;
     step("documentation", || {
-        run(cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
-    })
+        run(cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"))?;
+        let mut guests = guest_cargo();
+        guests.args(["doc", "--workspace", "--no-deps", "--locked", "--manifest-path", GUESTS]);
+        run(guests.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("the book", book)
+}
+
+/// The pages of docs/ as a book, where mdBook is installed; a page with a fault is an error of it.
+fn book() -> Result<()> {
+    if !succeeds(Command::new("mdbook").arg("--version")) {
+        println!("   mdbook is not installed: the book is not rendered (cargo install mdbook)");
+        return Ok(());
+    }
+    let mut mdbook = Command::new("mdbook");
+    mdbook.arg("build").arg(root().join("docs")).arg("-d").arg(target().join("book"));
+    run(&mut mdbook)
 }
 
 /// Entry of `cargo xtask test`. A long one makes more rounds of the tests that kill and stop processes.

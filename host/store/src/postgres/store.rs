@@ -22,7 +22,7 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
-    NewComponent, NewNode, Node, NodeSet, ProgressDifference, Referrer, Registered, RegisteredTable,
+    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered, RegisteredTable,
     Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
     TableDifference, TailDeletes,
 };
@@ -190,6 +190,18 @@ impl Store for PostgresStore {
 
     async fn node(&self, reference: &str) -> Result<Node, StoreError> {
         read!(self, |connection| nodes::by_reference(connection, reference))
+    }
+
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError> {
+        let mut transaction = self.pools.begin_read().await?;
+        let connection = &mut *transaction;
+        let node = nodes::by_reference(connection, reference).await?;
+        let release = match &node.pinned_digest {
+            Some(digest) => components::by_digest(connection, digest).await?,
+            None => components::by_name(connection, &node.component, None).await?,
+        };
+        let (tables, nodes) = (tables::all(connection).await?, nodes::all(connection).await?);
+        Ok(Planning { node, release, tables, nodes })
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
