@@ -13,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::progress::Progress;
+use crate::quality::Violation;
 use crate::window::Window;
 
 /// How a run ended.
@@ -259,6 +260,9 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// Things a person should look at.
     pub warnings: Vec<String>,
+    /// What checks of the contract found, whether it failed the run or only warned. Older records have none.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
     /// Log lines of the guest, bounded.
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
@@ -307,6 +311,7 @@ mod tests {
         });
         let record: RunRecord = serde_json::from_value(old).unwrap();
         assert_eq!((record.rows_inserted, record.coverage), (1, Coverage::default()));
+        assert_eq!(record.violations, []);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use datanode_core::progress::Progress;
+use datanode_core::quality;
 use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
 use super::write::Caller;
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, checks, lease, progress, revision, runs, tables};
+use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
@@ -30,8 +33,15 @@ pub(super) async fn commit(
     }
     lease::check(connection, &held).await?;
     fault::reached(Step::LeaseChecked);
-    // Other nodes may append to the table meanwhile, but nobody deletes from it, loads or moves it.
-    let table = tables::shared(connection, &seen.uid).await?;
+    // A run without rows has nothing to be judged.
+    let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };
+    let table = if checks.is_empty() {
+        // Other nodes may append to the table meanwhile, but nobody deletes from it, loads or moves it.
+        tables::shared(connection, &seen.uid).await?
+    } else {
+        // Nobody else writes to it: two that judge side by side would not see each other's rows.
+        tables::locked(connection, &seen.uid).await?
+    };
     // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
     if table.epoch != seen.epoch && added.rows() > 0 {
         return Err(StoreError::TableMoved {
@@ -44,6 +54,8 @@ pub(super) async fn commit(
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table).await?;
     }
+    let before =
+        if look_back(&checks) { progress::read(connection, &table).await? } else { Progress::default() };
     // Before the rows: it decides whether they may come at all, and of two that append to one coordinate the second waits
     // here.
     progress::extend(connection, &table.uid, &table.contract, &added).await?;
@@ -65,10 +77,16 @@ pub(super) async fn commit(
         )));
     }
     fault::reached(Step::RowsStored);
+    // All rows are there, and nobody else sees one.
+    let found = checks::judge(connection, &seen.contract, &checks, &added, &before).await?;
+    let warnings = quality::settle(&table.contract.identifier, found)?;
+    fault::reached(Step::ChecksPassed);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord { rows_inserted: written, durations, ..record };
+    let mut record = RunRecord { rows_inserted: written, durations, ..record };
+    record.warnings.extend(warnings.iter().map(ToString::to_string));
+    record.violations.extend(warnings);
     runs::insert(connection, &record).await?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record).await?;

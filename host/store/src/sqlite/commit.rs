@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use datanode_core::progress::Progress;
+use datanode_core::quality;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, checks, lease, progress, revision, runs, tables};
+use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
@@ -34,6 +37,9 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table)?;
     }
+    // A run without rows has nothing to be judged.
+    let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };
+    let before = if look_back(&checks) { progress::read(connection, &table)? } else { Progress::default() };
     // Before the rows: it decides whether they may come at all.
     progress::extend(connection, &table.uid, &table.contract, &added)?;
     fault::reached(Step::ProgressStored);
@@ -53,10 +59,16 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         )));
     }
     fault::reached(Step::RowsStored);
+    // All rows are there, and nobody else sees one.
+    let found = checks::judge(connection, &seen.contract, &checks, &added, &before)?;
+    let warnings = quality::settle(&table.contract.identifier, found)?;
+    fault::reached(Step::ChecksPassed);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord { rows_inserted: written, durations, ..record };
+    let mut record = RunRecord { rows_inserted: written, durations, ..record };
+    record.warnings.extend(warnings.iter().map(ToString::to_string));
+    record.violations.extend(warnings);
     runs::insert(connection, &record)?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record)?;

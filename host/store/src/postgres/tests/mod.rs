@@ -6,7 +6,6 @@ mod commits;
 mod leases;
 mod loads;
 mod reads;
-mod speed;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;
