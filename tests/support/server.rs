@@ -9,7 +9,8 @@ pub struct ServerDatabase {
 }
 
 impl ServerDatabase {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
         work(&url("postgres"), format!("CREATE DATABASE {name}"), false);
         Self { name }
@@ -36,6 +37,12 @@ impl ServerDatabase {
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );
+    }
+}
+
+impl Default for ServerDatabase {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::Result;
 
 use crate::guests;
+use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, read, root, run, target};
 
 const PAGE: &str = "docs/reference/benchmarks.md";
@@ -14,12 +15,16 @@ const PAGE: &str = "docs/reference/benchmarks.md";
 pub(crate) fn run_benches() -> Result<()> {
     guests::build()?;
     run(cargo().args(["build", "--release", "--locked", "-p", "datanode-cli", "-p", "datanode-benches"]))?;
+    // With fsync: what is measured without it says nothing.
+    let server = Server::find_or_start(Disk::Synced)?;
     let built = target().join("release");
     let mut benches = std::process::Command::new(built.join("datanode-benches"));
     benches.current_dir(root());
     benches.env("DATANODE_BIN", built.join("datanode"));
     benches.env("DATANODE_COMPONENTS", target().join("components"));
-    let mut page = read(&mut benches)?;
+    benches.env(postgres::VARIABLE, server.url());
+    let page = read(&mut benches)?;
+    drop(server);
     println!("{page}");
     // Linux only: what a process held is read from /proc.
     if cfg!(target_os = "linux") {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::postgres::{self, Server};
+use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, root, run, succeeds, target};
 use crate::{guests, links};
 
@@ -52,7 +52,7 @@ fn run_all(long: bool) -> Result<()> {
         run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
     })?;
     step("tests of the host", || {
-        let server = Server::find_or_start()?;
+        let server = Server::find_or_start(Disk::Unsynced)?;
         let mut tests = cargo();
         tests.args(["test", "--workspace", "--locked"]);
         tests.env("DATANODE_BIN", target().join("debug/datanode"));

@@ -8,7 +8,7 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
-use datanode_core::quality::QualityError;
+use datanode_core::quality::{QualityError, Violation};
 use datanode_core::revision::RevisionError;
 use datanode_core::run::RunStatus;
 use datanode_core::statistics::StatisticsError;
@@ -173,6 +173,16 @@ pub enum RuntimeError {
     /// A thread of the host panicked.
     #[error("the host panicked while {0}; this is a bug of datanode")]
     Panicked(&'static str),
+}
+
+impl RuntimeError {
+    /// What checks of the contract found, where that is why the run failed.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Quality(error) | Self::Store(StoreError::Quality(error)) => &error.violations,
+            _ => &[],
+        }
+    }
 }
 
 impl Diagnostic for RuntimeError {

@@ -21,6 +21,7 @@
 extern crate self as datanode_store;
 
 mod catalogue;
+mod checks;
 mod error;
 pub mod fault;
 mod lease;

@@ -212,6 +212,7 @@ impl Host {
             record.status = RunStatus::Failed;
         }
         record.error = Some(RunError::from_diagnostic(&error));
+        record.violations.extend_from_slice(error.violations());
         let record = self.record(record).await?;
         options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
         let moved = matches!(
@@ -333,6 +334,7 @@ impl Host {
         let newest = prepared.progress.max_time().max(collected.summary.added.max_time());
         let warnings = collected.quality.finish(newest, prepared.window.end)?;
         record.warnings.extend(warnings.iter().map(ToString::to_string));
+        record.violations.extend(warnings);
         let fills_gaps = prepared.known != prepared.progress;
         Ok(Computed { table: prepared.table, fills_gaps, collected })
     }
@@ -458,6 +460,7 @@ pub(super) fn new_record(
         ]),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

@@ -16,6 +16,7 @@
 
 mod append;
 mod broken_keys;
+mod checks;
 mod commit;
 mod components;
 mod connection;

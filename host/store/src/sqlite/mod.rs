@@ -21,6 +21,7 @@
 mod append;
 mod backup;
 mod bind;
+mod checks;
 mod commit;
 mod components;
 mod connection;

@@ -355,6 +355,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

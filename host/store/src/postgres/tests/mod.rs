@@ -7,7 +7,6 @@ mod connections;
 mod leases;
 mod loads;
 mod reads;
-mod speed;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;
