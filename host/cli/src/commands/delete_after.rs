@@ -12,7 +12,7 @@ use datanode_store::{DeleteAfter, DeleteScope, StoreError, Table};
 use serde_json::{Map, Value, json};
 
 use super::table::values;
-use super::table_read::filters;
+use super::table_read::{does_not_fit, filters};
 use crate::failure::{Failure, OrFail};
 use crate::print::{self, Printer, count};
 use crate::{say, usage};
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     }
     let scope = scope(&table.contract, &arguments)?;
     let query = query(arguments.after, &scope);
-    query.check(&table.contract).map_err(|error| usage(error.to_string()))?;
+    query.check(&table.contract).map_err(|error| does_not_fit(&table.contract, error))?;
     let after = arguments.after;
     let words = words(after, &scope);
     if arguments.dry_run {
