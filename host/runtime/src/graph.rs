@@ -276,6 +276,9 @@ impl Planner<'_> {
                     component,
                     version: release.manifest.version.to_string(),
                     now,
+                    table: table.contract.identifier,
+                    config: moved::config_today(expected, &self.tables),
+                    hash_namespace: expected.hash_namespace.clone(),
                 });
             }
         }

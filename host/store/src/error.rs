@@ -561,7 +561,7 @@ impl Diagnostic for StoreError {
             }
             Self::KeyTwice { .. } => "keep one of the two rows".to_owned(),
             Self::RowsComeFromNodes { table } => {
-                format!("run the node that writes it: datanode node run {table}")
+                format!("run the node that writes it; see which that is: datanode table show {table}")
             }
             Self::PhysicalNameTaken { .. } | Self::PhysicalNameReserved { .. } => {
                 "set another `physical_name` in the contract".to_owned()

@@ -296,6 +296,9 @@ impl Host {
         revised.check()?;
         let (at, to) = reach(&revised, target, true)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for folder in &revised.chain[at..to] {
             match self.apply(&revised.table.uid, folder, true).await {
                 Ok(step) => {
@@ -309,6 +312,16 @@ impl Host {
             }
         }
         Ok(steps)
+    }
+
+    /// Each step compares the table with its contract before and after. Where there is none to make, the answer that the
+    /// table is there already must be as true.
+    async fn refuse_drift(&self, revised: &Revised<'_>) -> Result<(), RuntimeError> {
+        let differences = self.store.table_drift(&revised.table.uid).await?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(RevisionError::Drifted { table: revised.identifier().to_owned(), differences }.into())
     }
 
     async fn apply(&self, uid: &str, folder: &Folder, run: bool) -> Result<Step, RuntimeError> {
@@ -347,6 +360,9 @@ impl Host {
         let revised = self.revised(reference, directory).await?;
         let (at, to) = reach(&revised, target, false)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for applied in revised.applied[to..at].iter().rev() {
             let revert =
                 RevertRevision { table_uid: revised.table.uid.clone(), revision: applied.revision.clone() };
