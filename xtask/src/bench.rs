@@ -23,7 +23,7 @@ pub(crate) fn run_benches() -> Result<()> {
     benches.env("DATANODE_BIN", built.join("datanode"));
     benches.env("DATANODE_COMPONENTS", target().join("components"));
     benches.env(postgres::VARIABLE, server.url());
-    let page = read(&mut benches)?;
+    let mut page = read(&mut benches)?;
     drop(server);
     println!("{page}");
     // Linux only: what a process held is read from /proc.
