@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes};
+use crate::{Lease, Leases, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -478,9 +478,8 @@ pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// A copy of everything in a file of this directory, for trials: nothing that is done there comes back. The caller
-    /// removes the directory when it has dropped the copy.
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
+    /// A copy in a file of this directory, for trials. The caller removes the directory when it has dropped the copy.
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError>;
 
     /// Store rows, progress, run record and lineage, and give the lease up, in one transaction. A run id that is there
     /// answers with its first outcome before anything else is looked at. Refused when the lease is not the latest of the

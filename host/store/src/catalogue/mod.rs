@@ -4,5 +4,6 @@ pub(crate) mod components;
 pub(crate) mod foreign_keys;
 pub(crate) mod nodes;
 pub(crate) mod reference;
+pub(crate) mod revision;
 pub(crate) mod stored;
 pub(crate) mod tables;

@@ -16,10 +16,11 @@ use super::{
     SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
 };
 use crate::fault::{self, Step};
+use crate::scratch::WholeCopy;
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, ReadOnlySql, Referrer,
-    Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError,
-    StoredComponent, Table, TableDifference,
+    Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store,
+    StoreError, StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -202,8 +203,8 @@ impl Store for SqliteStore {
         Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots).await?))
     }
 
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::new(self.copy_into(directory).await?))
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        Ok(Box::new(WholeCopy(Arc::new(self.copy_into(directory).await?))))
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

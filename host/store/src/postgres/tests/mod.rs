@@ -6,6 +6,7 @@ mod commits;
 mod leases;
 mod loads;
 mod reads;
+mod revisions;
 mod speed;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
