@@ -1,5 +1,9 @@
 //! A database on the PostgreSQL server that tests use.
 
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// A database of its own, gone when dropped.
@@ -29,6 +33,17 @@ impl ServerDatabase {
     /// The one integer that a query answers.
     pub fn number(&self, sql: &str) -> i64 {
         work(&self.url(), sql.to_owned(), true).expect("an integer")
+    }
+
+    /// Wait until it has noticed that a process is gone, and has rolled back what was open.
+    pub fn settled(&self) {
+        let give_up = Instant::now() + Duration::from_secs(60);
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND application_name = 'datanode'";
+        while self.number(open) > 0 {
+            assert!(Instant::now() < give_up, "the server still serves a process that is gone");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// End all connections to it but the one that asks for this: to those who had them, the server is lost.
@@ -63,7 +78,8 @@ fn url(database: &str) -> String {
 fn work(url: &str, sql: String, answers: bool) -> Option<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut connection = PgConnection::connect(url)
+        let options = PgConnectOptions::from_str(url).expect("a URL");
+        let mut connection = PgConnection::connect_with(&options.options([("search_path", "datanode_tables")]))
             .await
             .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
         if answers {

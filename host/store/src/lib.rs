@@ -30,6 +30,8 @@ pub mod postgres;
 mod read_only_sql;
 mod revision;
 mod rows;
+mod scratch;
+mod scripts;
 pub mod sqlite;
 mod store;
 mod tail_delete;
@@ -41,8 +43,9 @@ pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
 pub use revision::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts, SqlText,
 };
+pub use scratch::Scratch;
 pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency,

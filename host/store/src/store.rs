@@ -23,7 +23,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, StoreError, TailDeletes, WriteMode};
+use crate::{
+    Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode,
+};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -524,9 +526,8 @@ pub trait Store: Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debu
         Ok(Opened { snapshot, table, progress })
     }
 
-    /// A copy of everything in a file of this directory, for trials: nothing that is done there comes back. The caller
-    /// removes the directory when it has dropped the copy.
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
+    /// A copy in a file of this directory, for trials. The caller removes the directory when it has dropped the copy.
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError>;
 
     /// Store rows, progress, the window of the node, run record and lineage, and give the lease up, in one transaction. A
     /// run id that is there answers with its first outcome before anything else is looked at. Refused when the lease is not

@@ -1,7 +1,6 @@
 //! The trait: each method in one transaction.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +22,7 @@ use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
     NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered, RegisteredTable,
-    Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
+    Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
     TableDifference, TailDeletes,
 };
 
@@ -208,11 +207,8 @@ impl Store for PostgresStore {
         Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?))
     }
 
-    async fn scratch(&self, _directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Err(StoreError::NotOnThisDatabase {
-            what: "a trial run, which needs a copy of the store",
-            next_step: "check the component in an embedded store: DATANODE_DATABASE_URL= datanode check … --home DIRECTORY",
-        })
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        self.copy_into(directory).await
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

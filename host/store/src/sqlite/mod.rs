@@ -18,6 +18,7 @@
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
+mod adopt;
 mod append;
 mod backup;
 mod bind;
@@ -53,6 +54,8 @@ mod tail_delete;
 mod value_list;
 
 use std::path::Path;
+
+pub(crate) use self::revision::script;
 
 pub use self::backup::{BackupError, Contents, Restored, back_up, restore};
 use self::connection::Pools;

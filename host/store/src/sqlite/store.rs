@@ -17,9 +17,10 @@ use super::{
     SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
 };
 use crate::fault::{self, Step};
+use crate::scratch::WholeCopy;
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Opened, Planning, ReadOnlySql,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store,
     StoreError, StoredComponent, Table, TableDifference,
 };
 
@@ -234,8 +235,8 @@ impl Store for SqliteStore {
         SqliteSnapshot::begin_of(&self.pools.snapshots, table_uid).await
     }
 
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::new(self.copy_into(directory).await?))
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        Ok(Box::new(WholeCopy(Arc::new(self.copy_into(directory).await?))))
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

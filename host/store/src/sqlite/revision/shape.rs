@@ -117,7 +117,7 @@ impl Shape {
     /// What a contract asks for. `connection` is that of the catalogue, for the tables that foreign keys lead to.
     pub(super) fn of(connection: &Connection, contract: &Contract) -> Result<Arc<Self>, StoreError> {
         let name = contract.physical_name();
-        let create = create_as(connection, contract, name)?;
+        let create = create_as(contract, &foreign_keys::targets(connection, contract, None)?, name)?;
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shape) = known().get(&create) {
             return Ok(Arc::clone(shape));
@@ -200,12 +200,12 @@ fn say(column: &ColumnShape) -> String {
 /// The statement that creates the table of a contract under a physical name. A foreign key that leads to the table
 /// itself leads to that name.
 pub(super) fn create_as(
-    connection: &Connection,
     contract: &Contract,
+    targets: &[String],
     physical_name: &str,
 ) -> Result<String, StoreError> {
     let named = Contract { physical_name: Some(physical_name.to_owned()), ..contract.clone() };
-    let mut targets = foreign_keys::targets(connection, contract, None)?;
+    let mut targets = targets.to_vec();
     for target in targets.iter_mut().filter(|target| *target == contract.physical_name()) {
         physical_name.clone_into(target);
     }
