@@ -151,7 +151,8 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact(n
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 3);
     assert!(
-        message.contains("error[revision.unedited]") && message.contains(&format!("{}, line", sql(&project)[0])),
+        message.contains("error[revision.unedited]")
+            && message.contains(&format!("{}, line", sql(&project)[0])),
         "{message}"
     );
     let some = "CASE WHEN \"currency\" = 'USD' THEN 855 END";
@@ -209,7 +210,10 @@ fn nodes_that_no_longer_fit_are_named(new: New) {
 
 fn standing(project: &Project, old: &str, new: &str) -> bool {
     if !project.is_on_server() {
-        assert_eq!(project.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+        assert_eq!(
+            project.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
+            0
+        );
     }
     let progress: Value = project.json(&["table", "show", RATES]);
     let counted = project.number("SELECT count(*) FROM fx_ecb_daily_rates");
@@ -427,9 +431,7 @@ fn refused(new: New, hostile: &[&str]) -> String {
     let clean = std::fs::read_to_string(folder(&revision).join(up)).unwrap();
     let mut said = String::new();
     for statement in hostile {
-        edit(&revision, up, |_| {
-            format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n")
-        });
+        edit(&revision, up, |_| format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n"));
         seal(&project, &revision);
         let (code, message) = project.fails(&["table", "upgrade", RATES]);
         let first = message.lines().next().unwrap();

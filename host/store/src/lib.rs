@@ -43,7 +43,8 @@ pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
 pub use revision::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts, SqlText,
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts,
+    SqlText,
 };
 pub use scratch::Scratch;
 pub use sqlite::SqliteStore;

@@ -23,9 +23,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode,
-};
+use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]

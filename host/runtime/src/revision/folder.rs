@@ -112,8 +112,7 @@ impl Folder {
 
     /// The contract before and the one after, as they are.
     pub(super) fn contracts(&self) -> Result<(Contract, Contract), RevisionError> {
-        let [before, after] =
-            [BEFORE_FILE, CONTRACT_FILE].map(|name| contract(&self.path.join(name)));
+        let [before, after] = [BEFORE_FILE, CONTRACT_FILE].map(|name| contract(&self.path.join(name)));
         let (before, after) = (before?, after?);
         let table = &self.file.table;
         match [&before, &after].into_iter().find(|contract| contract.identifier != *table) {

@@ -271,7 +271,9 @@ impl Host {
             return Err(bad("it has the SQL of this database already").into());
         }
         if at != next + 1 {
-            return Err(bad("its SQL follows from where the table is then: apply those before it first").into());
+            return Err(
+                bad("its SQL follows from where the table is then: apply those before it first").into()
+            );
         }
         let (_, after) = folder.contracts()?;
         let after = self.store.resolve_contract(&uid, after).await?;
@@ -384,7 +386,10 @@ impl Host {
         let direction = if run { Direction::Upgrade } else { Direction::Refresh };
         let mut step = self.step(direction, moved, Some(&folder.file)).await;
         step.warnings.extend(down_line.map(|line| {
-            format!("this revision cannot be undone: {}, line {line} has `EDIT_THIS`", folder.place(dialect.down_file()))
+            format!(
+                "this revision cannot be undone: {}, line {line} has `EDIT_THIS`",
+                folder.place(dialect.down_file())
+            )
         }));
         Ok(step)
     }

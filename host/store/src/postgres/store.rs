@@ -21,9 +21,9 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
-    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered, RegisteredTable,
-    Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
-    TableDifference, TailDeletes,
+    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError,
+    StoredComponent, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.

@@ -57,8 +57,7 @@ impl<'c> Inserts<'c> {
     fn prepare(connection: &'c Connection, contract: &'c Contract, table: &str) -> Result<Self, StoreError> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
-        let prepare =
-            |rows| connection.prepare_cached(&insert(contract, table, rows)).map_err(failed(DOING));
+        let prepare = |rows| connection.prepare_cached(&insert(contract, table, rows)).map_err(failed(DOING));
         Ok(Self {
             connection,
             contract,

@@ -115,7 +115,9 @@ pub(super) fn release_of_run(
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL \
          WHERE node_uid = ?1 AND run_id = ?2";
-    change(connection, sql, params![node_uid, run_id]).map(|released| released > 0).map_err(failed("giving a lease up"))
+    change(connection, sql, params![node_uid, run_id])
+        .map(|released| released > 0)
+        .map_err(failed("giving a lease up"))
 }
 
 /// Give all leases up; the epochs stay. For a copy: whoever holds a node of the original holds nothing of it.

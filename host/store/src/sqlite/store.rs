@@ -20,8 +20,8 @@ use crate::fault::{self, Step};
 use crate::scratch::WholeCopy;
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Opened, Planning, ReadOnlySql,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store,
-    StoreError, StoredComponent, Table, TableDifference,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind,
+    Store, StoreError, StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {

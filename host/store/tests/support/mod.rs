@@ -93,7 +93,10 @@ impl Place {
                 let (url, sql) = (server(name), for_server(sql));
                 on_thread(async move {
                     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-                    sqlx::raw_sql("SET search_path = datanode_tables").execute(&mut connection).await.unwrap();
+                    sqlx::raw_sql("SET search_path = datanode_tables")
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
                     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
                 })
             }
