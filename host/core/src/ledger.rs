@@ -225,12 +225,14 @@ impl Ledger {
         let touches = |earlier: Timestamp, later: Timestamp| {
             visit.cadence.is_some_and(|cadence| cadence.next(earlier).is_none_or(|next| next >= later))
         };
-        let before = self.0.iter().rfind(|window| window.last < first).map(|window| window.last);
-        let after = self.0.iter().find(|window| window.first > last).map(|window| window.first);
+        let mut earlier = self.0.iter().filter(|window| window.last < first);
+        // What is empty behind the latest row before belongs to what comes after it.
+        let latest = earlier.clone().rfind(|window| window.state != WindowState::Empty);
+        let mut nearest = [latest, earlier.next_back()].into_iter().flatten().map(|window| window.last);
+        let before = nearest.find(|before| touches(*before, first));
+        let after = self.0.iter().map(|window| window.first).find(|later| *later > last);
         Some((
-            before
-                .filter(|before| touches(*before, first))
-                .map_or(first.micros(), |before| before.micros() + 1),
+            before.map_or(first.micros(), |before| before.micros() + 1),
             after.filter(|after| touches(last, *after)).map_or(last.micros(), |after| after.micros() - 1),
         ))
     }

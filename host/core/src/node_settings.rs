@@ -85,12 +85,12 @@ impl SettingChange {
         let value = Some(value).filter(|value| !value.is_empty());
         match name {
             "lookback" => {
-                let parsed = value.map(str::parse).transpose();
+                let parsed = value.map(str::parse::<Cadence>).transpose();
                 let problem = "write a count of 1 to 100000 and one of s, m, h, d, w, mo, q, y, such as 7d";
-                parsed.map(Self::Lookback).map_err(|_: String| wrong("lookback", problem))
+                parsed.map(Self::Lookback).map_err(|_| wrong("lookback", problem))
             }
             "retries" => {
-                let parsed = value.map(str::parse).transpose().ok();
+                let parsed = value.map(str::parse::<u32>).transpose().ok();
                 let parsed = parsed.filter(|retries| retries.is_none_or(|retries| retries <= MAX_RETRIES));
                 let problem = format!("write a count of 0 to {MAX_RETRIES}");
                 parsed.map(Self::Retries).ok_or_else(|| wrong("retries", &problem))

@@ -86,9 +86,9 @@ proptest! {
     fn every_moment_is_known_as_a_map_would_know_it(actions in prop::collection::vec(action(), 1..25)) {
         let mut ledger = Ledger::default();
         let mut known: Vec<Known> = vec![None; usize::try_from(MOMENTS).unwrap()];
-        for (number, action) in actions.iter().enumerate() {
+        for (number, action) in (0..).zip(&actions) {
             let run = format!("run-{number}");
-            let visit = |window| Visit { window, cadence: None, run_id: &run, at: moment(number as i64) };
+            let visit = |window| Visit { window, cadence: None, run_id: &run, at: moment(number) };
             match action {
                 Action::Succeed { start, end, latest } => {
                     ledger.succeed(&visit(window(*start, *end)), latest.map(at));
@@ -166,6 +166,22 @@ fn windows_of_a_cadence_join_and_a_missing_period_does_not() {
     ledger.succeed(&daily("2020-01-04", "2020-01-04", "d"), Some(day("2020-01-04")));
     assert_eq!(states(&ledger), ["2020-01-01 2020-01-05 done 0"]);
     assert_eq!(ledger.windows()[0].run_id, "c", "the run that ended last");
+}
+
+#[test]
+fn less_than_a_period_is_never_left_open() {
+    let mut ledger = Ledger::default();
+    ledger.succeed(&daily("2020-01-01", "2020-01-03", "a"), None);
+    ledger.succeed(&daily("2020-01-04", "2020-01-06", "b"), Some(day("2020-01-06")));
+    ledger.succeed(&daily("2020-01-07", "2020-01-09", "c"), Some(day("2020-01-09")));
+    assert_eq!(states(&ledger)[0], "2020-01-01 2020-01-03 empty 0");
+    assert!(ledger.covers(&daily("2020-01-01", "2020-01-09", "").window));
+    // What was cut, and brought again.
+    ledger.reopen(day("2020-01-08"), Some(day("2020-01-07")));
+    assert_eq!(ledger.windows().len(), 3);
+    ledger.succeed(&daily("2020-01-08", "2020-01-09", "d"), Some(day("2020-01-09")));
+    assert_eq!(ledger.windows().len(), 2);
+    assert_eq!(ledger.latest(), Some(day("2020-01-09")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use datanode_sdk::chrono::TimeDelta;
 use datanode_sdk::prelude::*;
 
-/// 2020-01-01T00:00:00Z: where readings begin without an `offset_start`.
+/// 2020-01-01T00:00:00Z: there are no readings before.
 const FIRST: Timestamp = Timestamp::from_micros(1_577_836_800_000_000);
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -55,13 +55,14 @@ impl DataNode for DailyReadings {
 
         let window = context.window();
         let (mut times, mut values) = (Vec::new(), Vec::new());
-        let mut day = window.start.unwrap_or(FIRST);
+        let mut day = window.start.map_or(FIRST, |start| start.max(FIRST));
         // The midnight that is not before it.
         day = Timestamp::from_micros(day.micros() + (-day.micros()).rem_euclid(DAY_MICROS));
         while day <= window.end {
             let number = day.micros() / DAY_MICROS;
             let is_there = !missing.iter().any(|late| day.to_string().starts_with(late.as_str()));
-            if number.rem_euclid(config.every) == config.remainder && is_there && context.is_missing(day, &[]) {
+            if number.rem_euclid(config.every) == config.remainder && is_there && context.is_missing(day, &[])
+            {
                 times.push(day);
                 // Exact: a day's number is small.
                 #[allow(clippy::cast_precision_loss)]
