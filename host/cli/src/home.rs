@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datanode_runtime::{Host, LeaseSettings, SpillSettings};
+use datanode_core::journal::JournalMode;
+use datanode_runtime::{Contents, Host, JournalSettings, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -28,6 +29,8 @@ const DATABASE: &str = "datanode.db";
 const CACHE: &str = "compiled";
 /// Output of runs that are under way, inside the data directory.
 const SPILL: &str = "spill";
+/// What guests were given, by digest, inside the data directory.
+const CONTENTS: &str = "contents";
 
 /// `datanode.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -46,11 +49,17 @@ struct RunSettings {
     spill_after_bytes: u64,
     /// Seconds for which the lease of a run holds without a heartbeat.
     lease_seconds: Option<NonZeroU32>,
+    /// What the journals of runs keep of that which guests are given.
+    journal: JournalMode,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { spill_after_bytes: SpillSettings::default().after_bytes, lease_seconds: None }
+        Self {
+            spill_after_bytes: SpillSettings::default().after_bytes,
+            lease_seconds: None,
+            journal: JournalMode::default(),
+        }
     }
 }
 
@@ -230,7 +239,12 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     if let Some(seconds) = runs.lease_seconds {
         leases.duration = Duration::from_secs(seconds.get().into());
     }
-    let host = Host::new(database.store(), sandbox(home)?).with_spill(spill).with_leases(leases);
+    let journals =
+        JournalSettings { contents: Contents::new(home.data.join(CONTENTS)), mode: Some(runs.journal) };
+    let host = Host::new(database.store(), sandbox(home)?)
+        .with_spill(spill)
+        .with_leases(leases)
+        .with_journals(journals);
     Ok(Session { host, database })
 }
 

@@ -30,6 +30,7 @@ pub mod digest;
 pub mod frame;
 pub mod guest_failure;
 pub mod hash;
+pub mod journal;
 pub mod metadata_digest;
 pub mod name;
 pub mod namespace;

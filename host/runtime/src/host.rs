@@ -11,7 +11,7 @@ use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKi
 use semver::Version;
 use serde::Serialize;
 
-use crate::{LeaseSettings, RuntimeError, SpillSettings, clock};
+use crate::{JournalSettings, LeaseSettings, RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ pub struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) spill: SpillSettings,
     pub(crate) leases: LeaseSettings,
+    pub(crate) journals: JournalSettings,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
 }
@@ -42,8 +43,14 @@ pub struct Uploaded {
 impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
-        let (spill, leases) = (SpillSettings::default(), LeaseSettings::default());
-        Self { store, sandbox, spill, leases, prepared: Arc::default() }
+        Self {
+            store,
+            sandbox,
+            spill: SpillSettings::default(),
+            leases: LeaseSettings::default(),
+            journals: JournalSettings::default(),
+            prepared: Arc::default(),
+        }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
@@ -56,6 +63,12 @@ impl Host {
     #[must_use]
     pub fn with_leases(self, leases: LeaseSettings) -> Self {
         Self { leases, ..self }
+    }
+
+    /// What is kept of that which guests are given, and where.
+    #[must_use]
+    pub fn with_journals(self, journals: JournalSettings) -> Self {
+        Self { journals, ..self }
     }
 
     /// The store.

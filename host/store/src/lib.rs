@@ -22,6 +22,7 @@ extern crate self as datanode_store;
 mod catalogue;
 mod error;
 pub mod fault;
+mod journal;
 mod lease;
 pub mod postgres;
 mod read_only_sql;
@@ -32,6 +33,7 @@ mod store;
 mod tail_delete;
 
 pub use error::{BrokenKey, Holder, StoreError};
+pub use journal::{Journals, RunJournal};
 pub use lease::{ClaimLease, Lease, Leases};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;

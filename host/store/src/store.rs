@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes};
+use crate::{Journals, Lease, Leases, ReadOnlySql, Revisions, RunJournal, StoreError, TailDeletes};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -299,6 +299,8 @@ pub struct CommitRun {
     pub table: Table,
     /// The record; `rows_inserted` is set by the commit.
     pub record: RunRecord,
+    /// What the guest was given, where it is kept.
+    pub journal: Option<RunJournal>,
     /// The rows.
     pub rows: Rows,
     /// What the rows add to the progress. For each coordinate they must begin after what is there by then.
@@ -372,7 +374,7 @@ pub trait TableRead: Send + Sync + Debug {
 /// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
+pub trait Store: Journals + Leases + Revisions + TailDeletes + Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
     async fn add_component(&self, component: NewComponent)
@@ -490,9 +492,9 @@ pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
     /// rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
-    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`), and give up the lease that the run
+    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`) with its journal, and give up the lease that the run
     /// may hold, in one transaction. A run id that is there keeps its first record.
-    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError>;
+    async fn record_run(&self, record: &RunRecord, journal: Option<&RunJournal>) -> Result<(), StoreError>;
 
     /// Runs, newest first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError>;

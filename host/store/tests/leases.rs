@@ -38,6 +38,7 @@ fn commit(table: &Table, record: RunRecord, lease: &Lease, time: i64) -> CommitR
         lease: lease.clone(),
         table: table.clone(),
         record,
+        journal: None,
         added: progress(rows.keys()),
         rows: Box::new([Ok(batch(&table.contract, &rows))].into_iter()),
         on_rows: Box::new(|_| {}),
@@ -119,7 +120,7 @@ async fn a_run_whose_lease_was_claimed_by_another_stores_nothing(place: Place) {
 
     // Neither giving it up nor recording the run takes the other's lease away.
     place.store.release_lease(&first).await.unwrap();
-    place.store.record_run(&RunRecord { status: RunStatus::Failed, ..run(&node, "r1") }).await.unwrap();
+    place.store.record_run(&RunRecord { status: RunStatus::Failed, ..run(&node, "r1") }, None).await.unwrap();
     assert_eq!(place.store.leases().await.unwrap(), std::slice::from_ref(&second));
     place.store.commit_run(commit(&table, run(&node, "r2"), &second, 1)).await.unwrap();
     assert_eq!(place.store.leases().await.unwrap(), []);
@@ -143,7 +144,7 @@ async fn a_lease_is_given_up_with_the_outcome_of_its_run(place: Place) {
         let run_id = format!("r{number}");
         let lease = place.store.claim_lease(&asked(&node, &run_id, LONG)).await.unwrap();
         assert_eq!(lease.epoch, number);
-        place.store.record_run(&RunRecord { status, ..run(&node, &run_id) }).await.unwrap();
+        place.store.record_run(&RunRecord { status, ..run(&node, &run_id) }, None).await.unwrap();
         assert_eq!(place.store.leases().await.unwrap(), []);
     }
 }

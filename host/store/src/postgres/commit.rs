@@ -6,7 +6,7 @@ use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
 use super::write::Caller;
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, journals, lease, progress, revision, runs, tables};
 use crate::fault::{self, Step};
 use crate::{CommitOutcome, CommitRun, StoreError};
 
@@ -19,7 +19,7 @@ pub(super) async fn commit(
     caller: Caller,
 ) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { lease: held, table: seen, record, rows, added, on_rows } = commit;
+    let CommitRun { lease: held, table: seen, record, journal, rows, added, on_rows } = commit;
     // Until this transaction ends, nobody claims the node.
     lease::lock(connection, &held.node_uid).await?;
     // Asked behind the lock, for the first commit of this run may have held it until now, and before anything else: a
@@ -72,6 +72,9 @@ pub(super) async fn commit(
     runs::insert(connection, &record).await?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record).await?;
+    if let Some(journal) = &journal {
+        journals::insert(connection, &record.run_id, journal).await?;
+    }
     fault::reached(Step::LineageStored);
     lease::release(connection, &held).await?;
     fault::reached(Step::LeaseReleased);

@@ -5,9 +5,9 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{journals, lease, nodes, tables};
 use crate::catalogue::reference::ambiguous;
-use crate::{RunFilter, StoreError};
+use crate::{RunFilter, RunJournal, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {
     from_json("a run record", text)
@@ -121,10 +121,17 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
 /// lease is given up with it.
-pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<(), StoreError> {
+pub(super) async fn end(
+    connection: &mut PgConnection,
+    run: &RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<(), StoreError> {
     if by_id(connection, &run.run_id).await?.is_none() {
         insert(connection, run).await?;
         insert_lineage(connection, run).await?;
+        if let Some(journal) = journal {
+            journals::insert(connection, &run.run_id, journal).await?;
+        }
     }
     lease::release_of_run(connection, &run.node_uid, &run.run_id).await
 }

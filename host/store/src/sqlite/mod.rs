@@ -26,6 +26,7 @@ mod connection;
 mod ddl;
 mod foreign_keys;
 mod handle;
+mod journals;
 mod lease;
 mod load;
 mod migrate;

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{journals, lease, nodes, tables};
 use crate::catalogue::reference::ambiguous;
-use crate::{RunFilter, StoreError};
+use crate::{RunFilter, RunJournal, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {
     from_json("a run record", text)
@@ -118,10 +118,17 @@ pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
 /// lease is given up with it.
-pub(super) fn end(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
+pub(super) fn end(
+    connection: &Connection,
+    run: &RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<(), StoreError> {
     if by_id(connection, &run.run_id)?.is_none() {
         insert(connection, run)?;
         insert_lineage(connection, run)?;
+        if let Some(journal) = journal {
+            journals::insert(connection, &run.run_id, journal)?;
+        }
     }
     lease::release_of_run(connection, &run.node_uid, &run.run_id)
 }

@@ -18,8 +18,8 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, ReadOnlySql, Referrer,
-    Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError,
-    StoredComponent, Table, TableDifference,
+    Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Snapshot, Source, SourceKind, Store,
+    StoreError, StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -213,9 +213,9 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
-    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
-        let record = record.clone();
-        self.write("storing a run", move |connection| runs::end(connection, &record)).await
+    async fn record_run(&self, record: &RunRecord, journal: Option<&RunJournal>) -> Result<(), StoreError> {
+        let (record, journal) = (record.clone(), journal.cloned());
+        self.write("storing a run", move |connection| runs::end(connection, &record, journal.as_ref())).await
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {

@@ -367,6 +367,7 @@ pub async fn commit(
     store: &dyn Store,
     table: &Table,
     record: RunRecord,
+    journal: None,
     batches: Vec<RecordBatch>,
     added: Progress,
 ) -> CommitRun {
@@ -374,6 +375,7 @@ pub async fn commit(
         lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
+        journal: None,
         rows: Box::new(batches.into_iter().map(Ok)),
         added,
         on_rows: Box::new(|_| {}),

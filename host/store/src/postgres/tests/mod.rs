@@ -131,6 +131,7 @@ impl Place {
             lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
             table: table.clone(),
             record,
+            journal: None,
             rows: Box::new(std::iter::empty()),
             added,
             on_rows: Box::new(|_| {}),
