@@ -21,7 +21,7 @@ pub(super) fn insert(connection: &Connection, run_id: &str, journal: &RunJournal
         )
         .map_err(&failed)?;
     let mut statement = connection
-        .prepare_cached("INSERT INTO _journal_contents (run_id, digest) VALUES (?1, ?2)")
+        .prepare("INSERT INTO _journal_contents (run_id, digest) VALUES (?1, ?2)")
         .map_err(&failed)?;
     for digest in &journal.contents {
         statement.execute(params![run_id, digest.to_string()]).map_err(&failed)?;
