@@ -52,6 +52,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node show` | [node_shown](#node_shown) |
 | `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
+| `node windows` | array of [node_window](#node_window), by time |
+| `node set` | [node](#node) |
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
@@ -61,6 +63,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node run --progress json` | [event](#event), one per line on standard error |
 | `run list` | array of [run](#run) |
 | `run show` | [run](#run) |
+| `run retry` | array of [run](#run), of one |
 | `run leases` | array of [lease](#lease) |
 | `run replay` | array of [replayed](#replayed); the exit code tells the verdicts |
 | `run export` | [exported](#exported) |

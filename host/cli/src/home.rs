@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datanode_core::journal::JournalMode;
-use datanode_runtime::{Contents, Host, JournalSettings, LeaseSettings, SpillSettings};
+use datanode_core::node_settings::MAX_RETRIES;
+use datanode_runtime::{Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -49,6 +50,8 @@ struct RunSettings {
     spill_after_bytes: u64,
     /// Seconds for which the lease of a run holds without a heartbeat.
     lease_seconds: Option<NonZeroU32>,
+    /// How often a run is made again whose commit was refused because others had written its table.
+    retries: u32,
     /// What the journals of runs keep of that which guests are given.
     journal: JournalMode,
 }
@@ -58,6 +61,7 @@ impl Default for RunSettings {
         Self {
             spill_after_bytes: SpillSettings::default().after_bytes,
             lease_seconds: None,
+            retries: DEFAULT_RETRIES,
             journal: JournalMode::default(),
         }
     }
@@ -244,6 +248,7 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     let host = Host::new(database.store(), sandbox(home)?)
         .with_spill(spill)
         .with_leases(leases)
+        .with_retries(runs.retries.min(MAX_RETRIES))
         .with_journals(journals);
     Ok(Session { host, database })
 }

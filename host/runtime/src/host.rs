@@ -11,6 +11,8 @@ use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKi
 use semver::Version;
 use serde::Serialize;
 
+use crate::declared::Declared;
+use crate::run::DEFAULT_RETRIES;
 use crate::{JournalSettings, LeaseSettings, RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
@@ -20,9 +22,13 @@ pub struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) spill: SpillSettings,
     pub(crate) leases: LeaseSettings,
+    /// How often a run is made again whose commit was refused because others had written its table.
+    pub(crate) retries: u32,
     pub(crate) journals: JournalSettings,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
+    /// What components have declared to this process.
+    pub(crate) declared: Arc<Declared>,
 }
 
 impl std::fmt::Debug for Host {
@@ -50,6 +56,8 @@ impl Host {
             leases: LeaseSettings::default(),
             journals: JournalSettings::default(),
             prepared: Arc::default(),
+            retries: DEFAULT_RETRIES,
+            declared: Arc::default(),
         }
     }
 
@@ -69,6 +77,13 @@ impl Host {
     #[must_use]
     pub fn with_journals(self, journals: JournalSettings) -> Self {
         Self { journals, ..self }
+    }
+
+    /// How often a run is made again whose commit was refused because others had written its table, unless its node is set
+    /// otherwise.
+    #[must_use]
+    pub fn with_retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
     }
 
     /// The store.

@@ -21,6 +21,7 @@
 
 mod check;
 mod clock;
+mod declared;
 mod error;
 mod events;
 mod export;
@@ -51,7 +52,7 @@ pub use moved::MovedIdentifier;
 pub use replay::{BundleError, Difference as ReplayDifference, Pruned, Replayed, Verdict, replay_bundle};
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
-    Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope,
-    SpillSettings, StoredRows,
+    DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,
+    RunTree, Scope, SpillSettings, StoredRows,
 };
 pub use table_reader::{ReadError, TableQuery, TableReader};
