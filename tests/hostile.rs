@@ -117,6 +117,18 @@ fn each_ends_in_its_own_error_and_leaves_nothing_behind() {
         );
     }
     insta::assert_snapshot!(transcript);
+
+    // What an error says of the data is a fact, which a replay finds again; what it says of a machine is none.
+    let runs = project.json(&["run", "list", "--limit", "0"]);
+    let replayed = project.json(&["run", "replay", "--all"]);
+    for replay in replayed.as_array().unwrap() {
+        let of_run = |run: &&Value| run["run_id"] == replay["run_id"];
+        let run = runs.as_array().unwrap().iter().find(of_run).unwrap();
+        let is_fact = run["error"]["class"] != "infrastructure";
+        let verdict = if is_fact { "identical" } else { "cannot_replay" };
+        assert_eq!(replay["verdict"], verdict, "{}: {replay}", run["component"]);
+    }
+    assert_eq!(replayed.as_array().unwrap().len(), 2 * CASES.len());
 }
 
 /// A project with these settings and a table `out` for each name.

@@ -86,6 +86,11 @@ fn every_command_prints_what_the_schema_says() {
     let debugged = project.json(&[&again[..], &["--debug"]].concat());
     assert!(!debugged["frame"]["sample"].as_array().unwrap().is_empty());
     schemas.check("debugged", &debugged);
+    let runs = project.json(&["run", "list"]);
+    let last = runs[0]["run_id"].as_str().unwrap().to_owned();
+    schemas.each("replayed", &project.json(&["run", "replay", "--all"]));
+    schemas.check("exported", &project.json(&["run", "export", &last, "--output", "run.tar"]));
+    schemas.check("pruned", &project.json(&["run", "prune", "--before", "2000-01-01"]));
     schemas.each("table", &project.json(&["table", "list"]));
     schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
     schemas.check("plot", &project.json(&["table", "show", "fx_log_returns", "--plot", "log_return"]));

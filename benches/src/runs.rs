@@ -147,6 +147,7 @@ pub(crate) fn ingest() -> Line {
             lease: place.runtime.block_on(place.host.store().claim_lease(&claim)).unwrap(),
             table,
             record,
+            journal: None,
             mode: WriteMode::Append,
             rows: Box::new(batches.into_iter().map(Ok)),
             added,

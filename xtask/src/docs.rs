@@ -65,6 +65,9 @@ What the command prints with `--json`, on standard output, one document per comm
 | `run show` | [run](#run) |
 | `run retry` | array of [run](#run), of one |
 | `run leases` | array of [lease](#lease) |
+| `run replay` | array of [replayed](#replayed); the exit code tells the verdicts |
+| `run export` | [exported](#exported) |
+| `run prune` | [pruned](#pruned) |
 | `run logs` | [log_line](#log_line), one per line |
 | any that fails | [error](#error), one per line on standard error; but a run that fails is no failure of the command's own: its error is in its [run](#run) on standard output, and the exit code tells it |
 ";

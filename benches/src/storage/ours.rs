@@ -195,5 +195,6 @@ fn record(node: &Node, run_id: String, now: Timestamp) -> RunRecord {
         violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
+        journal: None,
     }
 }

@@ -13,6 +13,7 @@ use crate::commands::backup::{BackupArguments, RestoreArguments};
 use crate::commands::delete_after::DeleteAfterArguments;
 use crate::commands::load::LoadArguments;
 use crate::commands::node_windows::{SetArguments, WindowsArguments};
+use crate::commands::replay::{PruneArguments, ReplayArguments};
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
 use crate::commands::stats::StatsCommand;
@@ -603,6 +604,22 @@ pub(crate) enum RunCommand {
         Example:\n  datanode run leases"
     )]
     Leases,
+    /// Execute runs again from their journals, and compare
+    Replay(ReplayArguments),
+    /// Write all that a replay of a run needs into a file, for another machine
+    #[command(
+        after_help = "A tar file with the run's record, its component, its journal, and what it was given.\n\n\
+        Example:\n  datanode run export 01a204a9-91c4 --output run.tar"
+    )]
+    Export {
+        /// Run id, or the beginning of it
+        run: String,
+        /// Write to this file, which is there whole or not at all
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Remove the journals of old runs, and what only these were given
+    Prune(PruneArguments),
     /// Print what the component logged during a run
     #[command(after_help = "With --json: one object per line.\n\n\
         Examples:\n  datanode run logs 01a204a9-91c4\n  datanode run logs 01a204a9-91c4 --level warn --tail 20")]

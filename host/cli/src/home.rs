@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use datanode_core::journal::JournalMode;
 use datanode_core::node_settings::MAX_RETRIES;
-use datanode_runtime::{DEFAULT_RETRIES, Host, LeaseSettings, SpillSettings};
+use datanode_runtime::{Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -29,6 +30,8 @@ const DATABASE: &str = "datanode.db";
 const CACHE: &str = "compiled";
 /// Output of runs that are under way, inside the data directory.
 const SPILL: &str = "spill";
+/// What guests were given, by digest, inside the data directory.
+const CONTENTS: &str = "contents";
 
 /// `datanode.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -49,6 +52,8 @@ struct RunSettings {
     lease_seconds: Option<NonZeroU32>,
     /// How often a run is made again whose commit was refused because others had written its table.
     retries: u32,
+    /// What the journals of runs keep of that which guests are given.
+    journal: JournalMode,
 }
 
 impl Default for RunSettings {
@@ -57,6 +62,7 @@ impl Default for RunSettings {
             spill_after_bytes: SpillSettings::default().after_bytes,
             lease_seconds: None,
             retries: DEFAULT_RETRIES,
+            journal: JournalMode::default(),
         }
     }
 }
@@ -237,10 +243,13 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     if let Some(seconds) = runs.lease_seconds {
         leases.duration = Duration::from_secs(seconds.get().into());
     }
+    let journals =
+        JournalSettings { contents: Contents::new(home.data.join(CONTENTS)), mode: Some(runs.journal) };
     let host = Host::new(database.store(), sandbox(home)?)
         .with_spill(spill)
         .with_leases(leases)
-        .with_retries(runs.retries.min(MAX_RETRIES));
+        .with_retries(runs.retries.min(MAX_RETRIES))
+        .with_journals(journals);
     Ok(Session { host, database })
 }
 

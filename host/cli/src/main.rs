@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, RunCommand};
 use crate::failure::Failure;
 
 /// The command by which this program starts itself to compile one component. It is looked for before everything else:
@@ -86,6 +86,11 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let home = home::find(arguments.home.as_deref())?.with_server(arguments.database);
     if let Command::Build(build) = &arguments.command {
         return commands::build::run(build, &home, printer).await;
+    }
+    if let Command::Run(RunCommand::Replay(replay)) = &arguments.command
+        && replay.is_of_bundles()
+    {
+        return commands::replay::bundles(replay, &home, printer);
     }
     match &arguments.command {
         Command::Backup(backup) => return commands::backup::back_up(backup, &home, printer).await,

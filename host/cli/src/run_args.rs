@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use datanode_core::journal::JournalMode;
 use datanode_core::{Timestamp, namespace};
 
 use crate::failure::Failure;
@@ -26,6 +27,24 @@ Examples:
   datanode node run fx_log_returns --until 2020-12-31
   datanode node run fx_log_returns --dry-run --sample 20
   datanode node run fx_log_returns --no-tree --force --debug";
+
+/// What journals keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Journal {
+    /// All of it: the run can be executed again, whatever becomes of its tables and sources
+    Full,
+    /// Digests only, which take next to no room: the run cannot be executed again
+    Digest,
+}
+
+impl From<Journal> for JournalMode {
+    fn from(journal: Journal) -> Self {
+        match journal {
+            Journal::Full => Self::Full,
+            Journal::Digest => Self::Digest,
+        }
+    }
+}
 
 /// How a node is run.
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
@@ -70,6 +89,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ROWS", requires = "shown", default_value_t = 10,
         value_parser = clap::value_parser!(u16).range(0..=1_000))]
     pub(crate) sample: u16,
+    /// What the journals of the runs keep of that which the nodes are given [default: `journal` under [runs] in
+    /// datanode.toml, else full]
+    #[arg(long, value_enum, value_name = "MODE", conflicts_with = "dry_run")]
+    pub(crate) journal: Option<Journal>,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     pub(crate) progress: ProgressMode,

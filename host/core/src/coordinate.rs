@@ -5,6 +5,7 @@ use std::fmt;
 use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use chrono::{Days, NaiveDate};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
@@ -12,8 +13,10 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::data_type::DataType;
 
-/// One value of one identity dimension.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One value of one identity dimension. Serialised with the name of its kind, as in `{"text":"USD"}`: of two values that are
+/// not the same, no form is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CoordinateValue {
     /// `string`
     Text(String),
@@ -30,7 +33,7 @@ pub enum CoordinateValue {
 }
 
 /// One value per identity dimension, in index order; empty for a table whose index is `time_index` alone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 pub struct Coordinate(pub Vec<CoordinateValue>);
 
 /// Why a value cannot be a coordinate.

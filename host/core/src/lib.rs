@@ -31,6 +31,7 @@ pub mod digest;
 pub mod frame;
 pub mod guest_failure;
 pub mod hash;
+pub mod journal;
 pub mod ledger;
 pub mod metadata_digest;
 pub mod name;

@@ -48,7 +48,7 @@ impl TimeRange {
 }
 
 /// The range wanted for one coordinate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CoordinateRange {
     /// The coordinate.
     pub coordinate: Coordinate,
@@ -57,7 +57,7 @@ pub struct CoordinateRange {
 }
 
 /// A range of time per coordinate: the shape of an incremental read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RangeMap {
     /// One entry per coordinate.
     pub entries: Vec<CoordinateRange>,
@@ -66,7 +66,7 @@ pub struct RangeMap {
 }
 
 /// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ReadQuery {
     /// Range of `time_index`.
     pub range: TimeRange,

@@ -13,6 +13,7 @@ use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
+use crate::journal::JournalSummary;
 use crate::progress::Progress;
 use crate::quality::Violation;
 use crate::window::Window;
@@ -280,6 +281,10 @@ pub struct RunRecord {
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
     pub logs_dropped: u64,
+    /// The journal that it can be executed again from. Absent where the guest was not called, where the run ended by the
+    /// fault of a machine, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalSummary>,
 }
 
 #[cfg(test)]

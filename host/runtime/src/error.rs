@@ -16,7 +16,7 @@ use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
 use thiserror::Error;
 
-use crate::LoadError;
+use crate::{BundleError, ContentError, LoadError};
 
 /// Why an operation of the host is refused or failed.
 #[derive(Debug, Error)]
@@ -59,6 +59,12 @@ pub enum RuntimeError {
     /// A file of rows.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Contents of journals.
+    #[error(transparent)]
+    Contents(#[from] ContentError),
+    /// A bundle of a run.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// A reference table as the output of a node.
     #[error("table `{table}` is a reference table: its rows are loaded from files, no node can write it")]
     OutputIsReference {
@@ -205,6 +211,8 @@ impl Diagnostic for RuntimeError {
             Self::Quality(error) => error.code(),
             Self::Name(_) => "name.invalid",
             Self::Load(error) => error.code(),
+            Self::Contents(error) => error.code(),
+            Self::Bundle(error) => error.code(),
             Self::OutputIsReference { .. } => "node.output_is_reference",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
@@ -237,6 +245,8 @@ impl Diagnostic for RuntimeError {
                 ErrorClass::Usage
             }
             Self::Load(error) => error.class(),
+            Self::Contents(error) => error.class(),
+            Self::Bundle(error) => error.class(),
             Self::OutputMismatch { .. }
             | Self::OutputIsReference { .. }
             | Self::IdentityChanged { .. }
@@ -274,6 +284,8 @@ impl Diagnostic for RuntimeError {
             }
             Self::SourceMissing { command, .. } => Some(command.clone()),
             Self::Load(error) => error.next_step(),
+            Self::Contents(error) => error.next_step(),
+            Self::Bundle(error) => error.next_step(),
             Self::OutputIsReference { table } => {
                 Some(format!("load its rows: datanode table load {table} FILE; for a node, name a time-indexed table"))
             }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::declared::Declared;
 use crate::run::DEFAULT_RETRIES;
-use crate::{LeaseSettings, RuntimeError, SpillSettings, clock};
+use crate::{JournalSettings, LeaseSettings, RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub struct Host {
     pub(crate) leases: LeaseSettings,
     /// How often a run is made again whose commit was refused because others had written its table.
     pub(crate) retries: u32,
+    pub(crate) journals: JournalSettings,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
     /// What components have declared to this process.
@@ -48,14 +49,14 @@ pub struct Uploaded {
 impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
-        let (spill, leases) = (SpillSettings::default(), LeaseSettings::default());
         Self {
             store,
             sandbox,
-            spill,
-            leases,
-            retries: DEFAULT_RETRIES,
+            spill: SpillSettings::default(),
+            leases: LeaseSettings::default(),
+            journals: JournalSettings::default(),
             prepared: Arc::default(),
+            retries: DEFAULT_RETRIES,
             declared: Arc::default(),
         }
     }
@@ -70,6 +71,12 @@ impl Host {
     #[must_use]
     pub fn with_leases(self, leases: LeaseSettings) -> Self {
         Self { leases, ..self }
+    }
+
+    /// What is kept of that which guests are given, and where.
+    #[must_use]
+    pub fn with_journals(self, journals: JournalSettings) -> Self {
+        Self { journals, ..self }
     }
 
     /// How often a run is made again whose commit was refused because others had written its table, unless its node is set

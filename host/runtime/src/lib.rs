@@ -16,6 +16,7 @@
 //! * *No write transaction is open while a guest runs.*
 //! * *Memory is bounded by the batch*, not by the run: output beyond a cap goes to a file until the commit, and reading
 //!   ahead has a budget.
+//! * *Whatever the guest observes is in the journal* before the guest has it, and a run whose journal cannot be written fails.
 //! * *The guest's only notion of now is the window's end*, which is decided here and recorded.
 
 mod check;
@@ -28,8 +29,10 @@ mod graph;
 mod host;
 mod identify;
 mod identity;
+mod journal;
 mod load;
 mod moved;
+mod replay;
 mod revision;
 pub mod run;
 mod source;
@@ -43,8 +46,10 @@ pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode};
 pub use host::{Host, Uploaded};
 pub use identify::{Identity, IdentityRequest};
+pub use journal::{ContentError, Contents, JournalSettings};
 pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
+pub use replay::{BundleError, Difference as ReplayDifference, Pruned, Replayed, Verdict, replay_bundle};
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
     DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,

@@ -114,6 +114,12 @@ impl Sandbox {
         self
     }
 
+    /// The same sandbox under other limits: compiled code is shared, for limits leave no trace in it.
+    pub fn under(&self, limits: Limits) -> Result<Self, SandboxError> {
+        let other = Self::new(limits)?;
+        Ok(Self { compiler: self.compiler.clone(), cache: self.cache.clone(), ..other })
+    }
+
     /// The limits of each call.
     pub fn limits(&self) -> &Limits {
         &self.limits

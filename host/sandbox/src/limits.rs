@@ -89,6 +89,14 @@ impl Limits {
         }
     }
 
+    /// The first setting that allows more than another set of limits does: its name, its value, and theirs.
+    pub fn beyond(&self, most: &Self) -> Option<(&'static str, u64, u64)> {
+        let pairs = self.settings().into_iter().zip(most.settings());
+        pairs
+            .map(|((name, value, _), (_, most, _))| (name, value, most))
+            .find(|(_, value, most)| value > most)
+    }
+
     fn settings(&self) -> [Setting; 18] {
         // Integers of TOML end here.
         const MOST: u64 = i64::MAX as u64;

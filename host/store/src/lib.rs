@@ -24,6 +24,7 @@ mod catalogue;
 mod checks;
 mod error;
 pub mod fault;
+mod journal;
 mod lease;
 mod ledger;
 pub mod postgres;
@@ -38,6 +39,7 @@ mod tail_delete;
 mod write_mode;
 
 pub use error::{BrokenKey, Holder, StoreError};
+pub use journal::{Journals, RunJournal};
 pub use lease::{ClaimLease, Lease, Leases};
 pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;

@@ -23,7 +23,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode};
+use crate::{
+    Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, StoreError, TailDeletes,
+    WriteMode,
+};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -303,6 +306,8 @@ pub struct CommitRun {
     pub table: Table,
     /// The record; how many rows were inserted and updated is set by the commit.
     pub record: RunRecord,
+    /// What the guest was given, where it is kept.
+    pub journal: Option<RunJournal>,
     /// What is done with rows that may be there already.
     pub mode: WriteMode,
     /// The rows.
@@ -407,7 +412,7 @@ pub trait TableRead: Send + Sync + Debug {
 /// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debug {
+pub trait Store: Journals + Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
     async fn add_component(&self, component: NewComponent)
@@ -536,11 +541,15 @@ pub trait Store: Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debu
     /// before the commit, nothing is stored; a panic of the rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
-    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`), and give up the lease that the run
+    /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`) with its journal, and give up the lease that the run
     /// may hold, in one transaction. A run id that is there keeps its first record. The window of a failed run is noted
     /// where the run still holds its node: whoever has claimed it since knows better. Answers the record that stands: after
     /// a commit whose answer was lost, that of the commit, for which this waits while it is still under way.
-    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError>;
+    async fn record_run(
+        &self,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError>;
 
     /// Runs, newest first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError>;

@@ -143,7 +143,7 @@ async fn a_release_is_removed_when_nothing_needs_it(place: Place) {
     // One that computed a run: its record can be shown without it, but asks to be given up.
     place.store.add_component(component("fx", "3.0.0", b"three")).await.unwrap();
     let record = RunRecord { component_digest: one.digest, status: RunStatus::Failed, ..run(&node, "a-run") };
-    place.store.record_run(&record).await.unwrap();
+    place.store.record_run(&record, None).await.unwrap();
     let error = remove(Some("1.0.0"), false).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("component.recorded", ErrorClass::Refused));
     assert_eq!(remove(Some("1.0.0"), true).await.unwrap(), one);
@@ -476,10 +476,14 @@ async fn runs_are_listed_newest_first_and_found_by_prefix(place: Place) {
         at_time(&a, "0190cccc-1", 3, RunStatus::Failed),
     ];
     for record in &records {
-        place.store.record_run(record).await.unwrap();
+        place.store.record_run(record, None).await.unwrap();
     }
     // The first outcome of a run stands.
-    place.store.record_run(&RunRecord { status: RunStatus::Skipped, ..records[0].clone() }).await.unwrap();
+    place
+        .store
+        .record_run(&RunRecord { status: RunStatus::Skipped, ..records[0].clone() }, None)
+        .await
+        .unwrap();
 
     let listed = async |filter: RunFilter| {
         place.store.runs(&filter).await.unwrap().into_iter().map(|run| run.run_id).collect::<Vec<_>>()

@@ -218,7 +218,7 @@ async fn a_commit_that_is_given_up_leaves_nothing(place: Place) {
     }
     go_on.send(()).unwrap();
     // This write waits for the end of the abandoned one.
-    place.store.record_run(&run(&node, "later")).await.unwrap();
+    place.store.record_run(&run(&node, "later"), None).await.unwrap();
     assert_eq!(place.store.runs(&datanode_store::RunFilter::default()).await.unwrap().len(), 1);
     assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
     assert_eq!(place.store.table("prices").await.unwrap().epoch, 0);
@@ -283,6 +283,7 @@ async fn the_same_run_again_answers_with_the_first_outcome() {
         lease,
         table: table.clone(),
         record: run(&node, "r"),
+        journal: None,
         mode: WriteMode::Append,
         rows: Box::new(std::iter::from_fn(|| panic!("rows of a repeated run were read"))),
         added,
@@ -372,9 +373,10 @@ async fn what_a_run_belongs_to_must_be_there(place: Place) {
     let stray = RunRecord { node_uid: "nobody".to_owned(), ..run(&node, "r") };
     let commit = commit(&*place.store, &table, run(&node, "r"), Vec::new(), progress(&[])).await;
     let commit = CommitRun { record: stray.clone(), ..commit };
-    for error in
-        [place.store.commit_run(commit).await.unwrap_err(), place.store.record_run(&stray).await.unwrap_err()]
-    {
+    for error in [
+        place.store.commit_run(commit).await.unwrap_err(),
+        place.store.record_run(&stray, None).await.unwrap_err(),
+    ] {
         assert_eq!(error.to_string(), "there is no node `nobody`");
     }
     assert_untouched(&place, &table).await;

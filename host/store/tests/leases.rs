@@ -40,6 +40,7 @@ fn commit(table: &Table, record: RunRecord, lease: &Lease, time: i64) -> CommitR
         lease: lease.clone(),
         table: table.clone(),
         record,
+        journal: None,
         mode: WriteMode::Append,
         added: progress(rows.keys()),
         rows: Box::new([Ok(batch(&table.contract, &rows))].into_iter()),
@@ -122,7 +123,7 @@ async fn a_run_whose_lease_was_claimed_by_another_stores_nothing(place: Place) {
 
     // Neither giving it up nor recording the run takes the other's lease away.
     place.store.release_lease(&first).await.unwrap();
-    place.store.record_run(&RunRecord { status: RunStatus::Failed, ..run(&node, "r1") }).await.unwrap();
+    place.store.record_run(&RunRecord { status: RunStatus::Failed, ..run(&node, "r1") }, None).await.unwrap();
     assert_eq!(place.store.leases().await.unwrap(), std::slice::from_ref(&second));
     place.store.commit_run(commit(&table, run(&node, "r2"), &second, 1)).await.unwrap();
     assert_eq!(place.store.leases().await.unwrap(), []);
@@ -146,7 +147,7 @@ async fn a_lease_is_given_up_with_the_outcome_of_its_run(place: Place) {
         let run_id = format!("r{number}");
         let lease = place.store.claim_lease(&asked(&node, &run_id, LONG)).await.unwrap();
         assert_eq!(lease.epoch, number);
-        place.store.record_run(&RunRecord { status, ..run(&node, &run_id) }).await.unwrap();
+        place.store.record_run(&RunRecord { status, ..run(&node, &run_id) }, None).await.unwrap();
         assert_eq!(place.store.leases().await.unwrap(), []);
     }
 }
@@ -195,13 +196,13 @@ async fn the_record_of_a_commit_stands_when_its_run_is_said_to_have_failed(place
     let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     let stored = place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap().record;
     let failed = RunRecord { status: RunStatus::Failed, ..run(&node, "r1") };
-    assert_eq!(place.store.record_run(&failed).await.unwrap(), stored);
+    assert_eq!(place.store.record_run(&failed, None).await.unwrap(), stored);
     assert_eq!(place.store.run("r1").await.unwrap(), stored);
     // Where no commit is there, the failure stands, the first time and again.
     let failed = RunRecord { run_id: "r2".to_owned(), ..failed };
-    assert_eq!(place.store.record_run(&failed).await.unwrap(), failed);
+    assert_eq!(place.store.record_run(&failed, None).await.unwrap(), failed);
     let skipped = RunRecord { status: RunStatus::Skipped, ..failed.clone() };
-    assert_eq!(place.store.record_run(&skipped).await.unwrap(), failed);
+    assert_eq!(place.store.record_run(&skipped, None).await.unwrap(), failed);
 }
 
 /// The same while the commit is still under way, as it may be in a server whose client was cut off.
@@ -227,7 +228,7 @@ async fn a_commit_under_way_is_waited_for(place: Place) {
     let mut recording = {
         let (store, failed) =
             (Arc::clone(&place.store), RunRecord { status: RunStatus::Failed, ..run(&node, "r1") });
-        tokio::spawn(async move { store.record_run(&failed).await })
+        tokio::spawn(async move { store.record_run(&failed, None).await })
     };
     let early = tokio::time::timeout(Duration::from_millis(300), &mut recording).await;
     assert!(early.is_err(), "while nobody knows the outcome, none is answered: {early:?}");

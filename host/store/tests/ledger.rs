@@ -95,7 +95,7 @@ async fn a_failed_run_notes_its_window_while_it_holds_its_node(place: Place) {
     fill(&place, &table, over(&node, "a", None, 10), &rows([10])).await.unwrap();
     let end = async |run_id: &str, status, last| {
         let record = RunRecord { status, ..over(&node, run_id, Some(5), last) };
-        place.store.record_run(&record).await.unwrap();
+        place.store.record_run(&record, None).await.unwrap();
     };
     // It has never held the node: it was blocked, or another run held it.
     end("b", RunStatus::Failed, 20).await;

@@ -15,6 +15,7 @@ pub(crate) mod node;
 pub(crate) mod node_run;
 pub(crate) mod node_windows;
 pub(crate) mod reference;
+pub(crate) mod replay;
 pub(crate) mod repoint;
 pub(crate) mod revision;
 pub(crate) mod run;

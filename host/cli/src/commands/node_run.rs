@@ -33,6 +33,7 @@ pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) 
         wait: Duration::from_secs(arguments.wait),
         options: runtime_options(arguments.options.as_deref(), &arguments.option)?,
         sample: arguments.debug.then_some(sample),
+        journal: arguments.journal.map(Into::into),
         observer: progress::observer(arguments.progress),
     };
     if arguments.dry_run {

@@ -11,6 +11,7 @@ use datanode_store::{Lease, Node, RunFilter};
 use serde_json::json;
 
 use crate::args::{LogLevel, RunCommand};
+use crate::commands::replay;
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count, duration};
 use crate::{progress, say};
@@ -51,6 +52,9 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> a
             return Ok(super::node_run::finish(&tree.runs, printer));
         }
         RunCommand::Leases => leases(host, printer).await?,
+        RunCommand::Replay(arguments) => return replay::run(arguments, host, printer).await,
+        RunCommand::Export { run, output } => replay::export(&run, &output, host, printer).await?,
+        RunCommand::Prune(arguments) => replay::prune(&arguments, host, printer).await?,
         RunCommand::Logs { run, level, tail } => {
             logs(&host.store().run(&run).await.or_fail()?, level, tail, printer)?;
         }

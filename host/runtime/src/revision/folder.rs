@@ -116,10 +116,7 @@ impl Folder {
         let (before, after) = (before?, after?);
         let table = &self.file.table;
         if let Some(other) = [&before, &after].into_iter().find(|contract| contract.identifier != *table) {
-            return Err(RevisionError::OtherTable {
-                table: table.clone(),
-                found: other.identifier.clone(),
-            });
+            return Err(RevisionError::OtherTable { table: table.clone(), found: other.identifier.clone() });
         }
         Ok((before, after))
     }

@@ -19,6 +19,7 @@ use super::logs::Logs;
 use super::sample::Sample;
 use super::spill::{Spill, SpillSettings};
 use crate::events::{Observer, Pace, RunEvent};
+use crate::journal::{JournalWriter, described};
 use crate::source::Sources;
 
 /// Output batches as they arrive: checked, hashed, kept for the commit.
@@ -97,6 +98,8 @@ pub(crate) struct Collected {
     pub(crate) fetches: Vec<FetchRecord>,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) logs_dropped: u64,
+    /// Not at its end yet.
+    pub(crate) journal: Option<JournalWriter>,
 }
 
 /// The host side of one run. A handle: the sandbox holds one, the run another.
@@ -113,6 +116,7 @@ struct Shared {
     sources: Sources,
     options: BTreeMap<String, Value>,
     logs: Logs,
+    journal: Option<JournalWriter>,
     observer: Arc<dyn Observer>,
     read: Pace,
     emitted: Pace,
@@ -131,8 +135,16 @@ impl RunCalls {
         let logs = Logs::new(limits);
         let run_id = run_id.to_owned();
         let (read, emitted) = (Pace::default(), Pace::default());
-        let shared = Shared { run_id, inputs, output, sources, options, logs, observer, read, emitted };
+        let journal = None;
+        let shared =
+            Shared { run_id, inputs, output, sources, options, logs, journal, observer, read, emitted };
         Self { shared: Arc::new(Mutex::new(shared)), interrupt: Interrupt::default() }
+    }
+
+    /// The same, taken down in this journal.
+    pub(crate) fn with_journal(self, journal: Option<JournalWriter>) -> Self {
+        self.lock().journal = journal;
+        self
     }
 
     /// The same, ended from outside by this.
@@ -143,7 +155,7 @@ impl RunCalls {
     /// Close the door, end all reads, and take what was collected. None while another handle is alive.
     pub(crate) async fn finish(self) -> Option<Collected> {
         let shared = Arc::into_inner(self.shared)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Shared { inputs, output, sources, logs, .. } = shared;
+        let Shared { inputs, output, sources, logs, journal, .. } = shared;
         let (inputs, snapshot) = if output.dropped.is_some() {
             let (inputs, snapshot) = inputs.leave_snapshot();
             (inputs, Some(snapshot))
@@ -152,6 +164,7 @@ impl RunCalls {
         };
         Some(Collected {
             inputs,
+            journal,
             snapshot,
             sample: output.sample.into_rows(),
             dropped: output.dropped,
@@ -175,48 +188,59 @@ impl HostCalls for RunCalls {
     fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
         let mut shared = self.lock();
         let shared = &mut *shared;
-        Ok(match call {
-            HostCall::Open { key, query } => shared.inputs.open(key, query)?,
-            HostCall::Malformed { problem, .. } => {
-                HostReply::Refused(Refusal { code: "query.value".to_owned(), message: problem.to_owned() })
-            }
-            HostCall::Schema { reader } => shared.inputs.schema(reader),
-            HostCall::Next { reader } => {
-                let reply = shared.inputs.next(reader)?;
-                if shared.read.is_due() {
-                    let (run_id, rows) = (shared.run_id.clone(), shared.inputs.rows());
-                    shared.observer.event(&RunEvent::RowsRead { run_id, rows });
-                }
-                reply
-            }
-            HostCall::CloseReader { reader } => {
-                shared.inputs.close(reader);
-                HostReply::Done
-            }
-            HostCall::Emit { message } => {
-                shared.output.emit(message)?;
-                let rows = shared.output.rows;
-                if shared.emitted.is_due() {
-                    let run_id = shared.run_id.clone();
-                    shared.observer.event(&RunEvent::RowsEmitted { run_id, rows });
-                }
-                HostReply::Emitted { rows }
-            }
-            HostCall::Log { level, message, fields } => {
-                shared.logs.write(level, message, fields);
-                HostReply::Done
-            }
-            HostCall::Fetch(request) => shared.sources.fetch(request),
-            HostCall::ReadBody { body, max } => shared.sources.read(body, max)?,
-            HostCall::CloseBody { body } => {
-                shared.sources.close(body);
-                HostReply::Done
-            }
-            HostCall::Option { name } => HostReply::Option(shared.options.get(name).map(Value::to_string)),
-        })
+        let described = shared.journal.is_some().then(|| described(&call));
+        let reply = shared.answer(call);
+        if let (Some(journal), Some(described)) = (&shared.journal, described) {
+            journal.note(described, &reply);
+        }
+        reply
     }
 
     fn interrupt(&self) -> Interrupt {
         self.interrupt.clone()
+    }
+}
+
+impl Shared {
+    fn answer(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
+        Ok(match call {
+            HostCall::Open { key, query } => self.inputs.open(key, query)?,
+            HostCall::Malformed { problem, .. } => {
+                HostReply::Refused(Refusal { code: "query.value".to_owned(), message: problem.to_owned() })
+            }
+            HostCall::Schema { reader } => self.inputs.schema(reader),
+            HostCall::Next { reader } => {
+                let reply = self.inputs.next(reader)?;
+                if self.read.is_due() {
+                    let (run_id, rows) = (self.run_id.clone(), self.inputs.rows());
+                    self.observer.event(&RunEvent::RowsRead { run_id, rows });
+                }
+                reply
+            }
+            HostCall::CloseReader { reader } => {
+                self.inputs.close(reader);
+                HostReply::Done
+            }
+            HostCall::Emit { message } => {
+                self.output.emit(message)?;
+                let rows = self.output.rows;
+                if self.emitted.is_due() {
+                    let run_id = self.run_id.clone();
+                    self.observer.event(&RunEvent::RowsEmitted { run_id, rows });
+                }
+                HostReply::Emitted { rows }
+            }
+            HostCall::Log { level, message, fields } => {
+                self.logs.write(level, message, fields);
+                HostReply::Done
+            }
+            HostCall::Fetch(request) => self.sources.fetch(request),
+            HostCall::ReadBody { body, max } => self.sources.read(body, max)?,
+            HostCall::CloseBody { body } => {
+                self.sources.close(body);
+                HostReply::Done
+            }
+            HostCall::Option { name } => HostReply::Option(self.options.get(name).map(Value::to_string)),
+        })
     }
 }

@@ -64,7 +64,7 @@ impl Host {
             answer.record.status = RunStatus::Skipped;
         } else {
             let looks = Looks { sample: request.sample, dropped: true };
-            match self.compute(&planned, prepared, options, looks, &mut answer.record).await {
+            match self.compute(&planned, prepared, options, looks, &mut answer.record, &mut None).await {
                 Ok(computed) => self.look(computed, request.sample, &mut answer).await?,
                 Err(error) => {
                     answer.record.error = Some(RunError::from_diagnostic(&error));

@@ -11,11 +11,12 @@ use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Decided, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Lease, Opened, Snapshot, StoreError, Table, WriteMode};
+use datanode_store::{CommitRun, Lease, Opened, RunJournal, Snapshot, StoreError, Table, WriteMode};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
+use super::journal::end_journal;
 use super::lease::HeldLease;
 use super::sample::Frame;
 use super::{RunCalls, RunOptions};
@@ -136,11 +137,11 @@ impl Host {
                 note_start(&mut record, prepared);
                 options.observer.event(&RunEvent::started(&record));
             }
-            return self.end(record, RuntimeError::Blocked(task.failed_dependencies), options).await;
+            return self.end(record, None, RuntimeError::Blocked(task.failed_dependencies), options).await;
         }
         let lease = match self.claim(&planned.node.uid, &record.run_id, options.wait).await {
             Ok(lease) => lease,
-            Err(error) => return self.end(record, error.into(), options).await,
+            Err(error) => return self.end(record, None, error.into(), options).await,
         };
         // On the heap: futures around this one would carry all of a run with them.
         let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record));
@@ -164,36 +165,37 @@ impl Host {
         let sample = task.sample;
         let prepared = match self.prepare_run(planned, now, options, given).await {
             Ok(prepared) => Prepared { interrupt: lease.interrupt.clone(), ..prepared },
-            Err(error) => return self.end(record, error, options).await,
+            Err(error) => return self.end(record, None, error, options).await,
         };
         note_start(&mut record, &prepared);
         options.observer.event(&RunEvent::started(&record));
         if prepared.window.is_empty() && !options.force {
             record.status = RunStatus::Skipped;
-            let record = self.record(record).await?;
+            let record = self.record(record, None).await?;
             options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
             return Ok(Executed { record, frame: None, was_overtaken: false });
         }
 
         let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
-        let computed = self.compute(planned, prepared, options, looks, &mut record).await;
+        let mut journal = None;
+        let computed = self.compute(planned, prepared, options, looks, &mut record, &mut journal).await;
         let mut computed = match (lease.take_lost(), computed) {
             (None, Ok(computed)) => computed,
-            (Some(lost), _) => return self.end(record, lost.into(), options).await,
-            (None, Err(error)) => return self.end(record, error, options).await,
+            (Some(lost), _) => return self.end(record, journal.as_ref(), lost.into(), options).await,
+            (None, Err(error)) => return self.end(record, journal.as_ref(), error, options).await,
         };
         let frame = sample.map(|_| Frame {
             contract: computed.table.contract.clone(),
             rows: computed.collected.summary.added.rows(),
             sample: std::mem::take(&mut computed.collected.sample),
         });
-        match self.commit(lease.lease.clone(), computed, record.clone(), options).await {
+        match self.commit(lease.lease.clone(), computed, record.clone(), journal.clone(), options).await {
             Ok(record) => {
                 options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
                 Ok(Executed { record, frame, was_overtaken: false })
             }
             Err(error) => {
-                let executed = self.end(record, error, options).await?;
+                let executed = self.end(record, journal.as_ref(), error, options).await?;
                 let stands = matches!(executed.record.status, RunStatus::Ok | RunStatus::Empty);
                 Ok(Executed { frame: frame.filter(|_| stands), ..executed })
             }
@@ -205,6 +207,7 @@ impl Host {
     async fn end(
         &self,
         mut record: RunRecord,
+        journal: Option<&RunJournal>,
         error: RuntimeError,
         options: &RunOptions,
     ) -> Result<Executed, RuntimeError> {
@@ -213,7 +216,7 @@ impl Host {
         }
         record.error = Some(RunError::from_diagnostic(&error));
         record.violations.extend_from_slice(error.violations());
-        let record = self.record(record).await?;
+        let record = self.record(record, journal).await?;
         options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
         let moved = matches!(
             error,
@@ -265,7 +268,7 @@ impl Host {
         Ok(Prepared { snapshot, table, progress, known, statistics, window, interrupt })
     }
 
-    /// Call `update` and collect what it saw and made.
+    /// Call `update` and collect what it saw and made. What it was given is left in `journal`, whether it succeeds or not.
     pub(super) async fn compute(
         &self,
         planned: &PlannedNode,
@@ -273,6 +276,7 @@ impl Host {
         options: &RunOptions,
         looks: Looks,
         record: &mut RunRecord,
+        journal: &mut Option<RunJournal>,
     ) -> Result<Computed, RuntimeError> {
         let run_id = record.run_id.clone();
         let component = planned.release.manifest.name.clone();
@@ -296,6 +300,12 @@ impl Host {
         let validator =
             OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.known))
                 .map_err(|error| StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
+        let context = UpdateContext {
+            index: contract.index.clone(),
+            progress: Arc::clone(&prepared.statistics),
+            window: prepared.window,
+            is_backfill: false,
+        };
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
@@ -305,13 +315,8 @@ impl Host {
             Arc::clone(&observer),
             self.sandbox.limits(),
         )
+        .with_journal(self.begin_journal(planned, &context, options, record)?)
         .until(prepared.interrupt);
-        let context = UpdateContext {
-            index: contract.index.clone(),
-            progress: Arc::clone(&prepared.statistics),
-            window: prepared.window,
-            is_backfill: false,
-        };
 
         observer.event(&RunEvent::Updating { run_id });
         let updating = Instant::now();
@@ -321,12 +326,15 @@ impl Host {
                 .await
                 .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
         record.durations.update_us = micros_since(updating);
-        let Some(collected) = calls.finish().await else {
+        let Some(mut collected) = calls.finish().await else {
             // A host call that did not come back holds the other handle: what it saw so far is out of reach.
             report.result?;
             return Err(RuntimeError::Panicked("a run was being collected"));
         };
         note(record, &report, &collected);
+        if let Some(writer) = collected.journal.take() {
+            *journal = end_journal(writer, &report, record).await?;
+        }
         report.result?;
         record.coverage =
             Coverage::of(collected.summary.coordinates, &prepared.progress, &collected.summary.added);
@@ -345,6 +353,7 @@ impl Host {
         lease: Lease,
         computed: Computed,
         mut record: RunRecord,
+        journal: Option<RunJournal>,
         options: &RunOptions,
     ) -> Result<RunRecord, RuntimeError> {
         let Computed { table, fills_gaps, collected } = computed;
@@ -358,6 +367,7 @@ impl Host {
             lease,
             table,
             record,
+            journal,
             mode: if fills_gaps { WriteMode::FillGaps } else { WriteMode::Append },
             rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
             added: collected.summary.added,
@@ -372,11 +382,15 @@ impl Host {
 
     /// Store the record of a run that stores no rows, which gives up the lease that the run may hold; the record that
     /// stands. A database that was lost is asked again for a while: without an answer nobody knows how the run ended.
-    async fn record(&self, mut record: RunRecord) -> Result<RunRecord, RuntimeError> {
+    async fn record(
+        &self,
+        mut record: RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, RuntimeError> {
         record.finished_at = clock::now();
         let begin = Instant::now();
         loop {
-            match self.store.record_run(&record).await {
+            match self.store.record_run(&record, journal).await {
                 Err(StoreError::Database { .. }) if begin.elapsed() < RECORDING_PATIENCE => {
                     tokio::time::sleep(RECORDING_PAUSE).await;
                 }
@@ -463,6 +477,7 @@ pub(super) fn new_record(
         violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
+        journal: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod dry_run;
 mod execute;
 mod inputs;
+mod journal;
 mod lease;
 mod logs;
 mod retry;

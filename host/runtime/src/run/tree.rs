@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datanode_core::Timestamp;
+use datanode_core::journal::JournalMode;
 use datanode_core::run::{RunRecord, RunStatus};
 use serde_json::Value;
 
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub options: BTreeMap<String, Value>,
     /// Answer the first rows that the node asked for wrote: so many.
     pub sample: Option<usize>,
+    /// What is kept of that which the guests are given, in place of the host's own setting.
+    pub journal: Option<JournalMode>,
     /// Hears of everything that happens.
     pub observer: Arc<dyn Observer>,
 }
@@ -53,6 +56,7 @@ impl Default for RunOptions {
             wait: Duration::ZERO,
             options: BTreeMap::new(),
             sample: None,
+            journal: None,
             observer: Arc::new(Silent),
         }
     }

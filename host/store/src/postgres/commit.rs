@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::ddl::table_name;
 use super::write::Caller;
-use super::{append, checks, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, journals, lease, ledger, overwrite, progress, revision, runs, tables};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
@@ -24,7 +24,7 @@ pub(super) async fn commit(
     caller: Caller,
 ) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { lease: held, table: seen, record, mode, rows, added, on_rows } = commit;
+    let CommitRun { lease: held, table: seen, record, journal, mode, rows, added, on_rows } = commit;
     // Until this transaction ends, nobody claims the node.
     lease::lock(connection, &held.node_uid).await?;
     // Asked behind the lock, for the first commit of this run may have held it until now, and before anything else: a
@@ -111,6 +111,9 @@ pub(super) async fn commit(
     runs::insert(connection, &record).await?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record).await?;
+    if let Some(journal) = &journal {
+        journals::insert(connection, &record.run_id, journal).await?;
+    }
     fault::reached(Step::LineageStored);
     lease::release(connection, &held).await?;
     fault::reached(Step::LeaseReleased);

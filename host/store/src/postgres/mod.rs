@@ -24,6 +24,7 @@ mod copy;
 mod ddl;
 mod foreign_keys;
 mod groups;
+mod journals;
 mod keys;
 mod lease;
 mod ledger;

@@ -5,9 +5,9 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, ledger, nodes, tables};
+use super::{journals, lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
-use crate::{RunFilter, StoreError};
+use crate::{RunFilter, RunJournal, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {
     from_json("a run record", text)
@@ -121,7 +121,11 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
 /// lease is given up with it. The record that stands.
-pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<RunRecord, StoreError> {
+pub(super) async fn end(
+    connection: &mut PgConnection,
+    run: &RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<RunRecord, StoreError> {
     // A commit of this run whose client was cut off may still be under way in the server.
     lease::wait_for_commit(connection, &run.node_uid, &run.run_id).await?;
     let held = lease::release_of_run(connection, &run.node_uid, &run.run_id).await?;
@@ -134,5 +138,8 @@ pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Resul
     }
     insert(connection, run).await?;
     insert_lineage(connection, run).await?;
+    if let Some(journal) = journal {
+        journals::insert(connection, &run.run_id, journal).await?;
+    }
     Ok(run.clone())
 }

@@ -1,5 +1,6 @@
 //! The trait: each method in one transaction.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use semver::Version;
 use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
-    PostgresStore, commit, components, foreign_keys, lease, ledger, load, nodes, repoint, runs, sources,
-    tables, tail_delete, write,
+    PostgresStore, commit, components, foreign_keys, journals, lease, ledger, load, nodes, repoint, runs,
+    sources, tables, tail_delete, write,
 };
 use crate::fault::{self, Step};
 use crate::{
-    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
-    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
-    RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError,
-    StoredComponent, Table, TableDifference, TailDeletes,
+    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
+    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source, SourceKind, Store,
+    StoreError, StoredComponent, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -220,8 +221,12 @@ impl Store for PostgresStore {
         Ok(outcome)
     }
 
-    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError> {
-        write!(self, begin, "storing a run", |connection| runs::end(connection, record))
+    async fn record_run(
+        &self,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError> {
+        write!(self, begin, "storing a run", |connection| runs::end(connection, record, journal))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
@@ -230,6 +235,24 @@ impl Store for PostgresStore {
 
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
         read!(self, |connection| runs::by_reference(connection, reference))
+    }
+}
+
+#[async_trait]
+impl Journals for PostgresStore {
+    async fn run_journal(&self, run_id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        read!(self, |connection| journals::document(connection, run_id))
+    }
+
+    async fn remove_journals(&self, before: Timestamp, only_look: bool) -> Result<u64, StoreError> {
+        if only_look {
+            return read!(self, |connection| journals::count(connection, before));
+        }
+        write!(self, begin, "removing journals", |connection| journals::remove(connection, before))
+    }
+
+    async fn journal_contents(&self, since: Option<Timestamp>) -> Result<HashSet<Digest>, StoreError> {
+        read!(self, |connection| journals::contents(connection, since))
     }
 }
 

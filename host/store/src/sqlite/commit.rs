@@ -8,7 +8,7 @@ use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::ddl::quote;
-use super::{append, checks, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, journals, lease, ledger, overwrite, progress, revision, runs, tables};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
@@ -18,7 +18,7 @@ use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { lease: held, table: seen, record, mode, rows, added, on_rows } = commit;
+    let CommitRun { lease: held, table: seen, record, journal, mode, rows, added, on_rows } = commit;
     // Asked first: a client that lost the answer of its commit asks again, and by then its lease is given up and the
     // table may have moved.
     if let Some(record) = runs::by_id(connection, &record.run_id)? {
@@ -93,6 +93,9 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     runs::insert(connection, &record)?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record)?;
+    if let Some(journal) = &journal {
+        journals::insert(connection, &record.run_id, journal)?;
+    }
     fault::reached(Step::LineageStored);
     lease::release(connection, &held)?;
     fault::reached(Step::LeaseReleased);

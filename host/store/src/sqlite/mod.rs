@@ -29,6 +29,7 @@ mod connection;
 mod ddl;
 mod foreign_keys;
 mod handle;
+mod journals;
 mod lease;
 mod ledger;
 mod load;

@@ -6,9 +6,9 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::reference::starting_with;
 use super::stored::{change, failed, find, from_json, to_integer, to_json};
-use super::{lease, ledger, nodes, tables};
+use super::{journals, lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
-use crate::{RunFilter, StoreError};
+use crate::{RunFilter, RunJournal, StoreError};
 
 fn record(text: &str) -> Result<RunRecord, StoreError> {
     from_json("a run record", text)
@@ -116,7 +116,11 @@ pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
 /// lease is given up with it. The record that stands.
-pub(super) fn end(connection: &Connection, run: RunRecord) -> Result<RunRecord, StoreError> {
+pub(super) fn end(
+    connection: &Connection,
+    run: RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<RunRecord, StoreError> {
     let held = lease::release_of_run(connection, &run.node_uid, &run.run_id)?;
     if let Some(first) = by_id(connection, &run.run_id)? {
         return Ok(first);
@@ -127,5 +131,8 @@ pub(super) fn end(connection: &Connection, run: RunRecord) -> Result<RunRecord, 
     }
     insert(connection, &run)?;
     insert_lineage(connection, &run)?;
+    if let Some(journal) = journal {
+        journals::insert(connection, &run.run_id, journal)?;
+    }
     Ok(run)
 }

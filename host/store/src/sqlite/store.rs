@@ -20,8 +20,8 @@ use crate::fault::{self, Step};
 use crate::scratch::WholeCopy;
 use crate::{
     CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Opened, Planning, ReadOnlySql,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind,
-    Store, StoreError, StoredComponent, Table, TableDifference,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source,
+    SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -246,9 +246,13 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
-    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError> {
-        let record = record.clone();
-        self.write("storing a run", move |connection| runs::end(connection, record)).await
+    async fn record_run(
+        &self,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError> {
+        let (record, journal) = (record.clone(), journal.cloned());
+        self.write("storing a run", move |connection| runs::end(connection, record, journal.as_ref())).await
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {

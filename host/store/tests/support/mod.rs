@@ -389,6 +389,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
+        journal: None,
     }
 }
 
@@ -408,6 +409,7 @@ pub async fn commit(
     store: &dyn Store,
     table: &Table,
     record: RunRecord,
+    journal: None,
     batches: Vec<RecordBatch>,
     added: Progress,
 ) -> CommitRun {
@@ -415,6 +417,7 @@ pub async fn commit(
         lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
+        journal: None,
         mode: WriteMode::Append,
         rows: Box::new(batches.into_iter().map(Ok)),
         added,

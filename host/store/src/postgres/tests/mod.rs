@@ -134,6 +134,7 @@ impl Place {
             lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
             table: table.clone(),
             record,
+            journal: None,
             mode: WriteMode::Append,
             rows: Box::new(std::iter::empty()),
             added,

@@ -1,0 +1,341 @@
+//! Journals as text. What is read may come from a stranger: it is bounded, and nothing of it is believed but its form.
+
+use std::io::{BufRead, Read};
+
+use thiserror::Error;
+
+use super::{Entry, FORMAT, Header, Line};
+use crate::diagnostic::{Diagnostic, ErrorClass};
+use crate::digest::{Digest, Digester};
+use crate::journal::End;
+
+/// The most bytes that one line of a journal may have: the statistics of two million coordinates fit.
+pub const MAX_LINE_BYTES: usize = 512 << 20;
+
+/// Why a text is no journal.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// It cannot be read, which may be the fault of its compression.
+    #[error("the journal cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// A line is not what it must be.
+    #[error("line {line} of the journal {problem}")]
+    Line {
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Written by another version of the host.
+    #[error("the journal has the form {found}, where this host reads {FORMAT}")]
+    Format {
+        /// The form.
+        found: u32,
+    },
+}
+
+impl Diagnostic for JournalError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) | Self::Line { .. } => "journal.damaged",
+            Self::Format { .. } => "journal.format",
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Format { .. } => ErrorClass::Refused,
+            Self::Unreadable(_) | Self::Line { .. } => ErrorClass::Failed,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::Format { .. } => "replay it with the host version that its run record names".to_owned(),
+            Self::Unreadable(_) | Self::Line { .. } => {
+                "take it from a backup: what is kept now is not what the run left".to_owned()
+            }
+        })
+    }
+}
+
+/// A line as it is written, with its end.
+pub fn line(line: &Line) -> Result<String, serde_json::Error> {
+    serde_json::to_string(line).map(|text| text + "\n")
+}
+
+/// Reads a journal line by line: the header at once, then one entry after the other.
+pub struct JournalReader<R> {
+    lines: R,
+    header: Header,
+    digest: Digester,
+    line: u64,
+    end: Option<End>,
+}
+
+impl<R> std::fmt::Debug for JournalReader<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JournalReader").field("run", &self.header.run_id).finish_non_exhaustive()
+    }
+}
+
+impl<R: BufRead> JournalReader<R> {
+    /// Read the header.
+    pub fn new(mut lines: R) -> Result<Self, JournalError> {
+        let mut digest = Digester::default();
+        let Some(first) = next_line(&mut lines, 1, &mut digest)? else {
+            return Err(JournalError::Line { line: 1, problem: "is missing".to_owned() });
+        };
+        // Looked at before all else: another form may have other fields.
+        if let Some(found) = format_of(&first).filter(|found| *found != FORMAT) {
+            return Err(JournalError::Format { found });
+        }
+        match parse(&first, 1)? {
+            Line::Run(header) => Ok(Self { lines, header: *header, digest, line: 1, end: None }),
+            Line::Call(_) | Line::End(_) => {
+                Err(JournalError::Line { line: 1, problem: "is not the header of a run".to_owned() })
+            }
+        }
+    }
+
+    /// What the guest was called with.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The next host call; None after the last one, when [`JournalReader::end`] is known.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, JournalError> {
+        if self.end.is_some() {
+            return Ok(None);
+        }
+        let calls = self.line - 1;
+        self.line += 1;
+        let wrong = |problem: String| JournalError::Line { line: self.line, problem };
+        let Some(text) = next_line(&mut self.lines, self.line, &mut self.digest)? else {
+            return Err(wrong("is missing: the journal is cut off".to_owned()));
+        };
+        match parse(&text, self.line)? {
+            Line::Call(entry) if entry.call == calls + 1 => Ok(Some(entry)),
+            Line::Call(entry) => {
+                Err(wrong(format!("is call {} where call {} must follow", entry.call, calls + 1)))
+            }
+            Line::Run(_) => Err(wrong("is a second header".to_owned())),
+            Line::End(end) if end.calls != calls => {
+                Err(wrong(format!("ends {} calls where {calls} were listed", end.calls)))
+            }
+            Line::End(end) => {
+                if next_line(&mut self.lines, self.line + 1, &mut self.digest)?.is_some() {
+                    return Err(wrong("is not the last one, though it says so".to_owned()));
+                }
+                self.end = Some(end);
+                Ok(None)
+            }
+        }
+    }
+
+    /// How the guest ended, once all entries were read.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Digest of the text that was read so far: of the whole journal once its end is known.
+    pub fn digest(&self) -> Digest {
+        self.digest.clone().finish()
+    }
+}
+
+fn next_line(
+    lines: &mut impl BufRead,
+    number: u64,
+    digest: &mut Digester,
+) -> Result<Option<Vec<u8>>, JournalError> {
+    let mut text = Vec::new();
+    lines.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut text).map_err(JournalError::Unreadable)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.last() != Some(&b'\n') {
+        let problem = if text.len() > MAX_LINE_BYTES {
+            format!("is longer than {MAX_LINE_BYTES} bytes")
+        } else {
+            "has no end: the journal is cut off".to_owned()
+        };
+        return Err(JournalError::Line { line: number, problem });
+    }
+    digest.update(&text);
+    Ok(Some(text))
+}
+
+fn parse(text: &[u8], number: u64) -> Result<Line, JournalError> {
+    serde_json::from_slice(text)
+        .map_err(|error| JournalError::Line { line: number, problem: format!("is not understood: {error}") })
+}
+
+/// The form that a header says it has, whatever else stands in it.
+fn format_of(text: &[u8]) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct Any {
+        run: AnyHeader,
+    }
+    #[derive(serde::Deserialize)]
+    struct AnyHeader {
+        format: u32,
+    }
+    serde_json::from_slice(text).ok().map(|Any { run }| run.format)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Timestamp;
+    use crate::coordinate::CoordinateValue;
+    use crate::journal::{Content, Held, Reply};
+    use crate::window::Window;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn header() -> Header {
+        Header {
+            format: FORMAT,
+            run_id: "r".to_owned(),
+            component: "c".to_owned(),
+            component_digest: Digest::of(b"c"),
+            update_hash: "c_0".to_owned(),
+            config: json!({"n": 20}),
+            guest_config: r#"{"n":20}"#.to_owned(),
+            index: vec!["time_index".to_owned(), "currency".to_owned()],
+            statistics: vec![Held {
+                coordinate: vec![CoordinateValue::Text("USD".to_owned()), CoordinateValue::Int(1)],
+                min: at("2020-01-01"),
+                max: at("2020-12-31"),
+                rows: 366,
+            }],
+            window: Window { start: None, end: at("2021-01-01") },
+            is_backfill: false,
+            options: BTreeMap::new(),
+            limits: json!({}),
+            host: BTreeMap::new(),
+        }
+    }
+
+    fn reply() -> impl Strategy<Value = Reply> {
+        prop_oneof![
+            Just(Reply::Done),
+            Just(Reply::End),
+            any::<u64>().prop_map(Reply::Emitted),
+            any::<u32>().prop_map(Reply::Opened),
+            (any::<[u8; 4]>(), prop::option::of(".{0,9}")).prop_map(|(bytes, inline)| Reply::Bytes(
+                Content { sha256: Digest::of(&bytes), bytes: 4, inline }
+            )),
+            (any::<u16>(), ".{0,9}", any::<u32>()).prop_map(|(status, value, body)| Reply::Fetched {
+                status,
+                headers: vec![("content-type".to_owned(), value)],
+                body
+            }),
+            prop::option::of(".{0,9}").prop_map(Reply::Option),
+            (".{0,9}", ".{0,9}").prop_map(|(code, message)| Reply::Refused { code, message }),
+            ".{0,9}".prop_map(|code| Reply::Failed { code }),
+        ]
+    }
+
+    fn lines(replies: Vec<Reply>) -> Vec<Line> {
+        let calls = replies.len() as u64;
+        let entry = |(call, reply)| {
+            Line::Call(Entry {
+                call,
+                function: "log.write".to_owned(),
+                arguments: Digest::of(b"a"),
+                shown: "a".to_owned(),
+                reply,
+            })
+        };
+        let end = End { calls, error: None, output_digest: Some(Digest::of(b"o")), fuel: 7 };
+        let header = Line::Run(Box::new(header()));
+        [header].into_iter().chain((1..).zip(replies).map(entry)).chain([Line::End(end)]).collect()
+    }
+
+    fn text(lines: &[Line]) -> String {
+        lines.iter().map(|each| line(each).unwrap()).collect()
+    }
+
+    fn read(text: &[u8]) -> Result<Vec<Line>, JournalError> {
+        let mut reader = JournalReader::new(text)?;
+        let mut lines = vec![Line::Run(Box::new(reader.header().clone()))];
+        while let Some(entry) = reader.next_entry()? {
+            lines.push(Line::Call(entry));
+        }
+        assert_eq!(reader.digest(), Digest::of(text));
+        lines.push(Line::End(reader.end().unwrap().clone()));
+        Ok(lines)
+    }
+
+    #[test]
+    fn statistics_are_progress_and_back() {
+        let progress = Held::progress(&header().statistics);
+        assert_eq!((progress.len(), progress.rows()), (1, 366));
+        assert_eq!(Held::of(&progress), header().statistics);
+    }
+
+    #[test]
+    fn a_journal_that_is_none_says_where() {
+        let mut said = String::new();
+        let whole = text(&lines(vec![Reply::Done, Reply::End]));
+        let piece = |range: std::ops::Range<usize>| -> String {
+            whole.lines().skip(range.start).take(range.len()).map(|line| format!("{line}\n")).collect()
+        };
+        for (name, wrong) in [
+            ("empty", String::new()),
+            ("without header", piece(1..4)),
+            ("header alone", piece(0..1)),
+            ("without end", piece(0..3)),
+            ("cut in a line", whole[..whole.len() - 3].to_owned()),
+            ("a call left out", piece(0..1) + &piece(2..4)),
+            ("calls exchanged", piece(0..1) + &piece(2..3) + &piece(1..2) + &piece(3..4)),
+            ("ended early", piece(0..2) + &piece(3..4)),
+            ("two headers", piece(0..1) + &piece(0..4)),
+            ("something after the end", whole.clone() + "{}\n"),
+            ("another form", whole.replace("\"format\":1", "\"format\":2")),
+            ("an unknown field", whole.replace("\"format\":1", "\"format\":1,\"more\":1")),
+            ("no text", "\u{0}\n".to_owned()),
+        ] {
+            let error = read(wrong.as_bytes()).unwrap_err();
+            said += &format!("{name}: [{}] {error}\n", error.code());
+        }
+        insta::assert_snapshot!(said);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(replies in prop::collection::vec(reply(), 0..20)) {
+            let lines = lines(replies);
+            prop_assert_eq!(read(text(&lines).as_bytes()).unwrap(), lines);
+        }
+
+        /// Whatever byte is another one, something is noticed: by the form, or by the digest of the text.
+        #[test]
+        fn any_other_byte_is_noticed(
+            replies in prop::collection::vec(reply(), 0..6), at: prop::sample::Index, flip in 1_u8..=255
+        ) {
+            let whole = text(&lines(replies));
+            let mut bytes = whole.clone().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            if let Ok(mut reader) = JournalReader::new(bytes.as_slice()) {
+                while let Ok(Some(_)) = reader.next_entry() {}
+                prop_assert_ne!(reader.digest(), Digest::of(whole.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn any_text_is_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+    }
+}

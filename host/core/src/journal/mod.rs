@@ -1,0 +1,250 @@
+//! Journals: everything that the guest of one run was given, in the order in which it asked for it.
+//!
+//! A journal is a text of JSON lines: a [`Header`], an [`Entry`] for each host call, and an [`End`]. With the contents
+//! that it names by digest, and the bytes of the component, it is all that a run depended on: a guest that is given the
+//! same again must ask for the same and answer the same.
+
+mod lines;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Timestamp;
+use crate::coordinate::{Coordinate, CoordinateValue};
+use crate::diagnostic::Diagnostic;
+use crate::digest::Digest;
+use crate::guest_failure::AuthorError;
+use crate::progress::{CoordinateProgress, Progress};
+use crate::window::Window;
+
+pub use lines::{JournalError, JournalReader, MAX_LINE_BYTES, line};
+
+/// The form that this host writes, and the only one that it reads.
+pub const FORMAT: u32 = 1;
+
+/// What is kept of the contents that a guest was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JournalMode {
+    /// All of it: the run can be executed again whatever became of its tables and sources.
+    #[default]
+    Full,
+    /// Its digests only: what was given can be proven, and not be given again.
+    Digest,
+}
+
+impl JournalMode {
+    /// The name used in JSON and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Digest => "digest",
+        }
+    }
+}
+
+/// What a run record says of the journal that belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalSummary {
+    /// What was kept.
+    pub mode: JournalMode,
+    /// SHA-256 of the journal's text, uncompressed.
+    pub sha256: Digest,
+    /// Host calls of the guest.
+    pub calls: u64,
+    /// Bytes of the contents that the guest was given, by all calls together.
+    pub content_bytes: u64,
+}
+
+/// What a guest is called with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The run.
+    pub run_id: String,
+    /// Component name.
+    pub component: String,
+    /// Component bytes.
+    pub component_digest: Digest,
+    /// Identity of the update process.
+    pub update_hash: String,
+    /// Config with defaults filled in, as the run record has it.
+    pub config: Value,
+    /// The text that the guest was given as its config.
+    pub guest_config: String,
+    /// Index of the output table: `time_index`, then the identity dimensions.
+    pub index: Vec<String>,
+    /// What the guest was told that the output table holds, by coordinate.
+    pub statistics: Vec<Held>,
+    /// What the run might cover.
+    pub window: Window,
+    /// Whether an explicit range of the past was filled.
+    pub is_backfill: bool,
+    /// Runtime options.
+    pub options: BTreeMap<String, Value>,
+    /// Limits of the guest.
+    pub limits: Value,
+    /// Engine, host and contract versions.
+    pub host: BTreeMap<String, String>,
+}
+
+/// What a table holds for one coordinate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// One value per identity dimension.
+    pub coordinate: Vec<CoordinateValue>,
+    /// Earliest time.
+    pub min: Timestamp,
+    /// Latest time.
+    pub max: Timestamp,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl Held {
+    /// Progress as a journal has it.
+    pub fn of(progress: &Progress) -> Vec<Self> {
+        let held = |(coordinate, held): (&Coordinate, &CoordinateProgress)| Self {
+            coordinate: coordinate.0.clone(),
+            min: held.min,
+            max: held.max,
+            rows: held.rows,
+        };
+        progress.iter().map(held).collect()
+    }
+
+    /// And back.
+    pub fn progress(held: &[Self]) -> Progress {
+        let entry = |held: &Self| {
+            let progress = CoordinateProgress { min: held.min, max: held.max, rows: held.rows };
+            (Coordinate(held.coordinate.clone()), progress)
+        };
+        held.iter().map(entry).collect()
+    }
+}
+
+/// One host call and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Counted from 1.
+    pub call: u64,
+    /// The function as the contract names it.
+    pub function: String,
+    /// SHA-256 of the canonical arguments.
+    pub arguments: Digest,
+    /// The beginning of the arguments, for people.
+    pub shown: String,
+    /// What was answered.
+    pub reply: Reply,
+}
+
+/// The answer of a host call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reply {
+    /// Nothing to say.
+    Done,
+    /// A message was taken; rows of the run so far.
+    Emitted(u64),
+    /// A reader was opened under this number.
+    Opened(u32),
+    /// Bytes.
+    Bytes(Content),
+    /// No more bytes.
+    End,
+    /// A source answered.
+    Fetched {
+        /// As in HTTP.
+        status: u16,
+        /// Headers.
+        headers: Vec<(String, String)>,
+        /// Number of the body.
+        body: u32,
+    },
+    /// An option's value as JSON text, if it is set.
+    Option(Option<String>),
+    /// Refused with a value that the guest could go on with.
+    Refused {
+        /// Stable dotted code.
+        code: String,
+        /// What was refused and why.
+        message: String,
+    },
+    /// A rule was broken, which ended the guest.
+    Failed {
+        /// Stable dotted code of the error.
+        code: String,
+    },
+}
+
+/// Bytes that a guest was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Their digest.
+    pub sha256: Digest,
+    /// How many.
+    pub bytes: u64,
+    /// They themselves in base64 (RFC 4648), where they are few; otherwise they are kept by digest, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+}
+
+/// How a guest ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Host calls in all.
+    pub calls: u64,
+    /// None: it returned.
+    pub error: Option<Ended>,
+    /// SHA-256 over the emitted bytes in the order of emission; None when nothing was emitted.
+    pub output_digest: Option<Digest>,
+    /// Fuel used. Compares only within one engine version.
+    pub fuel: u64,
+}
+
+/// The error that a guest ended in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ended {
+    /// Stable dotted code.
+    pub code: String,
+    /// What the author's code returned, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<AuthorError>,
+}
+
+impl Ended {
+    /// What is told of an error.
+    pub fn of(error: &(impl Diagnostic + ?Sized)) -> Self {
+        let author = error.guest().and_then(|failure| failure.author.clone());
+        Self { code: error.code().to_owned(), author }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        self.author.as_ref().map_or(Ok(()), |author| write!(f, ": {author}"))
+    }
+}
+
+/// What a line of a journal may be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The first one.
+    Run(Box<Header>),
+    /// A host call.
+    Call(Entry),
+    /// The last one.
+    End(End),
+}

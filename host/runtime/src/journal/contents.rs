@@ -1,0 +1,224 @@
+//! Contents by digest: files that are written once and never changed.
+//!
+//! A file's name is the SHA-256 of what is in it, uncompressed. It is written beside its place, synced, and renamed: what
+//! has its name is whole. What several runs were given is there once.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::digest::Digest;
+use thiserror::Error;
+
+/// Zstandard at its quickest: contents are numbers, written while a guest waits for nothing else.
+const LEVEL: i32 = 1;
+/// The most bytes that one content has: what one message or body piece may have, and room.
+const MAX_BYTES: u64 = 1 << 30;
+/// A file without a run is left alone for so long: its run may be about to commit.
+const GRACE: Duration = Duration::from_hours(24);
+
+/// Contents cannot be kept.
+#[derive(Debug, Error)]
+pub enum ContentError {
+    /// The file system.
+    #[error("contents of journals cannot be {doing} {}: {problem}", .path.display())]
+    Io {
+        /// `kept in`, `removed from`.
+        doing: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        problem: io::Error,
+    },
+    /// The system has no thread for a journal.
+    #[error("the system has no thread for the journal of a run: {0}")]
+    Thread(io::Error),
+}
+
+impl Diagnostic for ContentError {
+    fn code(&self) -> &'static str {
+        "journal.contents"
+    }
+
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Infrastructure
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(
+            "see that the disk is sound and has room, then run it again; `journal = \"digest\"` under [runs] in \
+             datanode.toml keeps digests only"
+                .to_owned(),
+        )
+    }
+}
+
+/// Why a content cannot be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotFound {
+    /// It is not there.
+    Missing,
+    /// It is there, and is another one.
+    Damaged(String),
+}
+
+/// A directory of contents.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    directory: PathBuf,
+}
+
+impl Contents {
+    /// Contents of this directory, which is made when it is needed.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// The file of a content. Two levels, for file systems that slow down with many files in one directory.
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.directory.join(&name[..2]).join(format!("{}.zst", &name[2..]))
+    }
+
+    /// Keep a content. One that is there already stays, and counts as new for [`Contents::sweep`].
+    pub(crate) fn keep(&self, digest: &Digest, bytes: &[u8]) -> Result<(), ContentError> {
+        let path = self.path(digest);
+        self.write(&path, bytes).map_err(|problem| ContentError::Io { doing: "kept in", path, problem })
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Ok(file) = std::fs::File::options().write(true).open(path) {
+            return file.set_modified(SystemTime::now());
+        }
+        let parent = path.parent().unwrap_or(&self.directory);
+        let mut directory = std::fs::DirBuilder::new();
+        // Others on this machine have no business with what a run has read.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
+        directory.recursive(true).create(parent)?;
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        file.write_all(&zstd::bulk::compress(bytes, LEVEL)?)?;
+        file.as_file().sync_data()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// A content, proven by its digest.
+    pub(crate) fn find(&self, digest: &Digest) -> Result<Vec<u8>, NotFound> {
+        let file = match std::fs::File::open(self.path(digest)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NotFound::Missing),
+            Err(error) => return Err(NotFound::Damaged(format!("cannot be read: {error}"))),
+        };
+        let mut bytes = Vec::new();
+        zstd::Decoder::new(file)
+            .and_then(|decoder| decoder.take(MAX_BYTES).read_to_end(&mut bytes))
+            .map_err(|error| NotFound::Damaged(format!("cannot be read: {error}")))?;
+        match Digest::of(&bytes) {
+            found if found == *digest => Ok(bytes),
+            found => Err(NotFound::Damaged(format!("has the digest {found}"))),
+        }
+    }
+
+    /// Remove what no journal names, but for what is younger than a day. Answers files and bytes that went, or, where
+    /// nothing is to be removed yet, that would go.
+    pub fn sweep(&self, named: &HashSet<Digest>, only_look: bool) -> Result<(u64, u64), ContentError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |problem| ContentError::Io { doing: "removed from", path, problem }
+        };
+        let Ok(folders) = std::fs::read_dir(&self.directory) else { return Ok((0, 0)) };
+        let (mut files, mut bytes) = (0, 0);
+        let now = SystemTime::now();
+        for folder in folders {
+            let folder = folder.map_err(failed(&self.directory))?.path();
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries {
+                let entry = entry.map_err(failed(&folder))?;
+                let path = entry.path();
+                let Some(digest) = digest_of(&path) else { continue };
+                let Ok(metadata) = entry.metadata() else { continue };
+                let age = metadata.modified().ok().and_then(|modified| now.duration_since(modified).ok());
+                if named.contains(&digest) || age.is_none_or(|age| age < GRACE) {
+                    continue;
+                }
+                if !only_look {
+                    std::fs::remove_file(&path).map_err(failed(&path))?;
+                }
+                files += 1;
+                bytes += metadata.len();
+            }
+        }
+        Ok((files, bytes))
+    }
+}
+
+/// The content that a file has by its name.
+fn digest_of(path: &Path) -> Option<Digest> {
+    let folder = path.parent()?.file_name()?.to_str()?;
+    let rest = path.file_name()?.to_str()?.strip_suffix(".zst")?;
+    format!("{folder}{rest}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents() -> (tempfile::TempDir, Contents) {
+        let directory = tempfile::tempdir().unwrap();
+        let contents = Contents::new(directory.path().join("contents"));
+        (directory, contents)
+    }
+
+    #[test]
+    fn a_content_is_kept_once_and_proven() {
+        let (_directory, contents) = contents();
+        let (bytes, digest) = (b"a frame".repeat(1_000), Digest::of(&b"a frame".repeat(1_000)));
+        assert_eq!(contents.find(&digest), Err(NotFound::Missing));
+        contents.keep(&digest, &bytes).unwrap();
+        contents.keep(&digest, &bytes).unwrap();
+        assert_eq!(contents.find(&digest).unwrap(), bytes);
+        let path = contents.path(&digest);
+        assert!(std::fs::metadata(&path).unwrap().len() < 1_000);
+        // Any byte, and another content under this name.
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            assert!(matches!(contents.find(&digest), Err(NotFound::Damaged(_))), "byte {at}");
+        }
+        std::fs::write(&path, zstd::bulk::compress(b"another", LEVEL).unwrap()).unwrap();
+        assert!(matches!(contents.find(&digest), Err(NotFound::Damaged(why)) if why.contains("digest")));
+    }
+
+    #[test]
+    fn what_no_journal_names_goes_after_a_day() {
+        let (_directory, contents) = contents();
+        let named: Vec<Digest> = [b"old", b"new", b"run"]
+            .iter()
+            .map(|bytes| {
+                contents.keep(&Digest::of(*bytes), *bytes).unwrap();
+                Digest::of(*bytes)
+            })
+            .collect();
+        let long_ago = SystemTime::now() - 2 * GRACE;
+        for digest in [&named[0], &named[2]] {
+            let file = std::fs::File::options().write(true).open(contents.path(digest)).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        let kept = HashSet::from([named[2]]);
+        assert_eq!(contents.sweep(&kept, true).unwrap().0, 1);
+        assert!(contents.find(&named[0]).is_ok(), "only looked at");
+        assert_eq!(contents.sweep(&kept, false).unwrap().0, 1);
+        assert_eq!(contents.find(&named[0]), Err(NotFound::Missing));
+        assert!(contents.find(&named[1]).is_ok() && contents.find(&named[2]).is_ok());
+        // One that is wanted again counts as new.
+        let file = std::fs::File::options().write(true).open(contents.path(&named[1])).unwrap();
+        file.set_modified(long_ago).unwrap();
+        contents.keep(&named[1], b"new").unwrap();
+        assert_eq!(contents.sweep(&HashSet::new(), true).unwrap().0, 1);
+    }
+}

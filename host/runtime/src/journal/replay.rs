@@ -1,0 +1,273 @@
+//! Answering a guest from a journal, and comparing what it asks with what it asked then.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::digest::{Digest, Digester};
+use datanode_core::journal::{Content, End, Entry, JournalError, JournalReader, Reply};
+use datanode_sandbox::{FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Refusal};
+use thiserror::Error;
+
+use super::contents::{Contents, NotFound};
+use super::describe::{Described, described};
+
+/// Why a replay ended before its guest did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// The guest asked for something else, or was given something else.
+    Differs {
+        /// Counted from 1.
+        call: u64,
+        /// The function that was asked for now, or then.
+        function: String,
+        /// Then.
+        recorded: String,
+        /// Now.
+        replayed: String,
+    },
+    /// A content is not kept.
+    Missing {
+        /// Counted from 1.
+        call: u64,
+        /// The function.
+        function: String,
+        /// Its digest.
+        content: Digest,
+    },
+    /// The journal itself.
+    Damaged(String),
+}
+
+/// What became of a replay.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) calls: u64,
+    pub(crate) stopped: Option<Stopped>,
+    /// How the guest ended then, where the journal was read to its end.
+    pub(crate) end: Option<End>,
+    /// Digest of the journal's text, where it was read to its end.
+    pub(crate) journal: Option<Digest>,
+    pub(crate) output_digest: Option<Digest>,
+    /// Digests of the frames that were read, in the order in which they were opened.
+    pub(crate) frames: Vec<Digest>,
+    /// Digests of the bodies that were fetched, in the order of the requests.
+    pub(crate) bodies: Vec<Digest>,
+}
+
+/// Ends the guest: why is known to the replay.
+#[derive(Debug, Error)]
+#[error("the replay ends here")]
+struct EndsHere;
+
+impl Diagnostic for EndsHere {
+    fn code(&self) -> &'static str {
+        "replay.ended"
+    }
+
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Failed
+    }
+}
+
+/// The host side of a replay. A handle: the sandbox holds one, the replay another.
+pub(crate) struct Replayer<R>(Arc<Mutex<State<R>>>);
+
+impl<R> Clone for Replayer<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct State<R> {
+    journal: JournalReader<R>,
+    contents: Contents,
+    calls: u64,
+    stopped: Option<Stopped>,
+    output: Option<Digester>,
+    readers: BTreeMap<u32, Digester>,
+    bodies: BTreeMap<u32, Digester>,
+    /// The code of the error that ended the guest then, where a host call did.
+    failed: Option<String>,
+}
+
+impl<R: BufRead> Replayer<R> {
+    /// Answer from this journal, and from these contents.
+    pub(crate) fn new(journal: JournalReader<R>, contents: Contents) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            journal,
+            contents,
+            calls: 0,
+            stopped: None,
+            output: None,
+            readers: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            failed: None,
+        })))
+    }
+
+    /// The code of the error that a host call ended the guest with, then and now.
+    pub(crate) fn failed(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
+    }
+
+    /// What was seen, once the guest has ended; what it did not ask for any more is a difference.
+    pub(crate) fn finish(self) -> Seen {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if state.stopped.is_none() {
+            state.stopped = match state.journal.next_entry() {
+                Ok(None) => None,
+                Ok(Some(entry)) => Some(Stopped::Differs {
+                    call: entry.call,
+                    recorded: shown(&entry.function, &entry.shown),
+                    function: entry.function,
+                    replayed: "the guest ended".to_owned(),
+                }),
+                Err(error) => Some(Stopped::Damaged(error.to_string())),
+            };
+        }
+        let end = state.journal.end().cloned();
+        let finished = |digests: &BTreeMap<u32, Digester>| {
+            digests.values().map(|digest| digest.clone().finish()).collect()
+        };
+        Seen {
+            calls: state.calls,
+            stopped: state.stopped.take(),
+            journal: end.is_some().then(|| state.journal.digest()),
+            end,
+            output_digest: state.output.take().map(Digester::finish),
+            frames: finished(&state.readers),
+            bodies: finished(&state.bodies),
+        }
+    }
+}
+
+impl<R: BufRead + Send> HostCalls for Replayer<R> {
+    fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.call(&call).map_err(|stopped| {
+            if let Some(stopped) = stopped {
+                state.stopped = Some(*stopped);
+            }
+            EndsHere.into()
+        })
+    }
+}
+
+/// None: the guest is ended as it was then.
+type End_ = Option<Box<Stopped>>;
+
+impl<R: BufRead> State<R> {
+    fn call(&mut self, call: &HostCall<'_>) -> Result<HostReply, End_> {
+        self.calls += 1;
+        let now = described(call);
+        let then = self
+            .journal
+            .next_entry()
+            .map_err(|error: JournalError| Some(Box::new(Stopped::Damaged(error.to_string()))))?;
+        let Some(then) = then else {
+            return Err(differs(
+                self.calls,
+                now.function,
+                "the guest ended",
+                &shown(now.function, &now.shown),
+            ));
+        };
+        compare(&then, &now)?;
+        match call {
+            HostCall::Emit { message } => self.output.get_or_insert_default().update(message),
+            HostCall::Open { .. } | HostCall::Fetch(_) => self.opened(&then.reply),
+            _ => {}
+        }
+        let Entry { call: number, function, reply, .. } = then;
+        Ok(match reply {
+            Reply::Done => HostReply::Done,
+            Reply::Emitted(rows) => HostReply::Emitted { rows },
+            Reply::Opened(reader) => HostReply::Opened(reader),
+            Reply::End => HostReply::End,
+            Reply::Fetched { status, headers, body } => {
+                HostReply::Fetched(FetchResponse { status, headers, body })
+            }
+            Reply::Option(value) => HostReply::Option(value),
+            Reply::Refused { code, message } => HostReply::Refused(Refusal { code, message }),
+            Reply::Failed { code } => {
+                self.failed = Some(code);
+                return Err(None);
+            }
+            Reply::Bytes(content) => {
+                let bytes = self.content(number, &function, &content)?;
+                match call {
+                    HostCall::Next { reader } => self.readers.entry(*reader).or_default().update(&bytes),
+                    HostCall::ReadBody { body, .. } => self.bodies.entry(*body).or_default().update(&bytes),
+                    _ => {}
+                }
+                HostReply::Bytes(bytes)
+            }
+        })
+    }
+
+    /// What is opened and never read has the digest of nothing.
+    fn opened(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Opened(reader) => _ = self.readers.entry(*reader).or_default(),
+            Reply::Fetched { body, .. } => _ = self.bodies.entry(*body).or_default(),
+            _ => {}
+        }
+    }
+
+    fn content(&self, call: u64, function: &str, content: &Content) -> Result<Bytes, End_> {
+        let found = match &content.inline {
+            Some(text) => match STANDARD.decode(text) {
+                Ok(bytes) if Digest::of(&bytes) == content.sha256 => Ok(bytes),
+                Ok(bytes) => Err(NotFound::Damaged(format!("has the digest {}", Digest::of(&bytes)))),
+                Err(error) => Err(NotFound::Damaged(format!("cannot be read: {error}"))),
+            },
+            None => self.contents.find(&content.sha256),
+        };
+        match found {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(NotFound::Missing) => Err(Some(Box::new(Stopped::Missing {
+                call,
+                function: function.to_owned(),
+                content: content.sha256,
+            }))),
+            Err(NotFound::Damaged(why)) => {
+                let recorded = format!("{} bytes with the digest {}", content.bytes, content.sha256);
+                Err(differs(call, function, &recorded, &format!("what is kept of them {why}")))
+            }
+        }
+    }
+}
+
+fn compare(then: &Entry, now: &Described) -> Result<(), End_> {
+    if then.function == now.function && then.arguments == now.arguments {
+        return Ok(());
+    }
+    let with_digest = |function: &str, text: &str, digest: &Digest| {
+        format!("{} (arguments {})", shown(function, text), digest.short())
+    };
+    Err(differs(
+        then.call,
+        now.function,
+        &with_digest(&then.function, &then.shown, &then.arguments),
+        &with_digest(now.function, &now.shown, &now.arguments),
+    ))
+}
+
+fn differs(call: u64, function: &str, recorded: &str, replayed: &str) -> End_ {
+    Some(Box::new(Stopped::Differs {
+        call,
+        function: function.to_owned(),
+        recorded: recorded.to_owned(),
+        replayed: replayed.to_owned(),
+    }))
+}
+
+fn shown(function: &str, arguments: &str) -> String {
+    format!("{function} {arguments}")
+}

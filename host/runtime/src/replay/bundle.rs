@@ -1,0 +1,236 @@
+//! Bundles: all that a replay needs in one tar file, for another machine.
+//!
+//! | entry | what it is |
+//! | --- | --- |
+//! | `run.json` | the run record |
+//! | `component.wasm` | the component |
+//! | `journal.zst` | the journal, compressed by Zstandard |
+//! | `contents/ab/cdef….zst` | what the guest was given, by SHA-256, compressed |
+//!
+//! A bundle may come from a stranger. Its entries are known by their names and bounded, everything that it holds is proven
+//! by the digests in it, and its component is judged like an upload.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::digest::Digest;
+use datanode_core::journal::{JournalReader, Reply};
+use datanode_core::run::RunRecord;
+use datanode_sandbox::Sandbox;
+use thiserror::Error;
+
+use super::{Material, Replayed, replay};
+use crate::journal::Contents;
+use crate::{AtomicFile, Host, RuntimeError};
+
+const RECORD: &str = "run.json";
+const COMPONENT: &str = "component.wasm";
+const JOURNAL: &str = "journal.zst";
+const CONTENTS: &str = "contents";
+
+/// The most bytes of the entries that are read into memory.
+const MAX_ENTRY: u64 = 256 << 20;
+/// The most bytes of one content.
+const MAX_CONTENT: u64 = 1 << 30;
+/// The most entries.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// Why a bundle cannot be written or read.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    /// The file.
+    #[error("the bundle {} cannot be {doing}: {problem}", .path.display())]
+    Io {
+        /// `written`, `read`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        problem: io::Error,
+    },
+    /// It is no bundle.
+    #[error("{} is no bundle of a run: {problem}", .path.display())]
+    NotABundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+    /// The run cannot be bundled.
+    #[error("run {run_id} cannot be replayed, here or elsewhere: {missing}")]
+    Incomplete {
+        /// The run.
+        run_id: String,
+        /// What is missing.
+        missing: String,
+    },
+}
+
+impl Diagnostic for BundleError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "bundle.file",
+            Self::NotABundle { .. } => "bundle.damaged",
+            Self::Incomplete { .. } => "bundle.incomplete",
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { .. } => ErrorClass::Infrastructure,
+            Self::NotABundle { .. } => ErrorClass::Usage,
+            Self::Incomplete { .. } => ErrorClass::Refused,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => None,
+            Self::NotABundle { .. } => {
+                Some("write one with: datanode run export RUN --output FILE".to_owned())
+            }
+            Self::Incomplete { run_id, .. } => Some(format!("see it: datanode run replay {run_id}")),
+        }
+    }
+}
+
+impl Host {
+    /// Write all that a replay of a run needs into a tar file, which is there whole or not at all. Answers its bytes.
+    pub async fn export_run(&self, reference: &str, path: &Path) -> Result<u64, RuntimeError> {
+        let material = self.material(self.store.run(reference).await?).await?;
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || write(&material, &path))
+            .await
+            .map_err(|_| RuntimeError::Panicked("a bundle was being written"))?
+            .map_err(RuntimeError::from)
+    }
+}
+
+/// Execute the run of a bundle again: it needs no catalogue, and enters none. Blocks.
+pub fn replay_bundle(sandbox: &Sandbox, path: &Path) -> Result<Replayed, RuntimeError> {
+    // Gone when it is dropped, after the replay.
+    let directory = tempfile::tempdir().map_err(|problem| BundleError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        problem,
+    })?;
+    let material = read(path, directory.path())?;
+    replay(sandbox, material)
+}
+
+fn write(material: &Material, path: &Path) -> Result<u64, BundleError> {
+    let Material { record, document, component, contents } = material;
+    let incomplete = |missing: &str| BundleError::Incomplete {
+        run_id: record.run_id.clone(),
+        missing: missing.to_owned(),
+    };
+    let document = document.as_ref().ok_or_else(|| incomplete("it has no journal"))?;
+    let component = component.as_ref().ok_or_else(|| incomplete("its component was removed"))?;
+    let named = named_by(document).map_err(|problem| incomplete(&problem))?;
+    let failed = |problem| BundleError::Io { doing: "written", path: path.to_owned(), problem };
+    let mut tar = tar::Builder::new(AtomicFile::begin(path).map_err(failed)?);
+    let record_text = serde_json::to_vec_pretty(record).map_err(|error| failed(error.into()))?;
+    let mut bytes = 0;
+    for (name, content) in [(RECORD, &record_text), (COMPONENT, component), (JOURNAL, document)] {
+        bytes += append(&mut tar, name, content.len() as u64, content.as_slice()).map_err(failed)?;
+    }
+    for digest in &named {
+        let Ok(file) = File::open(contents.path(digest)) else {
+            return Err(incomplete(&format!("the content {digest} is not kept")));
+        };
+        let length = file.metadata().map_err(failed)?.len();
+        bytes += append(&mut tar, &entry_name(digest), length, file).map_err(failed)?;
+    }
+    tar.into_inner().and_then(AtomicFile::finish).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// No owner, no time: the same run gives the same bundle.
+fn append(
+    tar: &mut tar::Builder<impl Write>,
+    name: &str,
+    length: u64,
+    content: impl Read,
+) -> io::Result<u64> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(length);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    tar.append_data(&mut header, name, content)?;
+    Ok(length)
+}
+
+fn entry_name(digest: &Digest) -> String {
+    let name = digest.to_string();
+    format!("{CONTENTS}/{}/{}.zst", &name[..2], &name[2..])
+}
+
+/// The contents that a journal names and does not hold itself.
+fn named_by(document: &[u8]) -> Result<BTreeSet<Digest>, String> {
+    let text = zstd::Decoder::new(document).map_err(|error| error.to_string())?;
+    let mut journal = JournalReader::new(BufReader::new(text)).map_err(|error| error.to_string())?;
+    let mut named = BTreeSet::new();
+    while let Some(entry) = journal.next_entry().map_err(|error| error.to_string())? {
+        if let Reply::Bytes(content) = entry.reply
+            && content.inline.is_none()
+        {
+            named.insert(content.sha256);
+        }
+    }
+    Ok(named)
+}
+
+fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
+    let failed = |problem| BundleError::Io { doing: "read", path: path.to_owned(), problem };
+    let wrong = |problem: String| BundleError::NotABundle { path: path.to_owned(), problem };
+    let damaged = |error: io::Error| wrong(error.to_string());
+    let mut tar = tar::Archive::new(BufReader::new(File::open(path).map_err(failed)?));
+    let contents = Contents::new(directory.join(CONTENTS));
+    let (mut record, mut component, mut document) = (None, None, None);
+    for (number, entry) in tar.entries().map_err(damaged)?.enumerate() {
+        let mut entry = entry.map_err(damaged)?;
+        let name = entry.path().map_err(damaged)?.to_string_lossy().into_owned();
+        if number >= MAX_ENTRIES || entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(wrong(format!("the entry `{}` does not belong there", name.escape_debug())));
+        }
+        let mut whole = |most: u64| -> Result<Vec<u8>, BundleError> {
+            if entry.size() > most {
+                return Err(wrong(format!("the entry `{}` has {} bytes", name.escape_debug(), entry.size())));
+            }
+            let mut bytes = Vec::new();
+            (&mut entry).take(most).read_to_end(&mut bytes).map_err(damaged)?;
+            Ok(bytes)
+        };
+        match name.as_str() {
+            RECORD => record = Some(whole(MAX_ENTRY)?),
+            COMPONENT => component = Some(whole(MAX_ENTRY)?),
+            JOURNAL => document = Some(whole(MAX_ENTRY)?),
+            other => {
+                // The place is made of the digest, never of the name.
+                let digest = digest_of(other).ok_or_else(|| {
+                    wrong(format!("the entry `{}` does not belong there", other.escape_debug()))
+                })?;
+                let place = contents.path(&digest);
+                std::fs::create_dir_all(place.parent().unwrap_or(directory)).map_err(failed)?;
+                let mut file = File::create(place).map_err(failed)?;
+                io::copy(&mut (&mut entry).take(MAX_CONTENT), &mut file).map_err(damaged)?;
+            }
+        }
+    }
+    let missing = |name: &str| wrong(format!("it has no `{name}`"));
+    let record = record.ok_or_else(|| missing(RECORD))?;
+    let record: RunRecord = serde_json::from_slice(&record)
+        .map_err(|error| wrong(format!("`{RECORD}` is no run record: {error}")))?;
+    document.as_ref().ok_or_else(|| missing(JOURNAL))?;
+    component.as_ref().ok_or_else(|| missing(COMPONENT))?;
+    Ok(Material { record, document, component, contents })
+}
+
+fn digest_of(name: &str) -> Option<Digest> {
+    let name = name.strip_prefix(CONTENTS)?.strip_prefix('/')?.strip_suffix(".zst")?;
+    let (folder, rest) = name.split_once('/')?;
+    (folder.len() == 2).then(|| format!("{folder}{rest}").parse().ok())?
+}

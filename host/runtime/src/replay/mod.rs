@@ -1,0 +1,263 @@
+//! Replays: a run is executed again from its journal, and must do the same again.
+//!
+//! The guest runs in a fresh store, under the limits that it had. Neither tables nor sources are touched: what it asks for
+//! is answered from the journal, as long as it asks for what it asked for then.
+
+mod bundle;
+mod compare;
+
+use std::io::BufReader;
+use std::sync::Arc;
+use std::time::Instant;
+
+use datanode_core::Timestamp;
+use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::digest::Digest;
+use datanode_core::journal::{Ended, Held, JournalMode, JournalReader};
+use datanode_core::run::{RunRecord, RunStatus};
+use datanode_sandbox::{Limits, Sandbox, UpdateContext, engine};
+use datanode_store::StoreError;
+use serde::Serialize;
+
+use crate::journal::{Contents, Replayer};
+use crate::{Host, RuntimeError};
+
+pub use bundle::{BundleError, replay_bundle};
+
+/// What a replay found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// The guest did the same again, to the byte.
+    Identical,
+    /// It did not, or what is kept of the run is not what the run left.
+    Different(Difference),
+    /// It could not be executed.
+    CannotReplay {
+        /// What is missing.
+        missing: String,
+        /// What to do about it, where something can be done.
+        next_step: Option<String>,
+    },
+}
+
+/// The first thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it is: a host call, the config, the output, ...
+    pub what: String,
+    /// The host call, counted from 1, where it is one.
+    pub call: Option<u64>,
+    /// What the run did, or was given.
+    pub recorded: String,
+    /// What the replay found in its place.
+    pub replayed: String,
+}
+
+/// A run that was executed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// The run.
+    pub run_id: String,
+    /// Identifier of its output table at the time.
+    pub table: String,
+    /// Component name.
+    pub component: String,
+    /// Component release.
+    pub component_version: semver::Version,
+    /// How the run ended.
+    pub status: RunStatus,
+    /// What was found.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Host calls that were compared.
+    pub calls: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+}
+
+/// What was removed with old journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Journals.
+    pub journals: u64,
+    /// Files of contents.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// All that a replay needs.
+struct Material {
+    record: RunRecord,
+    /// As it is stored: compressed. None: removed.
+    document: Option<Vec<u8>>,
+    /// None: removed.
+    component: Option<Vec<u8>>,
+    contents: Contents,
+}
+
+impl Host {
+    /// Execute a run of the catalogue again. An error is one of looking it up, or of this machine.
+    pub async fn replay(&self, reference: &str) -> Result<Replayed, RuntimeError> {
+        let material = self.material(self.store.run(reference).await?).await?;
+        let sandbox = self.sandbox.clone();
+        tokio::task::spawn_blocking(move || replay(&sandbox, material))
+            .await
+            .map_err(|_| RuntimeError::Panicked("a run was being replayed"))?
+    }
+
+    /// Remove the journals of runs that started before a moment, and the contents that no journal names any more. The
+    /// records stay; these runs cannot be executed again. With `only_look` nothing is removed.
+    pub async fn prune_journals(&self, before: Timestamp, only_look: bool) -> Result<Pruned, RuntimeError> {
+        let journals = self.store.remove_journals(before, only_look).await?;
+        let named = self.store.journal_contents(only_look.then_some(before)).await?;
+        let contents = self.journals.contents.clone();
+        let (files, bytes) = tokio::task::spawn_blocking(move || contents.sweep(&named, only_look))
+            .await
+            .map_err(|_| RuntimeError::Panicked("contents were being removed"))??;
+        Ok(Pruned { journals, files, bytes })
+    }
+
+    async fn material(&self, record: RunRecord) -> Result<Material, RuntimeError> {
+        let document = self.store.run_journal(&record.run_id).await?;
+        let component = match self.store.component_bytes(&record.component_digest).await {
+            Ok(bytes) => Some(bytes),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Material { record, document, component, contents: self.journals.contents.clone() })
+    }
+}
+
+fn replay(sandbox: &Sandbox, material: Material) -> Result<Replayed, RuntimeError> {
+    let begin = Instant::now();
+    let record = material.record.clone();
+    let (verdict, calls) = match execute(sandbox, material) {
+        Ok(done) => done,
+        Err(Ends::Verdict(verdict)) => (*verdict, 0),
+        Err(Ends::Error(error)) => return Err(*error),
+    };
+    Ok(Replayed {
+        run_id: record.run_id,
+        table: record.table,
+        component: record.component,
+        component_version: record.component_version,
+        status: record.status,
+        verdict,
+        calls,
+        duration_us: u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX),
+    })
+}
+
+/// Why a replay ends before its guest is called.
+enum Ends {
+    Verdict(Box<Verdict>),
+    Error(Box<RuntimeError>),
+}
+
+impl<E: Into<RuntimeError>> From<E> for Ends {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error.into()))
+    }
+}
+
+fn cannot(missing: impl Into<String>, next_step: Option<String>) -> Ends {
+    Ends::Verdict(Box::new(Verdict::CannotReplay { missing: missing.into(), next_step }))
+}
+
+fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends> {
+    let Material { record, document, component, contents } = material;
+    let Some(summary) = &record.journal else { return Err(without_journal(&record)) };
+    if summary.mode == JournalMode::Digest {
+        let next_step = "set `journal = \"full\"` under [runs] in datanode.toml for runs to come".to_owned();
+        return Err(cannot("its journal has digests only: what it was given was not kept", Some(next_step)));
+    }
+    let Some(document) = document else {
+        return Err(cannot("its journal was removed since", None));
+    };
+    let Some(component) = component else {
+        let next_step = format!(
+            "upload the file of `{}` {} with the SHA-256 {}",
+            record.component, record.component_version, record.component_digest
+        );
+        return Err(cannot("the bytes of its component are not there", Some(next_step)));
+    };
+    let differs = |difference| Ends::Verdict(Box::new(Verdict::Different(difference)));
+    let found = Digest::of(&component);
+    if found != record.component_digest {
+        let (recorded, replayed) = (record.component_digest.to_string(), found.to_string());
+        let what = "the bytes of the component".to_owned();
+        return Err(differs(Difference { what, call: None, recorded, replayed }));
+    }
+    let damaged = |problem: String| Difference {
+        what: "the journal".to_owned(),
+        call: None,
+        recorded: format!("a journal of {} calls with the digest {}", summary.calls, summary.sha256),
+        replayed: problem,
+    };
+    let text =
+        zstd::Decoder::new(document.as_slice()).map_err(|error| differs(damaged(error.to_string())))?;
+    let journal =
+        JournalReader::new(BufReader::new(text)).map_err(|error| differs(damaged(error.to_string())))?;
+    let header = journal.header().clone();
+
+    let sandbox = under_the_limits_of(sandbox, &header.limits)?;
+    let compiled = sandbox.prepare(&record.component, &component)?;
+    let context = UpdateContext {
+        index: header.index.clone(),
+        progress: Arc::new(Held::progress(&header.statistics)),
+        window: header.window,
+        is_backfill: header.is_backfill,
+    };
+    let replayer = Replayer::new(journal, contents);
+    let report = sandbox.update(&compiled, &header.guest_config, &context, Box::new(replayer.clone()));
+    // What a host call ended the guest with then ends it now: by its code then.
+    let ended = report.result.as_ref().err().map(|error| match replayer.failed() {
+        Some(code) => Ended { code, author: None },
+        None => Ended::of(error),
+    });
+    let seen = replayer.finish();
+    if seen.stopped.is_none()
+        && let Err(error) = report.result
+        && error.class() == ErrorClass::Infrastructure
+    {
+        return Err(error.into());
+    }
+    let now = compare::Now { seen: &seen, ended, fuel: report.fuel, engine: engine::ENGINE_VERSION };
+    let verdict = compare::verdict(&record, summary, &header, &now);
+    Ok((verdict, seen.calls))
+}
+
+fn without_journal(record: &RunRecord) -> Ends {
+    let missing = match record.status {
+        RunStatus::Skipped => "its window was empty: the component was not called",
+        RunStatus::Blocked => "a dependency had failed: the component was not called",
+        RunStatus::Failed => {
+            "it failed before the component was called, or by the fault of a machine: no fact to replay"
+        }
+        RunStatus::Ok | RunStatus::Empty => "no journal was kept of it",
+    };
+    cannot(missing, None)
+}
+
+/// The same sandbox with the limits that a run had. What a stranger's bundle asks for is granted as far as this host would
+/// grant it to a run.
+fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value) -> Result<Sandbox, Ends> {
+    let limits: Limits = serde_json::from_value(limits.clone())
+        .map_err(|error| cannot(format!("its limits are not understood: {error}"), None))?;
+    // Time says nothing about the data: how long a replay may take is this host's own matter.
+    let Limits { host_call_ms, call_seconds, .. } = *sandbox.limits();
+    let limits = Limits { host_call_ms, call_seconds, ..limits };
+    if limits == *sandbox.limits() {
+        return Ok(sandbox.clone());
+    }
+    if let Some((setting, had, has)) = limits.beyond(sandbox.limits()) {
+        let next_step = format!("raise `{setting}` under [limits] in datanode.toml to {had}");
+        return Err(cannot(
+            format!("it ran under `{setting}` = {had}, and this host allows {has}"),
+            Some(next_step),
+        ));
+    }
+    Ok(sandbox.under(limits)?)
+}
