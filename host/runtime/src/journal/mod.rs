@@ -14,7 +14,7 @@ use datanode_core::journal::JournalMode;
 pub use contents::{ContentError, Contents};
 pub(crate) use describe::described;
 pub(crate) use record::{JournalWriter, Written};
-pub(crate) use replay::{Replayer, Seen};
+pub(crate) use replay::{Replayer, Seen, Stopped};
 
 /// What is kept of that which guests are given.
 #[derive(Debug, Clone)]

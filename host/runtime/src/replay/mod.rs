@@ -197,7 +197,7 @@ fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends
         replayed: problem,
     };
     let text =
-        zstd::Decoder::new(document.as_slice()).map_err(|error| differs(damaged(error.to_string())))?;
+        zstd::Decoder::new(std::io::Cursor::new(document)).map_err(|error| differs(damaged(error.to_string())))?;
     let journal =
         JournalReader::new(BufReader::new(text)).map_err(|error| differs(damaged(error.to_string())))?;
     let header = journal.header().clone();
