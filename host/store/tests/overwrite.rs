@@ -256,6 +256,7 @@ async fn a_row_that_refers_to_nothing_is_named(place: Place) {
         RecordBatch::try_new(shown.contract.arrow_schema(), columns).unwrap()
     };
     let send = async |run_id: &str, sent: &[(i64, i64)]| {
+        let shown = place.store.table("shown").await.unwrap();
         let node = node(&*place.store, &shown).await;
         let keys: Vec<_> = sent.iter().map(|(time, _)| key(*time, "a")).collect();
         let commit =
