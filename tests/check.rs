@@ -168,7 +168,9 @@ fn a_component_that_does_not_fit_its_table_fails_before_it_is_run() {
     let (exit, checked) = judged(&project, &["fx_log_returns", "--table", "fx_ecb_daily_rates"]);
     let points = verdicts(&checked);
     assert_eq!((exit, points["schema"].as_str(), points["test_run"].as_str()), (1, "fail", "skip"));
-    assert_eq!(finding(&checked, "schema")["seen"], "the table has no column `log_return`");
+    for problem in ["the table has no column `log_return`", "does not emit the table's column `rate`"] {
+        assert!(checked["findings"].to_string().contains(problem), "{problem}: {checked:#}");
+    }
 }
 
 #[test]
