@@ -394,7 +394,10 @@ fn a_row_that_refers_to_no_row_of_a_node_stores_nothing() {
     let run = ["node", "run", "trades", "--until", "2000-01-05", "--progress", "none"];
     let (exit, said) = project.fails(&run);
     assert_eq!(exit, 1);
-    insta::assert_snapshot!(masked(said.split("see:").next().unwrap()), @"");
+    insta::assert_snapshot!(masked(said.split("see:").next().unwrap()), @r"
+    error[store.foreign_key]: trades: table `trades`, row (MOMENT, A): (time_index, series) = (MOMENT, A) is no row of table `quotes`; nothing was stored
+    next: run the node that writes it first: datanode node run quotes
+    ");
     assert_eq!(project.json(&["table", "show", "trades"])["rows"], 0, "not even the rows that would fit");
     assert_eq!(project.mended_by(&said), 1);
     project.run(&["node", "run", "quotes", "--until", "2000-01-05"]);

@@ -56,7 +56,6 @@ fn words(text: &str) -> Option<Vec<String>> {
             (Some(open), _) if open == letter => quote = None,
             (None, '\'' | '"') => quote = Some(letter),
             (None | Some('"'), '\\') => word.push(rest.next()?),
-            (Some(_), _) => word.push(letter),
             (None, ' ') => words.push(String::new()),
             (None, ';' | '`') => break,
             (None, ',') if rest.as_str().starts_with(' ') => {
@@ -66,7 +65,7 @@ fn words(text: &str) -> Option<Vec<String>> {
                 }
                 break;
             }
-            (None, _) => word.push(letter),
+            _ => word.push(letter),
         }
     }
     let is_left_open = |word: &String| {

@@ -191,7 +191,8 @@ fn with_defaults_inside(fields: &[(String, Field)]) -> Value {
 fn behind_references(schema: &Value) -> Value {
     fn moved(schema: &Value, definitions: &mut Map<String, Value>) -> Value {
         let mut inline = schema.clone();
-        for field in inline["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let properties = inline.get_mut("properties").and_then(Value::as_object_mut);
+        for field in properties.into_iter().flat_map(Map::values_mut) {
             *field = moved(field, definitions);
         }
         if let Some(items) = inline.get("items").cloned() {

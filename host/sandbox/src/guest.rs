@@ -387,7 +387,12 @@ mod tests {
         assert_eq!(agreed("c", "dependencies", [1, 2], &[1, 2]).unwrap(), [1, 2]);
         let error = agreed("c", "dependencies", ["rates", "prices"], &["prices", "rates"]).unwrap_err();
         let next = error.next_step().unwrap();
-        insta::assert_snapshot!(format!("error[{}]: {error}\nnext: {next}", error.code()), @"");
+        insta::assert_snapshot!(format!("error[{}]: {error}\nnext: {next}", error.code()), @r#"
+        error[sandbox.nondeterministic]: component `c`: `dependencies` answered differently when called twice:
+          first:  ["rates","prices"]
+          second: ["prices","rates"]
+        next: make the function depend on its arguments alone: no random order of maps, no addresses
+        "#);
         let long = agreed("c", "config", "a".repeat(100_000), &"b".repeat(100_000)).unwrap_err();
         assert!(long.to_string().len() < 3 * SHOWN_ANSWER + 200);
     }

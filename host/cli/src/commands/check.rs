@@ -65,7 +65,7 @@ async fn contract(table: &str, host: &Host) -> anyhow::Result<Contract> {
     if file.extension().is_none() {
         return Ok(host.store().table(table).await.or_fail()?.contract);
     }
-    super::contract_file::read(file, "check again")
+    super::contract_file::read(file, "the same command again")
 }
 
 fn show(checked: &Checked) {
