@@ -57,6 +57,31 @@ fn errors_are_json_when_asked_for() {
     assert_eq!(error["error"]["class"], "usage");
 }
 
+/// Errors go to standard error and headings to standard output: both leave their colours out.
+#[test]
+fn colours_are_there_when_they_are_forced_and_never_under_no_color() {
+    let project = Project::new();
+    project.upload("well_behaved");
+    for (arguments, fails) in
+        [(&["component", "show", "well_behaved"][..], false), (&["run", "show", "ffff"], true)]
+    {
+        let said = |with_colours: bool| {
+            let mut command = project.command(arguments);
+            command.env("CLICOLOR_FORCE", "1");
+            if with_colours {
+                command.env_remove("NO_COLOR");
+            }
+            let output = command.output().unwrap();
+            assert_eq!(output.status.success(), !fails, "{arguments:?}");
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        };
+        let (with, without) = (said(true), said(false));
+        assert!(with.contains('\u{1b}'), "{arguments:?}: {with}");
+        assert!(!without.contains('\u{1b}'), "{arguments:?}: {without}");
+        assert!(without.len() > 10, "{arguments:?}: {without}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_argument_that_is_no_text_is_answered_like_any_other() {

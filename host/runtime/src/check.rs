@@ -15,7 +15,7 @@ use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, Timestamp};
-use datanode_store::{Node, Table};
+use datanode_store::{Node, Scratch, Table};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -89,10 +89,12 @@ impl Host {
     /// there is nothing to judge. `options` give the runtime options and the observer of the trial runs.
     pub async fn check(&self, request: CheckRequest, options: &RunOptions) -> Result<Checked, RuntimeError> {
         let directory = self.scratch_directory()?;
-        let scratch = Self { store: self.store.scratch(directory.path()).await?, ..self.clone() };
+        let copy = self.store.scratch(directory.path()).await?;
+        let host = Self { store: copy.store(), ..self.clone() };
         let options = RunOptions { until: request.until, force: false, ..options.clone() };
-        let checked = scratch.check_in_scratch(request.subject, options).await;
-        drop(scratch);
+        let checked = host.check_in_scratch(request.subject, options, &*copy).await;
+        drop(host);
+        drop(copy);
         checked
     }
 
@@ -111,6 +113,7 @@ impl Host {
         &self,
         subject: CheckSubject,
         options: RunOptions,
+        copy: &dyn Scratch,
     ) -> Result<Checked, RuntimeError> {
         let (component, pinned, config, contract) = match subject {
             CheckSubject::Node(node) => {
@@ -154,7 +157,7 @@ impl Host {
                     hash_namespace: NAMESPACE.to_owned(),
                 };
                 let fits = manifest.output_mismatches(contract).is_empty();
-                Trial { host: self, contract, request, options }.run(fits, &mut findings).await?;
+                Trial { host: self, copy, contract, request, options }.run(fits, &mut findings).await?;
             }
         }
         let table = contract.map(|contract| contract.identifier);
@@ -202,6 +205,7 @@ fn without_a_table() -> impl Iterator<Item = Finding> {
 /// Trial runs of one node.
 struct Trial<'h> {
     host: &'h Host,
+    copy: &'h dyn Scratch,
     contract: &'h Contract,
     request: NodeRequest,
     options: RunOptions,
@@ -244,6 +248,13 @@ impl Trial<'_> {
         let table = self.host.register_table(&contract).await?.value;
         self.request.table.clone_from(&table.uid);
         let planned = self.host.plan(self.request.clone()).await?;
+        // What the runs of the tree read: tables that its nodes write, and others.
+        let read = planned.iter().flat_map(|planned| {
+            let edges = planned.node.dependencies.iter().map(|edge| edge.table_uid.clone());
+            edges.chain([planned.node.table_uid.clone()])
+        });
+        let referred = table.contract.foreign_keys.iter().map(|key| key.references.table.clone());
+        self.copy.bring(&read.chain(referred).collect::<Vec<_>>()).await?;
         let node = planned.last().map(|planned| &planned.node);
         let keys = node.map(|node| node.dependencies.iter().map(|edge| edge.key.clone()).collect());
         Ok((table, node.map(|node| node.uid.clone()).unwrap_or_default(), keys.unwrap_or_default()))

@@ -8,8 +8,9 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass, shell_word};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
-use datanode_core::quality::QualityError;
+use datanode_core::quality::{QualityError, Violation};
 use datanode_core::revision::RevisionError;
+use datanode_core::run::RunStatus;
 use datanode_core::statistics::StatisticsError;
 use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
@@ -164,12 +165,30 @@ pub enum RuntimeError {
         /// What is wrong.
         problem: String,
     },
+    /// A run that is to be made again has not failed.
+    #[error("run {run_id} ended `{status}`: only a failed run is made again over its own window")]
+    NotFailed {
+        /// The run.
+        run_id: String,
+        /// How it ended.
+        status: RunStatus,
+    },
     /// A dependency failed.
     #[error("not run, because {} did not succeed", .0.join(", "))]
     Blocked(Vec<String>),
     /// A thread of the host panicked.
     #[error("the host panicked while {0}; this is a bug of datanode")]
     Panicked(&'static str),
+}
+
+impl RuntimeError {
+    /// What checks of the contract found, where that is why the run failed.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Quality(error) | Self::Store(StoreError::Quality(error)) => &error.violations,
+            _ => &[],
+        }
+    }
 }
 
 impl Diagnostic for RuntimeError {
@@ -196,6 +215,7 @@ impl Diagnostic for RuntimeError {
             Self::SourceMissing { .. } => "source.missing",
             Self::SourcePath { .. } => "source.path",
             Self::Scratch { .. } => "check.scratch",
+            Self::NotFailed { .. } => "run.not_failed",
             Self::Blocked(_) => "run.blocked",
             Self::Panicked(_) => "runtime.panicked",
         }
@@ -221,6 +241,7 @@ impl Diagnostic for RuntimeError {
             | Self::OutputIsReference { .. }
             | Self::IdentityChanged { .. }
             | Self::NewIdentity { .. }
+            | Self::NotFailed { .. }
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
             Self::Scratch { .. } | Self::Panicked(_) => ErrorClass::Infrastructure,
@@ -270,6 +291,11 @@ impl Diagnostic for RuntimeError {
             ),
             Self::PinOfAnother { asked, .. } => Some(format!("see its releases: datanode component show {asked}")),
             Self::Scratch { .. } => Some("make it writable for this user, with room for a copy of the database".to_owned()),
+            Self::NotFailed { .. } => Some(
+                "for what has become open since, run the node: datanode node run NODE; see which runs failed: datanode run \
+                 list --status failed"
+                    .to_owned(),
+            ),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
             Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,

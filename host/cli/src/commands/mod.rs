@@ -13,6 +13,7 @@ pub(crate) mod init;
 pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod node_run;
+pub(crate) mod node_windows;
 pub(crate) mod reference;
 pub(crate) mod repoint;
 pub(crate) mod revision;

@@ -265,7 +265,7 @@ fn show_checks(contract: &Contract) {
         vec![
             format!("  {}", check.name),
             check.severity.as_str().to_owned(),
-            check.to_string(),
+            print::first_line(&check.to_string(), 100),
             print::first_line(&check.description, 80),
         ]
     });
