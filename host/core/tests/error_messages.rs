@@ -6,7 +6,8 @@ use datanode_core::Diagnostic;
 use datanode_core::component::Manifest;
 use datanode_core::config::{Config, ConfigSchema};
 use datanode_core::dependency::{self, Bounds, Dependency, DependencyError, DependencyTarget};
-use datanode_core::revision::RevisionError;
+use datanode_core::node_settings::SettingChange;
+use datanode_core::revision::{Dialect, RevisionError};
 use datanode_core::statistics::StatisticsError;
 use serde_json::json;
 
@@ -79,7 +80,23 @@ fn revisions_that_are_refused() {
         },
         RevisionError::Moved { table: table(), expected: "base".to_owned(), found: revision() },
         RevisionError::ForeignKey { table: "prices".to_owned(), target: table(), rows: 3 },
+        RevisionError::NoSql {
+            table: table(),
+            revision: revision(),
+            dialect: Dialect::Postgres,
+            file: "postgres.up.sql".to_owned(),
+        },
+        RevisionError::Busy { table: table() },
+        RevisionError::MovedWhileRead { table: table() },
     ];
+    let errors: Vec<&dyn Diagnostic> = errors.iter().map(|error| error as &dyn Diagnostic).collect();
+    insta::assert_snapshot!(shown(&errors));
+}
+
+#[test]
+fn settings_of_nodes_that_are_refused() {
+    let errors =
+        ["lookback", "colour=red", "lookback=soon"].map(|text| SettingChange::parse(text).unwrap_err());
     let errors: Vec<&dyn Diagnostic> = errors.iter().map(|error| error as &dyn Diagnostic).collect();
     insta::assert_snapshot!(shown(&errors));
 }
