@@ -152,7 +152,8 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact(n
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 3);
     assert!(
-        message.contains("error[revision.unedited]") && message.contains(&format!("{}, line", sql(&project)[0])),
+        message.contains("error[revision.unedited]")
+            && message.contains(&format!("{}, line", sql(&project)[0])),
         "{message}"
     );
     let some = "CASE WHEN \"currency\" = 'USD' THEN 855 END";
@@ -210,7 +211,10 @@ fn nodes_that_no_longer_fit_are_named(new: New) {
 
 fn standing(project: &Project, old: &str, new: &str) -> bool {
     if !project.is_on_server() {
-        assert_eq!(project.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+        assert_eq!(
+            project.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
+            0
+        );
     }
     let progress: Value = project.json(&["table", "show", RATES]);
     let counted = project.number("SELECT count(*) FROM fx_ecb_daily_rates");
@@ -428,9 +432,7 @@ fn refused(new: New, hostile: &[&str]) -> String {
     let clean = std::fs::read_to_string(folder(&revision).join(up)).unwrap();
     let mut said = String::new();
     for statement in hostile {
-        edit(&revision, up, |_| {
-            format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n")
-        });
+        edit(&revision, up, |_| format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n"));
         seal(&project, &revision);
         let (code, message) = project.fails(&["table", "upgrade", RATES]);
         let first = message.lines().next().unwrap();
@@ -692,4 +694,183 @@ fn a_table_that_others_refer_to_keeps_its_key(new: New) {
         assert_eq!(project.json(&["table", "current", table])["drift"], Value::Array(Vec::new()), "{table}");
     }
     assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
+}
+
+/// Foreign keys come and go by revisions: to a reference table, and to one that nodes write. A row that would lead nowhere
+/// refuses the step, and nothing of it stays.
+#[test]
+fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    let example = |path: &str| root().join("examples/fx").join(path).to_str().unwrap().to_owned();
+    project.run(&["table", "register", &example("contracts/currencies.toml")]);
+    let all = std::fs::read_to_string(example("reference/currencies.csv")).unwrap();
+    let load = |text: &str| {
+        std::fs::write(project.path().join("currencies.csv"), text).unwrap();
+        project.output(&["table", "load", "currencies", "currencies.csv", "--replace"]).status.code()
+    };
+    assert_eq!(load(&all), Some(0));
+
+    // To a reference table whose rows fit.
+    let key = "\n[[foreign_keys]]\ncolumns = [\"currency\"]\n\
+               references = { table = \"currencies\", columns = [\"currency\"] }\n";
+    let with_key = contract(&project, "key.toml", &(contract_text() + key));
+    let added = write(&project, "known currencies", &with_key);
+    assert!(added["operations"][0].as_str().unwrap().contains("foreign key"), "{added}");
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(
+        (current(&project).as_deref(), untouched(&project)),
+        (added["revision"].as_str(), rows.clone())
+    );
+    let lacking: String =
+        all.lines().filter(|line| !line.starts_with("USD")).map(|line| line.to_owned() + "\n").collect();
+    assert_eq!(load(&lacking), Some(3), "the key holds in the database");
+
+    // Taken back, it holds no more; and where a row leads nowhere it does not come back.
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!((current(&project), untouched(&project)), (None, rows.clone()));
+    assert_eq!(load(&lacking), Some(0));
+    let (code, message) = project.fails(&["table", "upgrade", RATES]);
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(message, @"");
+    assert_eq!((current(&project), untouched(&project)), (None, rows.clone()));
+    assert_eq!(load(&all), Some(0));
+    project.run(&["table", "upgrade", RATES]);
+
+    // A revision that takes it out, and the way back puts it there again.
+    write(&project, "any currency", &contract(&project, "bare.toml", &contract_text()));
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(load(&lacking), Some(0));
+    let (code, message) = project.fails(&["table", "downgrade", RATES, "-1"]);
+    assert!(code == 3 && message.starts_with("error[revision.foreign_key]"), "{message}");
+    assert_eq!(load(&all), Some(0));
+    project.run(&["table", "downgrade", RATES, "-1"]);
+    assert_eq!(
+        (current(&project).as_deref(), untouched(&project)),
+        (added["revision"].as_str(), rows.clone())
+    );
+    assert_eq!(load(&lacking), Some(3));
+
+    // To a table that nodes write.
+    let notes = "identifier = \"rate_notes\"\nindex = [\"time_index\", \"currency\"]\ncolumns = [\n\
+        { name = \"time_index\", type = \"timestamp_tz\" },\n{ name = \"currency\", type = \"string\" },\n\
+        { name = \"note\", type = \"string\" },\n]\n";
+    let key = "[[foreign_keys]]\ncolumns = [\"time_index\", \"currency\"]\n\
+               references = { table = \"fx_ecb_daily_rates\", columns = [\"time_index\", \"currency\"] }\n";
+    project.run(&["table", "register", &contract(&project, "notes.toml", notes)]);
+    let fill = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    fill("INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5");
+    let with_key = contract(&project, "notes_key.toml", &format!("{notes}{key}"));
+    project.run(&["table", "revision", "rate_notes", "-m", "notes of rates", "--autogenerate", &with_key]);
+    project.run(&["table", "upgrade", "rate_notes"]);
+    let shown = project.run(&["table", "show", "rate_notes"]);
+    assert!(shown.contains("(time_index, currency) → fx_ecb_daily_rates"), "{shown}");
+    project.run(&["table", "downgrade", "rate_notes", "base"]);
+    fill("INSERT INTO rate_notes VALUES (0, 'USD', 'of no rate')");
+    let (code, message) = project.fails(&["table", "upgrade", "rate_notes"]);
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(message, @"");
+    fill("DELETE FROM rate_notes WHERE note = 'of no rate'");
+    project.run(&["table", "upgrade", "rate_notes"]);
+    let kept: i64 =
+        database(&project).query_row("SELECT count(*) FROM rate_notes", (), |row| row.get(0)).unwrap();
+    assert_eq!(kept, 5);
+}
+
+/// A table that somebody has changed by hand goes neither on nor back.
+#[test]
+fn a_table_that_drifted_is_neither_upgraded_nor_downgraded() {
+    let project = with_rates("1999-02-01");
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    let refused = |arguments: &[&str]| {
+        let (code, message) = project.fails(arguments);
+        assert!(
+            code == 3 && message.starts_with("error[table.drifted]") && message.contains("index `by_rate`"),
+            "{message}"
+        );
+    };
+    let by_hand = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    let create = "CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)";
+    by_hand(create);
+    refused(&["table", "upgrade", RATES]);
+    assert_eq!(columns(&project), ["time_index", "currency", "rate"]);
+    by_hand("DROP INDEX by_rate");
+    project.run(&["table", "upgrade", RATES]);
+
+    by_hand(create);
+    refused(&["table", "downgrade", RATES, "base"]);
+    // Where there is no step to make, that is no answer either.
+    refused(&["table", "upgrade", RATES]);
+    refused(&["table", "downgrade", RATES, first["revision"].as_str().unwrap()]);
+    assert_eq!(columns(&project).len(), 4);
+    by_hand("DROP INDEX by_rate");
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!((current(&project), columns(&project).len()), (None, 3));
+}
+
+/// Every command that a mistake with revisions proposes, run.
+#[test]
+fn commands_that_mistakes_propose_are_run() {
+    let project = with_rates("1999-02-01");
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    for (arguments, code) in [
+        (&["table", "upgrade", RATES, "abcdef"][..], "revision.not_found"),
+        (&["table", "revision", RATES, "-m", "b"], "revision.not_at_head"),
+    ] {
+        let (_, message) = project.fails(arguments);
+        assert!(message.starts_with(&format!("error[{code}]")), "{message}");
+        assert_eq!(project.mended_by(&message), 1, "{message}");
+    }
+    edit(&first, "sqlite.up.sql", |sql| sql + "-- read again\n");
+    let (_, message) = project.fails(&["table", "upgrade", RATES]);
+    assert!(message.starts_with("error[revision.unsealed]"), "{message}");
+    assert_eq!(project.mended_by(&message), 1, "{message}");
+    seal(&project, &first);
+    project.run(&["table", "upgrade", RATES]);
+    for (arguments, code) in [
+        (["table", "upgrade", RATES, "base"], "revision.direction"),
+        (["table", "downgrade", RATES, "abcdef"], "revision.not_found"),
+    ] {
+        let (_, message) = project.fails(&arguments);
+        assert!(message.starts_with(&format!("error[{code}]")), "{message}");
+        assert_eq!(project.mended_by(&message), 1, "{message}");
+    }
+}
+
+/// The way back copies every row too, and is killed as well.
+#[test]
+fn a_kill_of_a_downgrade_leaves_the_revision_before_or_the_one_after() {
+    const ROUNDS: u32 = 12;
+    let project = with_rates("2006-12-31");
+    let text = contract_text()
+        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
+    write(&project, "rates as text", &contract(&project, "c.toml", &text));
+    let keys =
+        ["table", "read", RATES, "--columns", "time_index,currency", "--limit", "0", "--format", "csv"];
+    let rows = project.run(&keys);
+    project.run(&["table", "upgrade", RATES]);
+    let down = ["table", "downgrade", RATES, "base"];
+    let measured = {
+        let copy = project.copy();
+        let begin = Instant::now();
+        copy.run(&down);
+        begin.elapsed()
+    };
+    let mut outcomes = [0_u32; 2];
+    for round in 0..ROUNDS {
+        let copy = project.copy();
+        let mut child = copy.command(&down).spawn().unwrap();
+        thread::sleep(measured.mul_f64(f64::from(round) / f64::from(ROUNDS) * 1.3));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let still_up = standing(&copy, "rate", "rate_text");
+        outcomes[usize::from(still_up)] += 1;
+        if still_up {
+            copy.run(&down);
+            assert!(!standing(&copy, "rate", "rate_text"), "what was killed is done again");
+        }
+        assert_eq!(copy.run(&keys), rows);
+    }
+    // The first is killed at once. How far the others came is the machine's affair.
+    assert!(outcomes[1] > 0, "before and after: {outcomes:?}");
 }

@@ -160,14 +160,14 @@ fn a_check_judges_a_node_of_a_server_and_leaves_nothing_there() {
         columns = [{ name = \"id\", type = \"string\" }, { name = \"weight\", type = \"decimal(12,2)\", nullable = true }]\n";
     std::fs::write(server.path().join("currencies.toml"), currencies).unwrap();
     let returns = root().join("examples/fx/contracts/fx_log_returns.toml");
-    let text = std::fs::read_to_string(returns).unwrap().replace("\"fx_log_returns\"", "\"referring_returns\"")
+    let text = std::fs::read_to_string(returns)
+        .unwrap()
+        .replace("\"fx_log_returns\"", "\"referring_returns\"")
         + "\n[[foreign_keys]]\ncolumns = [\"currency\"]\nreferences = { table = \"currencies\", columns = [\"id\"] }\n";
     std::fs::write(server.path().join("returns.toml"), text).unwrap();
     server.run(&["table", "register", "currencies.toml", "returns.toml"]);
     inserted(&server, &["--until", "2000-12-31"]);
-    server.execute(
-        "INSERT INTO currencies SELECT DISTINCT currency, 1.25 FROM fx_ecb_daily_rates",
-    );
+    server.execute("INSERT INTO currencies SELECT DISTINCT currency, 1.25 FROM fx_ecb_daily_rates");
     let catalogue = || {
         [&["component", "list"][..], &["table", "list"], &["node", "list"], &["run", "list"]]
             .map(|arguments| server.json(arguments))
@@ -218,7 +218,10 @@ fn a_dump_of_postgresql_restores_everything() {
         assert_eq!(restored.json(&["table", "current", table])["drift"], Value::Array(Vec::new()), "{table}");
     }
     // And it goes on there, from where it was: leases and progress came with it.
-    assert_eq!(inserted(&restored, &["--until", "2006-12-31"]), inserted(&server, &["--until", "2006-12-31"]));
+    assert_eq!(
+        inserted(&restored, &["--until", "2006-12-31"]),
+        inserted(&server, &["--until", "2006-12-31"])
+    );
     assert_eq!(digest(&restored, RETURNS), digest(&server, RETURNS));
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod memory;
+mod next;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use next::proposals;
 pub use server::ServerDatabase;
 
 /// The variable by which the command is told of a database on a server.

@@ -13,7 +13,8 @@ pub struct ServerDatabase {
 }
 
 impl ServerDatabase {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
         work(&url("postgres"), format!("CREATE DATABASE {name}"), false);
         Self { name }
@@ -54,6 +55,12 @@ impl ServerDatabase {
     }
 }
 
+impl Default for ServerDatabase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Drop for ServerDatabase {
     fn drop(&mut self) {
         work(&url("postgres"), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name), false);
@@ -72,9 +79,10 @@ fn work(url: &str, sql: String, answers: bool) -> Option<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options = PgConnectOptions::from_str(url).expect("a URL");
-        let mut connection = PgConnection::connect_with(&options.options([("search_path", "datanode_tables")]))
-            .await
-            .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
+        let mut connection =
+            PgConnection::connect_with(&options.options([("search_path", "datanode_tables")]))
+                .await
+                .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
         if answers {
             let query = sqlx::query_scalar(AssertSqlSafe(sql));
             return Some(query.fetch_one(&mut connection).await.expect("an answer"));

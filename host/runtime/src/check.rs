@@ -8,18 +8,18 @@
 //! 3. into a second table: the same inputs must give the same bytes;
 //! 4. into a third table in two steps, half way and to the end: the same rows must come as in one.
 
-use datanode_core::Timestamp;
 use datanode_core::checklist::{self, Finding, Point, Verdict};
-use datanode_core::component::Manifest;
 use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
+use datanode_core::{Diagnostic, Timestamp};
 use datanode_store::{Node, Scratch, Table};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::moved::bound_config;
 use crate::{Host, NodeRequest, RunOptions, RuntimeError};
 
 /// Hash namespace of the trial runs.
@@ -28,6 +28,8 @@ const NAMESPACE: &str = "check";
 const SCRATCH_PREFIX: &str = "check_";
 /// Hexadecimal digits that follow.
 const SCRATCH_DIGITS: usize = 32;
+/// The release of a file that cannot be asked for it.
+const UNKNOWN_VERSION: &str = "?";
 /// Rows compared at a time.
 const PAGE: usize = 10_000;
 
@@ -70,9 +72,9 @@ pub struct CheckRequest {
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Checked {
-    /// Component.
+    /// Component; of a file that could not be asked, the file.
     pub component: String,
-    /// Release.
+    /// Release; `?` of a file that could not be asked for it.
     pub version: String,
     /// Identifier of the table that is or would be written; none when none was named.
     pub table: Option<String>,
@@ -123,7 +125,14 @@ impl Host {
             }
             CheckSubject::File { label, bytes, config, contract } => {
                 let digest = Digest::of(&bytes);
-                let uploaded = self.upload(&label, bytes, true).await?;
+                let uploaded = match self.upload(&label, bytes, true).await {
+                    Ok(uploaded) => uploaded,
+                    Err(error) if refused_point(&error) == Point::Deterministic => {
+                        let table = contract.map(|contract| contract.identifier);
+                        return Ok(finish(label, UNKNOWN_VERSION.to_owned(), table, vec![refused(&error)]));
+                    }
+                    Err(error) => return Err(error),
+                };
                 let name = uploaded.component.manifest.name;
                 (name, Some(digest), config, contract.map(|contract| *contract))
             }
@@ -151,37 +160,26 @@ impl Host {
                 Trial { host: self, copy, contract, request, options }.run(fits, &mut findings).await?;
             }
         }
-        Ok(finish(&manifest, contract.as_ref(), findings))
+        let table = contract.map(|contract| contract.identifier);
+        Ok(finish(manifest.name, manifest.version.to_string(), table, findings))
     }
 }
 
-/// A node's config with each table named by uid, as it is hashed: identifiers may have moved since it was created.
-fn bound_config(node: &Node) -> String {
-    let document: serde_json::Value = serde_json::from_str(&node.hashed_document).unwrap_or_default();
-    document.get("config").unwrap_or(&node.config).to_string()
-}
-
 /// Every point once at least, in order, and the worst of all.
-fn finish(manifest: &Manifest, contract: Option<&Contract>, mut findings: Vec<Finding>) -> Checked {
+fn finish(component: String, version: String, table: Option<String>, mut findings: Vec<Finding>) -> Checked {
     for point in Point::ALL {
         if findings.iter().all(|finding| finding.point != point) {
             let mend = "mend the findings above and check again";
             findings.push(Finding::skip(point, "not reached: an earlier step failed", mend));
         }
     }
-    if let Some(contract) = contract {
+    if let Some(identifier) = &table {
         for finding in &mut findings {
-            finding.seen = in_own_words(&finding.seen, &contract.identifier);
+            finding.seen = in_own_words(&finding.seen, identifier);
         }
     }
     findings.sort_by_key(|finding| finding.point);
-    Checked {
-        component: manifest.name.clone(),
-        version: manifest.version.to_string(),
-        table: contract.map(|contract| contract.identifier.clone()),
-        verdict: checklist::worst(&findings),
-        findings,
-    }
+    Checked { component, version, table, verdict: checklist::worst(&findings), findings }
 }
 
 /// The name of the table that is meant in the place of the scratch tables' names.
@@ -368,22 +366,7 @@ impl Trial<'_> {
         let (_, node, _) = self.node().await?;
         let tree = self.host.run_node(&node, "", &self.options).await?;
         let again = tree.runs.last().and_then(|run| run.output_digest);
-        let finding = if again == Some(expected) {
-            let seen = format!(
-                "two runs emitted the same {} bytes, and nothing impure is imported",
-                first.bytes_emitted
-            );
-            Finding::pass(Point::Deterministic, seen)
-        } else {
-            let seen = format!(
-                "two runs over the same inputs emitted {} and {}",
-                expected.short(),
-                again.map_or("nothing".to_owned(), |digest| digest.short())
-            );
-            let mend = "look for what differs between calls, such as the order of a hash map, or a source that changes";
-            Finding::fail(Point::Deterministic, seen, mend)
-        };
-        Ok(vec![finding])
+        Ok(vec![checklist::deterministic(expected, again, first.bytes_emitted)])
     }
 }
 
@@ -393,11 +376,18 @@ fn time_of(batch: &arrow_array::RecordBatch, row: usize) -> Option<Timestamp> {
     Timestamp::from_micros(times.value(row)).ok()
 }
 
-/// A node that cannot even be made.
+/// A component or node that is not even taken.
 fn refused(error: &RuntimeError) -> Finding {
-    use datanode_core::Diagnostic;
     let mend = error.next_step().unwrap_or_else(|| "mend it and check again".to_owned());
-    Finding::fail(Point::TestRun, format!("[{}] {error}", error.code()), mend)
+    Finding::fail(refused_point(error), format!("[{}] {error}", error.code()), mend)
+}
+
+/// The point that a refusal answers: what is impure or answers differently each time is told from the component alone.
+fn refused_point(error: &RuntimeError) -> Point {
+    match error.code() {
+        "sandbox.imports_refused" | "sandbox.nondeterministic" => Point::Deterministic,
+        _ => Point::TestRun,
+    }
 }
 
 #[cfg(test)]

@@ -421,7 +421,8 @@ async fn a_rebuilt_table_keeps_who_refers_to_it(place: Place) {
             "1 rows of table `children` have a foreign key that leads to no row of `parents`".to_owned()
         )
     );
-    let rows = || (place.number("SELECT count(*) FROM parents"), place.number("SELECT count(*) FROM children"));
+    let rows =
+        || (place.number("SELECT count(*) FROM parents"), place.number("SELECT count(*) FROM children"));
     assert_eq!(rows(), (2, 2));
     place.store.apply_revision(apply(&place, &parent, &after, &scripts)).await.unwrap();
     assert_eq!(rows(), (2, 2));

@@ -14,9 +14,6 @@ use crate::home::Home;
 use crate::print::{self, Heading, Printer, count};
 use crate::{say, usage};
 
-/// The largest contract that is read.
-const MAX_CONTRACT_BYTES: u64 = 1024 * 1024;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum RevisionCommand {
     /// Write a revision: a folder with the SQL that moves a table to another contract, to be read and edited
@@ -185,15 +182,7 @@ pub(crate) async fn run(
 }
 
 fn contract(file: &Path) -> anyhow::Result<Contract> {
-    let name = file.display().to_string();
-    let problem = |error: std::io::Error| usage(format!("{name}: {error}"));
-    if std::fs::metadata(file).map_err(problem)?.len() > MAX_CONTRACT_BYTES {
-        return Err(usage(format!("{name}: larger than {MAX_CONTRACT_BYTES} bytes")));
-    }
-    let text = std::fs::read_to_string(file).map_err(problem)?;
-    let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) };
-    Ok(contract.map_err(|error| Failure::of(&error).at(&name))?)
+    super::contract_file::read(file, "the same command again")
 }
 
 fn told(verb: &str, revision: &WrittenRevision) {

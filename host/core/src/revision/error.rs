@@ -333,7 +333,9 @@ impl Diagnostic for RevisionError {
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::Direction { .. } => ErrorClass::Usage,
-            Self::Moved { .. } | Self::Busy { .. } | Self::MovedWhileRead { .. } => ErrorClass::Infrastructure,
+            Self::Moved { .. } | Self::Busy { .. } | Self::MovedWhileRead { .. } => {
+                ErrorClass::Infrastructure
+            }
             Self::StatementFailed { .. } => ErrorClass::Failed,
             _ => ErrorClass::Refused,
         }

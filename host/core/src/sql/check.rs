@@ -92,10 +92,7 @@ fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Che
 }
 
 /// The one statement of a text. `edit` sees its words before the parser does.
-pub(super) fn parse(
-    sql: &str,
-    edit: impl FnOnce(Vec<Token>) -> Vec<Token>,
-) -> Result<Statement, SqlError> {
+pub(super) fn parse(sql: &str, edit: impl FnOnce(Vec<Token>) -> Vec<Token>) -> Result<Statement, SqlError> {
     let syntax = |message: String| SqlError::new(SqlErrorKind::SyntaxError, message);
     if sql.len() > MAX_SQL_BYTES {
         return Err(SqlError::forbidden(format!(

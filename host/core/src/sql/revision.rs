@@ -52,12 +52,7 @@ impl Reach<'_> {
         self.place(name, |table| self.is_own(table), verb)
     }
 
-    fn place(
-        &self,
-        name: &mut ObjectName,
-        may: impl Fn(&str) -> bool,
-        verb: &str,
-    ) -> Result<(), SqlError> {
+    fn place(&self, name: &mut ObjectName, may: impl Fn(&str) -> bool, verb: &str) -> Result<(), SqlError> {
         let table = match name.0.as_slice() {
             [ObjectNamePart::Identifier(table)] => Some(folded(table)),
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)]
@@ -73,7 +68,9 @@ impl Reach<'_> {
                 *name = ObjectName(parts.into_iter().map(ObjectNamePart::Identifier).collect());
                 Ok(())
             }
-            _ => Err(SqlError::forbidden(format!("it {verb} `{name}`, which is not the table of this revision"))),
+            _ => Err(SqlError::forbidden(format!(
+                "it {verb} `{name}`, which is not the table of this revision"
+            ))),
         }
     }
 }
@@ -165,7 +162,11 @@ pub(super) fn is_c(collation: &ObjectName) -> bool {
 }
 
 fn plainly<T>(plain: bool, what: &str, answer: T) -> Result<T, SqlError> {
-    if plain { Ok(answer) } else { Err(SqlError::forbidden(format!("{what} has a form that is not understood"))) }
+    if plain {
+        Ok(answer)
+    } else {
+        Err(SqlError::forbidden(format!("{what} has a form that is not understood")))
+    }
 }
 
 fn restricted(behavior: Option<DropBehavior>) -> Result<(), SqlError> {
@@ -177,17 +178,14 @@ fn restricted(behavior: Option<DropBehavior>) -> Result<(), SqlError> {
 
 impl Walk<'_> {
     fn alter(&mut self, alter: &mut AlterTable, reach: &Reach<'_>) -> Result<(), SqlError> {
-        let AlterTable { name, if_exists: _, only: _, operations, location, on_cluster, table_type, .. } = alter;
+        let AlterTable { name, if_exists: _, only: _, operations, location, on_cluster, table_type, .. } =
+            alter;
         reach.own(name, "alters")?;
         plainly(location.is_none() && on_cluster.is_none() && table_type.is_none(), "ALTER TABLE", ())?;
         operations.iter_mut().try_for_each(|operation| self.operation(operation, reach))
     }
 
-    fn operation(
-        &mut self,
-        operation: &mut AlterTableOperation,
-        reach: &Reach<'_>,
-    ) -> Result<(), SqlError> {
+    fn operation(&mut self, operation: &mut AlterTableOperation, reach: &Reach<'_>) -> Result<(), SqlError> {
         use AlterTableOperation as A;
         match operation {
             A::AddColumn { column_def, column_position: None, .. } => self.define(column_def),
@@ -226,7 +224,9 @@ impl Walk<'_> {
         options.iter_mut().try_for_each(|option| match &mut option.option {
             ColumnOption::Null | ColumnOption::NotNull => Ok(()),
             ColumnOption::Default(value) => self.expression(value),
-            _ => Err(SqlError::forbidden("a column has a type, may be NOT NULL, and may have a DEFAULT for a while")),
+            _ => Err(SqlError::forbidden(
+                "a column has a type, may be NOT NULL, and may have a DEFAULT for a while",
+            )),
         })
     }
 
@@ -454,10 +454,8 @@ mod tests {
             "SELECT 1",
             "UPDATE r SET rate = 1; DROP TABLE currencies",
         ];
-        let said: Vec<String> = statements
-            .iter()
-            .map(|sql| format!("{sql}\n  {}", judged(sql).expect_err(sql)))
-            .collect();
+        let said: Vec<String> =
+            statements.iter().map(|sql| format!("{sql}\n  {}", judged(sql).expect_err(sql))).collect();
         insta::assert_snapshot!(said.join("\n"), @"");
     }
 }

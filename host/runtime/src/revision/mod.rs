@@ -271,7 +271,9 @@ impl Host {
             return Err(bad("it has the SQL of this database already").into());
         }
         if at != next + 1 {
-            return Err(bad("its SQL follows from where the table is then: apply those before it first").into());
+            return Err(
+                bad("its SQL follows from where the table is then: apply those before it first").into()
+            );
         }
         let (_, after) = folder.contracts()?;
         let after = self.store.resolve_contract(&uid, after).await?;
@@ -335,6 +337,9 @@ impl Host {
         revised.check()?;
         let (at, to) = reach(&revised, target, true)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for folder in &revised.chain[at..to] {
             match self.apply(&revised.table.uid, folder, true).await {
                 Ok(step) => {
@@ -348,6 +353,16 @@ impl Host {
             }
         }
         Ok(steps)
+    }
+
+    /// Each step compares the table with its contract before and after. Where there is none to make, the answer that the
+    /// table is there already must be as true.
+    async fn refuse_drift(&self, revised: &Revised<'_>) -> Result<(), RuntimeError> {
+        let differences = self.store.table_drift(&revised.table.uid).await?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(RevisionError::Drifted { table: revised.identifier().to_owned(), differences }.into())
     }
 
     async fn apply(&self, uid: &str, folder: &Folder, run: bool) -> Result<Step, RuntimeError> {
@@ -371,7 +386,10 @@ impl Host {
         let direction = if run { Direction::Upgrade } else { Direction::Refresh };
         let mut step = self.step(direction, moved, Some(&folder.file)).await;
         step.warnings.extend(down_line.map(|line| {
-            format!("this revision cannot be undone: {}, line {line} has `EDIT_THIS`", folder.place(dialect.down_file()))
+            format!(
+                "this revision cannot be undone: {}, line {line} has `EDIT_THIS`",
+                folder.place(dialect.down_file())
+            )
         }));
         Ok(step)
     }
@@ -387,6 +405,9 @@ impl Host {
         let revised = self.revised(reference, directory).await?;
         let (at, to) = reach(&revised, target, false)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for applied in revised.applied[to..at].iter().rev() {
             let revert =
                 RevertRevision { table_uid: revised.table.uid.clone(), revision: applied.revision.clone() };

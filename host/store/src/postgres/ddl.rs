@@ -45,9 +45,13 @@ pub(super) fn create_table(contract: &Contract, targets: &[String]) -> Result<St
     }
     let mut parts: Vec<String> = contract.columns.iter().map(define).collect();
     parts.push(format!("PRIMARY KEY ({})", list(contract.key())));
-    parts.extend(contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
-        foreign_key(key, target, on_delete(contract, key, target))
-    }));
+    parts.extend(
+        contract
+            .foreign_keys
+            .iter()
+            .zip(targets)
+            .map(|(key, target)| foreign_key(key, target, on_delete(contract, key, target))),
+    );
     Ok(format!("CREATE TABLE {} ({})", table_name(contract), parts.join(", ")))
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datanode_core::contract::TableKind;
+use datanode_core::ledger::Ledger;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use sqlx::pool::PoolConnection;
@@ -17,7 +18,7 @@ use super::ddl::table_name;
 use super::read::{self, Canceller, PageEnd};
 use super::select::Select;
 use super::stored::{count, failed};
-use super::{progress, revision, tables};
+use super::{ledger, progress, revision, tables};
 use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// Not `READ ONLY`, for such a transaction creates no temporary tables, which range maps need; this module writes to
@@ -136,6 +137,11 @@ impl Snapshot for PostgresSnapshot {
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let mut held = self.view.lock().await;
         progress::read(in_use(&mut held)?, table).await
+    }
+
+    async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
+        let mut held = self.view.lock().await;
+        ledger::read(in_use(&mut held)?, node_uid).await
     }
 
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {

@@ -13,7 +13,8 @@ const DOING: &str = "copying a table";
 impl SqliteStore {
     /// Enter a table in the catalogue, without storage.
     pub(crate) async fn adopt(&self, tables: Vec<Table>) -> Result<(), StoreError> {
-        self.write(DOING, move |connection| tables.iter().try_for_each(|table| enter(connection, table))).await
+        self.write(DOING, move |connection| tables.iter().try_for_each(|table| enter(connection, table)))
+            .await
     }
 
     /// Create the storage of an adopted table. Those that its foreign keys lead to must be adopted.
@@ -31,17 +32,15 @@ impl SqliteStore {
         let contract = table.contract.clone();
         connection::write_without_foreign_keys(&self.pools.path, DOING, move |connection| {
             let rows = Box::new(std::iter::once(Ok(batch)));
-            append::append(connection, &contract, rows, &|_| {}).map(|_| ())
+            append::append(connection, &contract, &ddl::quote(contract.physical_name()), rows, &|_| {}).map(|_| ())
         })
         .await
     }
 
     /// Keep the progress of an adopted table, once all of its rows are there.
     pub(crate) async fn adopt_progress(&self, table: Table, held: Progress) -> Result<(), StoreError> {
-        self.write(DOING, move |connection| {
-            progress::extend(connection, &table.uid, &table.contract, &held)
-        })
-        .await
+        self.write(DOING, move |connection| progress::extend(connection, &table.uid, &table.contract, &held))
+            .await
     }
 }
 

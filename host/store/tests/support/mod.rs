@@ -26,6 +26,7 @@ use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSu
 use datanode_core::window::Window;
 use datanode_store::{
     ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, Table,
+    WriteMode,
 };
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
@@ -54,6 +55,10 @@ impl Place {
         on_server("postgres", format!("CREATE DATABASE {name}"), false);
         let store = PostgresStore::open(&server(&name)).await.unwrap();
         Self { store: Arc::new(store), database: Database::Server { name } }
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Directory(_))
     }
 
     pub fn path(&self) -> PathBuf {
@@ -88,7 +93,10 @@ impl Place {
                 let (url, sql) = (server(name), for_server(sql));
                 on_thread(async move {
                     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
-                    sqlx::raw_sql("SET search_path = datanode_tables").execute(&mut connection).await.unwrap();
+                    sqlx::raw_sql("SET search_path = datanode_tables")
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
                     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
                 })
             }
@@ -352,6 +360,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         started_at: at(10),
         finished_at: at(20),
         window: Window { start: None, end: at(100) },
+        retry_of: None,
+        lookback: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),
@@ -364,6 +374,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        rows_updated: 0,
+        rows_unchanged: 0,
         coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,
@@ -374,6 +386,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }
@@ -402,6 +415,7 @@ pub async fn commit(
         lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
+        mode: WriteMode::Append,
         rows: Box::new(batches.into_iter().map(Ok)),
         added,
         on_rows: Box::new(|_| {}),

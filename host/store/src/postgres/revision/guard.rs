@@ -53,13 +53,14 @@ pub(super) async fn run(
 }
 
 fn explain(error: sqlx::Error, table: &str, key: &[String], file: String, line: usize) -> StoreError {
-    let Some(told) =
-        error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+    let Some(told) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
     else {
         return failed(DOING)(error);
     };
     match told.code() {
-        "23505" => RevisionError::Duplicates { table: table.to_owned(), key: key.to_vec(), file, line }.into(),
+        "23505" => {
+            RevisionError::Duplicates { table: table.to_owned(), key: key.to_vec(), file, line }.into()
+        }
         code if in_use(code) => RevisionError::Busy { table: table.to_owned() }.into(),
         // The server, or the way to it: no fault of the statement.
         code if ["08", "40", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {

@@ -166,8 +166,7 @@ async fn downgrade(connection: &mut PgConnection, revert: &RevertRevision) -> Re
     let table = alone(connection, &revert.table_uid).await?;
     let applied = catalogue::all(connection, &table.uid).await?;
     let tables = tables::all(connection).await?;
-    let (last, after) =
-        rules::may_revert(&revert.revision, &table, applied, &tables, Dialect::Postgres)?;
+    let (last, after) = rules::may_revert(&revert.revision, &table, applied, &tables, Dialect::Postgres)?;
     refuse_drift(connection, &table).await?;
     let sql = SqlText {
         file: format!("{} of revision {}, as it was applied", Dialect::Postgres.down_file(), last.revision),
@@ -252,7 +251,11 @@ impl Step<'_> {
 
     /// What was done to anything else, one sentence each. Rows that refer to this table, and that its database deleted or
     /// changed with the rows that they referred to, are no rows without a key, but rows that nobody meant to change.
-    async fn elsewhere(&self, connection: &mut PgConnection, before: &Others) -> Result<Vec<String>, StoreError> {
+    async fn elsewhere(
+        &self,
+        connection: &mut PgConnection,
+        before: &Others,
+    ) -> Result<Vec<String>, StoreError> {
         let physical_name = self.table.contract.physical_name();
         let (mut said, written) = Others::read(connection, physical_name).await?.since(before);
         let tables = tables::all(connection).await?;

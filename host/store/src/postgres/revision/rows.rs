@@ -19,8 +19,7 @@ const DOING: &str = "looking at the rows of a revision";
 /// Rows of a table.
 pub(super) async fn rows(connection: &mut PgConnection, contract: &Contract) -> Result<u64, StoreError> {
     let sql = format!("SELECT count(*) FROM {}", table_name(contract));
-    let rows =
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(failed(DOING))?;
+    let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await.map_err(failed(DOING))?;
     count("rows of a table", rows)
 }
 
@@ -52,7 +51,10 @@ fn misfit(column: &Column) -> Option<String> {
 }
 
 /// Refuse values that the types of the contract do not have: they could never be read.
-pub(super) async fn check_values(connection: &mut PgConnection, contract: &Contract) -> Result<(), StoreError> {
+pub(super) async fn check_values(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<(), StoreError> {
     let checked: Vec<(&Column, String)> =
         contract.columns.iter().filter_map(|column| Some((column, misfit(column)?))).collect();
     if checked.is_empty() {
@@ -62,8 +64,7 @@ pub(super) async fn check_values(connection: &mut PgConnection, contract: &Contr
     let counts: Vec<String> =
         checked.iter().map(|(_, misfit)| format!("count(*) FILTER (WHERE {misfit})")).collect();
     let sql = format!("SELECT {} FROM {table}", counts.join(", "));
-    let found =
-        sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await.map_err(failed(DOING))?;
+    let found = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await.map_err(failed(DOING))?;
     for (at, (column, misfit)) in checked.iter().enumerate() {
         let rows: i64 = found.try_get(at).map_err(failed(DOING))?;
         if rows == 0 {

@@ -127,7 +127,10 @@ impl Script<'_> {
         let (renames, names) = self.renames();
         self.keys_that_go(&changes, &mut text);
         for (from, to) in renames {
-            self.alter(&[(format!("RENAME COLUMN {} TO {}", quote(&from), quote(&to)), String::new())], &mut text);
+            self.alter(
+                &[(format!("RENAME COLUMN {} TO {}", quote(&from), quote(&to)), String::new())],
+                &mut text,
+            );
         }
         for column in self.added() {
             // Where there are rows it is filled first.
@@ -138,7 +141,8 @@ impl Script<'_> {
         self.alter(&self.columns(), &mut text);
         if changed_key(&changes) {
             let note = "fails where several rows agree in it: say before, by DELETE, which of them stays";
-            let key = format!("ADD CONSTRAINT {} PRIMARY KEY ({})", quote(&self.given.key), list(after.key()));
+            let key =
+                format!("ADD CONSTRAINT {} PRIMARY KEY ({})", quote(&self.given.key), list(after.key()));
             self.alter(&[(key, note.to_owned())], &mut text);
         }
         for (column, name) in self.before.columns.iter().zip(&names) {
@@ -184,9 +188,11 @@ impl Script<'_> {
         let wanted = |name: &str| {
             let comes = self.added().any(|column| column.name == name);
             comes
-                || self.before.columns.iter().any(|other| {
-                    other.name != name && finally(other).is_some_and(|given| given == name)
-                })
+                || self
+                    .before
+                    .columns
+                    .iter()
+                    .any(|other| other.name != name && finally(other).is_some_and(|given| given == name))
         };
         let mut renames = Vec::new();
         let mut names: Vec<String> = Vec::new();
@@ -240,7 +246,8 @@ impl Script<'_> {
             let name = quote(&column.name);
             let held = plan::counterpart(self.before, column);
             let of_a_person = || {
-                let note = format!("{name}: write a value of type {} for the rows that are there", column.data_type);
+                let note =
+                    format!("{name}: write a value of type {} for the rows that are there", column.data_type);
                 (EDIT_MARK.to_owned(), note)
             };
             let value = match source {
@@ -260,7 +267,9 @@ impl Script<'_> {
             let was_nullable = held.map_or(!self.empty, |held| held.nullable);
             if was_nullable && !column.nullable {
                 let note = match held {
-                    Some(_) => format!("fails where it is null; fill it before: UPDATE … SET {name} = coalesce({name}, …)"),
+                    Some(_) => format!(
+                        "fails where it is null; fill it before: UPDATE … SET {name} = coalesce({name}, …)"
+                    ),
                     None => String::new(),
                 };
                 parts.push((format!("ALTER COLUMN {name} SET NOT NULL"), note));

@@ -66,7 +66,10 @@ impl Shape {
     }
 
     /// Of a table in the database; None when it has no such table.
-    pub(super) async fn read(connection: &mut PgConnection, physical_name: &str) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        physical_name: &str,
+    ) -> Result<Option<Self>, StoreError> {
         let columns: Vec<(String, String, bool, String, bool)> = sqlx::query_as(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              CASE WHEN a.atttypid = 'text'::regtype THEN coalesce(c.collname::text, '') ELSE '' END, \
@@ -183,14 +186,20 @@ impl Shape {
 }
 
 /// Where a table in the database differs from its contract.
-pub(super) async fn drift(connection: &mut PgConnection, contract: &Contract) -> Result<Vec<String>, StoreError> {
+pub(super) async fn drift(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<Vec<String>, StoreError> {
     let targets = foreign_keys::targets(connection, contract, None).await?;
     let found = Shape::read(connection, contract.physical_name()).await?;
     Ok(Shape::of(contract, &targets).differences(found.as_ref()))
 }
 
 /// Refuse to work on a table that is not what the catalogue says.
-pub(in super::super) async fn refuse_drift(connection: &mut PgConnection, table: &Table) -> Result<(), StoreError> {
+pub(in super::super) async fn refuse_drift(
+    connection: &mut PgConnection,
+    table: &Table,
+) -> Result<(), StoreError> {
     let differences = drift(connection, &table.contract).await?;
     if differences.is_empty() {
         return Ok(());
