@@ -525,7 +525,7 @@ fn a_database_reads_its_own_sql_alone(new: New) {
         });
     }
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
-    assert!(code == 3 && message.contains("error[revision.no_sql]") && message.contains(up), "{message}");
+    assert!(code == 3 && message.starts_with("error[revision.no_sql]: revision ") && message.contains(up), "{message}");
     let next = message.lines().find_map(|line| line.split("datanode ").nth(1)).unwrap();
     project.run(&next.split(' ').collect::<Vec<_>>());
     assert_eq!(std::fs::read_to_string(folder(&revision).join(up)).unwrap(), written);
@@ -700,7 +700,7 @@ fn a_table_that_others_refer_to_keeps_its_key(new: New) {
 /// refuses the step, and nothing of it stays.
 #[test]
 fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
-    let project = with_rates("1999-02-01");
+    let project = with_rates(Project::new, "1999-02-01");
     let rows = untouched(&project);
     let example = |path: &str| root().join("examples/fx").join(path).to_str().unwrap().to_owned();
     project.run(&["table", "register", &example("contracts/currencies.toml")]);
@@ -758,7 +758,7 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
     let key = "[[foreign_keys]]\ncolumns = [\"time_index\", \"currency\"]\n\
                references = { table = \"fx_ecb_daily_rates\", columns = [\"time_index\", \"currency\"] }\n";
     project.run(&["table", "register", &contract(&project, "notes.toml", notes)]);
-    let fill = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    let fill = |sql: &str| project.execute(sql);
     fill("INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5");
     let with_key = contract(&project, "notes_key.toml", &format!("{notes}{key}"));
     project.run(&["table", "revision", "rate_notes", "-m", "notes of rates", "--autogenerate", &with_key]);
@@ -772,15 +772,13 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
     insta::assert_snapshot!(message, @"");
     fill("DELETE FROM rate_notes WHERE note = 'of no rate'");
     project.run(&["table", "upgrade", "rate_notes"]);
-    let kept: i64 =
-        database(&project).query_row("SELECT count(*) FROM rate_notes", (), |row| row.get(0)).unwrap();
-    assert_eq!(kept, 5);
+    assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
 }
 
 /// A table that somebody has changed by hand goes neither on nor back.
 #[test]
 fn a_table_that_drifted_is_neither_upgraded_nor_downgraded() {
-    let project = with_rates("1999-02-01");
+    let project = with_rates(Project::new, "1999-02-01");
     let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     let refused = |arguments: &[&str]| {
         let (code, message) = project.fails(arguments);
@@ -789,7 +787,7 @@ fn a_table_that_drifted_is_neither_upgraded_nor_downgraded() {
             "{message}"
         );
     };
-    let by_hand = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    let by_hand = |sql: &str| project.execute(sql);
     let create = "CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)";
     by_hand(create);
     refused(&["table", "upgrade", RATES]);
@@ -811,7 +809,7 @@ fn a_table_that_drifted_is_neither_upgraded_nor_downgraded() {
 /// Every command that a mistake with revisions proposes, run.
 #[test]
 fn commands_that_mistakes_propose_are_run() {
-    let project = with_rates("1999-02-01");
+    let project = with_rates(Project::new, "1999-02-01");
     let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     for (arguments, code) in [
         (&["table", "upgrade", RATES, "abcdef"][..], "revision.not_found"),
@@ -841,10 +839,8 @@ fn commands_that_mistakes_propose_are_run() {
 #[test]
 fn a_kill_of_a_downgrade_leaves_the_revision_before_or_the_one_after() {
     const ROUNDS: u32 = 12;
-    let project = with_rates("2006-12-31");
-    let text = contract_text()
-        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
-    write(&project, "rates as text", &contract(&project, "c.toml", &text));
+    let project = with_rates(Project::new, "2006-12-31");
+    rates_as_text(&project);
     let keys =
         ["table", "read", RATES, "--columns", "time_index,currency", "--limit", "0", "--format", "csv"];
     let rows = project.run(&keys);
