@@ -211,8 +211,9 @@ const BESIDES: [&str; 10] = [
     "table.drifted",
 ];
 
-/// Shown by a test in another form: `tests/quality.rs` has the message of the run's record.
-const ELSEWHERE: [&str; 1] = ["quality.failed"];
+/// Shown by a test in another form: `tests/quality.rs` has the message of the run's record, and what two connections to a
+/// server do to each other is told by `host/store/tests/revisions.rs`.
+const ELSEWHERE: [&str; 3] = ["quality.failed", "revision.busy", "revision.moved_while_read"];
 
 /// Each of these errors is shown in full by some test: in a snapshot beside it, or in one within it.
 #[test]

@@ -40,6 +40,7 @@ on_both_databases!(
     drift_is_named_and_bound_by_a_step_of_its_own,
     a_revision_that_was_run_by_hand_is_bound,
     mistakes_are_answered_with_the_next_step,
+    a_database_reads_its_own_sql_alone,
     a_table_that_others_refer_to_keeps_its_key,
     a_table_that_drifted_is_neither_upgraded_nor_downgraded,
 );
@@ -506,6 +507,44 @@ fn a_revision_that_was_run_by_hand_is_bound(new: New) {
     assert_eq!((current(&project), columns(&project).len()), (None, 3));
 }
 
+/// The files of another database may be missing, edited or sealed at any time; its own a revision must have, and it is
+/// completed by the command that the refusal names.
+fn a_database_reads_its_own_sql_alone(new: New) {
+    let project = with_rates(new, "1999-02-01");
+    let rows = untouched(&project);
+    let revision = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    assert_eq!(revision["left_out"], Value::Array(Vec::new()));
+    let own = sql(&project);
+    let [up, down] = own;
+    let other = of(&project, "postgres.up.sql", "sqlite.up.sql");
+    let written = std::fs::read_to_string(folder(&revision).join(up)).unwrap();
+    for name in own {
+        std::fs::remove_file(folder(&revision).join(name)).unwrap();
+        edit(&revision, "revision.toml", |text| {
+            let lines = text.lines().filter(|line| !line.contains(name));
+            lines.map(|line| format!("{line}\n")).collect()
+        });
+    }
+    let (code, message) = project.fails(&["table", "upgrade", RATES]);
+    assert!(code == 3 && message.starts_with("error[revision.no_sql]: revision ") && message.contains(up), "{message}");
+    let next = message.lines().find_map(|line| line.split("datanode ").nth(1)).unwrap();
+    project.run(&next.split(' ').collect::<Vec<_>>());
+    assert_eq!(std::fs::read_to_string(folder(&revision).join(up)).unwrap(), written);
+    let again = ["table", "revision", RATES, "--complete", revision["revision"].as_str().unwrap()];
+    assert_eq!(project.fails(&again).0, 2);
+
+    edit(&revision, other, |sql| sql + "-- for later\n");
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(current(&project).as_deref(), revision["revision"].as_str());
+    edit(&revision, other, |sql| sql + "-- and later\n");
+    assert_eq!(current(&project).as_deref(), revision["revision"].as_str());
+    edit(&revision, down, |sql| sql + "-- too late\n");
+    let (_, message) = project.fails(&["table", "current", RATES]);
+    assert!(message.contains("error[revision.changed]"), "{message}");
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!(untouched(&project), rows);
+}
+
 /// Every other mistake, as a person reads it. Where the next step is a command that mends it, it is run.
 fn mistakes_are_answered_with_the_next_step(new: New) {
     let project = with_rates(new, "1999-02-01");
@@ -739,11 +778,7 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
     error[revision.foreign_key]: 1 rows of table `rate_notes` have a foreign key that leads to no row of `fx_ecb_daily_rates`
     next: nothing was changed; load the rows that are referred to, or mend the SQL
     ");
-<<<<<<< HEAD
     fill("DELETE FROM rate_notes WHERE note = 'of no rate'");
-=======
-    project.execute("DELETE FROM rate_notes WHERE note = 'of no rate'");
->>>>>>> p3gaps
     project.run(&["table", "upgrade", "rate_notes"]);
     assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
 }
@@ -816,15 +851,8 @@ fn commands_that_mistakes_propose_are_run() {
 #[test]
 fn a_kill_of_a_downgrade_leaves_the_revision_before_or_the_one_after() {
     const ROUNDS: u32 = 12;
-<<<<<<< HEAD
-    let project = with_rates("2006-12-31");
-    let text = contract_text()
-        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
-    let revision = write(&project, "rates as text", &contract(&project, "c.toml", &text));
-=======
     let project = with_rates(Project::new, "2006-12-31");
     let revision = rates_as_text(&project);
->>>>>>> p3gaps
     edit(&revision, "sqlite.down.sql", |sql| sql.replace("EDIT_THIS", "CAST(\"rate_text\" AS REAL)"));
     seal(&project, &revision);
     let rows = untouched(&project);

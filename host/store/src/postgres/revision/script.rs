@@ -197,7 +197,7 @@ impl Script<'_> {
         let mut renames = Vec::new();
         let mut names: Vec<String> = Vec::new();
         for column in &self.before.columns {
-            let stays = finally(column).as_deref() == Some(&column.name);
+            let stays = finally(column).is_some_and(|given| given == column.name);
             let mut name = column.name.clone();
             if !stays && wanted(&name) {
                 // No name of a contract begins like this.
