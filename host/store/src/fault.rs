@@ -34,7 +34,7 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LeaseClaimed,
         Self::LeaseChecked,
         Self::ProgressStored,

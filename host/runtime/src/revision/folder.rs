@@ -115,12 +115,13 @@ impl Folder {
         let [before, after] = [BEFORE_FILE, CONTRACT_FILE].map(|name| contract(&self.path.join(name)));
         let (before, after) = (before?, after?);
         let table = &self.file.table;
-        match [&before, &after].into_iter().find(|contract| contract.identifier != *table) {
-            Some(other) => {
-                Err(RevisionError::OtherTable { table: table.clone(), found: other.identifier.clone() })
-            }
-            None => Ok((before, after)),
+        if let Some(other) = [&before, &after].into_iter().find(|contract| contract.identifier != *table) {
+            return Err(RevisionError::OtherTable {
+                table: table.clone(),
+                found: other.identifier.clone(),
+            });
         }
+        Ok((before, after))
     }
 
     fn sql(&self, name: &str) -> Result<String, RevisionError> {

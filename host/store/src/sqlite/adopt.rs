@@ -32,7 +32,7 @@ impl SqliteStore {
         let contract = table.contract.clone();
         connection::write_without_foreign_keys(&self.pools.path, DOING, move |connection| {
             let rows = Box::new(std::iter::once(Ok(batch)));
-            append::append(connection, &contract, rows, &|_| {}).map(|_| ())
+            append::append(connection, &contract, &ddl::quote(contract.physical_name()), rows, &|_| {}).map(|_| ())
         })
         .await
     }
