@@ -13,11 +13,11 @@ mod demo;
 mod docs;
 mod guests;
 mod links;
-mod postgres;
-mod shell;
 mod test;
 
 use std::process::ExitCode;
+
+use xtask::{postgres, shell};
 
 const HELP: &str = "\
 Tasks of this repository:

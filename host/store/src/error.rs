@@ -10,7 +10,7 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
-use crate::{RowsError, Table};
+use crate::{ReaderError, RowsError, Table};
 
 /// Why the store refuses or fails.
 #[derive(Debug, Error)]
@@ -286,6 +286,9 @@ pub enum StoreError {
     /// Revisions of a table, and tables that are not what their contract says.
     #[error(transparent)]
     Revision(#[from] RevisionError),
+    /// The login for SQL of users.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -440,6 +443,7 @@ impl Diagnostic for StoreError {
             Self::LeaseLost { .. } => "lease.lost",
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
+            Self::Reader(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
@@ -477,6 +481,7 @@ impl Diagnostic for StoreError {
             Self::Metadata(error) => error.class(),
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
+            Self::Reader(error) => error.class(),
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
@@ -588,6 +593,7 @@ impl Diagnostic for StoreError {
             }
             Self::Rows(error) => return error.next_step(),
             Self::Revision(error) => return error.next_step(),
+            Self::Reader(error) => return error.next_step(),
             Self::Damaged(_) => {
                 "restore the data directory from a backup; running again cannot help".to_owned()
             }

@@ -25,6 +25,7 @@ pub mod fault;
 mod lease;
 pub mod postgres;
 mod read_only_sql;
+mod reader;
 mod revision;
 mod rows;
 pub mod sqlite;
@@ -35,6 +36,7 @@ pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
+pub use reader::ReaderError;
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
 };

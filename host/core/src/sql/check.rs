@@ -10,7 +10,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::{SqlDialect, SqlError, SqlErrorKind};
+use super::{SqlDialect, SqlError, SqlErrorKind, condition};
 use crate::contract::Contract;
 use crate::data_type::DataType;
 
@@ -34,6 +34,8 @@ const SCHEMA: &str = "public";
 pub struct CheckedSql {
     /// Written anew from what was understood.
     pub sql: String,
+    /// The query alone where `sql` asks for its plan; else None.
+    pub explained: Option<String>,
     /// Names of the queries that WITH names in it.
     pub queries: Vec<String>,
 }
@@ -58,9 +60,10 @@ pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Chec
 
 fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
     let mut statement = parse(sql)?;
+    let mut explained = None;
     let mut walk = Walk { contract, dialect, scopes: Vec::new(), queries: Vec::new(), depth: 0 };
     match &mut statement {
-        Statement::Query(query) => walk.query(query)?,
+        Statement::Query(query) => walk.statement(query)?,
         Statement::Explain {
             describe_alias: DescribeAlias::Explain,
             analyze: false,
@@ -75,14 +78,15 @@ fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Che
                 return Err(SqlError::forbidden("only a query can be explained"));
             };
             *query_plan = dialect == SqlDialect::Sqlite;
-            walk.query(query)?;
+            walk.statement(query)?;
+            explained = Some(query.to_string());
         }
         Statement::Explain { .. } => {
             return Err(SqlError::forbidden("EXPLAIN is allowed without options only"));
         }
         _ => return Err(SqlError::forbidden("only SELECT, WITH and EXPLAIN are allowed")),
     }
-    Ok(CheckedSql { sql: statement.to_string(), queries: walk.queries })
+    Ok(CheckedSql { sql: statement.to_string(), explained, queries: walk.queries })
 }
 
 fn parse(sql: &str) -> Result<Statement, SqlError> {
@@ -158,6 +162,14 @@ impl Walk<'_> {
     /// The type of a column of the table, by its name alone.
     pub(super) fn type_of(&self, name: &Ident) -> Option<DataType> {
         self.contract.column(&folded(name)).map(|column| column.data_type)
+    }
+
+    fn statement(&mut self, query: &mut Query) -> Result<(), SqlError> {
+        self.query(query)?;
+        if self.dialect == SqlDialect::Sqlite {
+            condition::show(&mut query.body);
+        }
+        Ok(())
     }
 
     pub(super) fn query(&mut self, query: &mut Query) -> Result<(), SqlError> {
@@ -334,11 +346,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What PostgreSQL calls a column of the answer that has no name; SQLite would take the text of the expression.
+    /// What PostgreSQL calls a column of the answer that has no name. SQLite would take the text of the expression, and what
+    /// is written anew for PostgreSQL would have another.
     fn name_of(&self, expression: &Expr) -> Option<String> {
-        if self.dialect == SqlDialect::PostgreSql {
-            return None;
-        }
         match expression {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => None,
             Expr::Nested(inner) => self.name_of(inner).or_else(|| match inner.as_ref() {

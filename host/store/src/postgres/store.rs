@@ -20,9 +20,9 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
-    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
-    TailDeletes,
+    NewComponent, NewNode, Node, ProgressDifference, ReadOnlySql, ReaderError, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent,
+    Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -220,6 +220,10 @@ impl Store for PostgresStore {
 
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
         read!(self, |connection| runs::by_reference(connection, reference))
+    }
+
+    fn read_only_sql(&self) -> Result<&dyn ReadOnlySql, StoreError> {
+        if self.reader.is_some() { Ok(self) } else { Err(ReaderError::Missing.into()) }
     }
 }
 

@@ -4,7 +4,6 @@
 //! the same value: `time_index >= '2020-01-01'` means the moment, whatever the stored number.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, NaiveTime, Utc};
 use datanode_core::Timestamp;
@@ -101,14 +100,6 @@ pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusql
         "CREATE TEMP VIEW {name} AS SELECT {columns} FROM main.{name} AS _t",
         name = quote(physical)
     ))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
 }
 
 fn decimal(unscaled: i64, scale: u32) -> String {
