@@ -1,13 +1,15 @@
 //! The login under which SQL of users runs, and what it may.
 
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use datanode_core::contract::Contract;
 use datanode_core::sql::SqlLimits;
 use serde_json::Value;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Row, raw_sql};
 
 use super::DOING;
 use crate::postgres::connection::{Pools, server_of};
@@ -17,13 +19,20 @@ use crate::{ReaderError, StoreError};
 
 /// Statements that run at once; the next one waits.
 const CONNECTIONS: u32 = 4;
+/// After which time it is asked why there is no connection yet.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Connections of a login that reads.
-#[derive(Debug)]
 pub(in crate::postgres) struct Reader {
     pool: PgPool,
-    role: String,
-    server: String,
+    options: PgConnectOptions,
+}
+
+impl fmt::Debug for Reader {
+    // The options hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reader({} at {})", self.options.get_username(), server_of(&self.options))
+    }
 }
 
 impl Reader {
@@ -36,9 +45,11 @@ impl Reader {
         })?;
         // Nothing is prepared for later: between two statements a connection forgets all that it was told.
         let options = options.application_name("datanode sql").statement_cache_capacity(0);
-        let (role, server) = (options.get_username().to_owned(), server_of(&options));
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
-        Ok(Self { pool, role, server })
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(options.clone());
+        Ok(Self { pool, options })
     }
 
     /// Close its connections.
@@ -46,14 +57,34 @@ impl Reader {
         self.pool.close().await;
     }
 
+    /// A connection, once one is free; how long that may take is the caller's.
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        loop {
+            let mut why = match self.pool.acquire().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            if matches!(why, sqlx::Error::PoolTimedOut) {
+                // All are in use, or the server does not answer: a pool tries that again and again, and does not say why.
+                if self.pool.size() >= CONNECTIONS {
+                    continue;
+                }
+                match PgConnection::connect_with(&self.options).await {
+                    Ok(_) => continue,
+                    Err(error) => why = error,
+                }
+            }
+            let server = server_of(&self.options);
+            let role = self.options.get_username().to_owned();
+            return Err(ReaderError::Connect { server, role, source: why }.into());
+        }
+    }
+
     /// Begin a transaction that reads, within limits of time.
     pub(super) async fn begin(&self, limits: &SqlLimits) -> Result<Session, StoreError> {
-        let connection = self.pool.acquire().await.map_err(|source| ReaderError::Connect {
-            server: self.server.clone(),
-            role: self.role.clone(),
-            source,
-        })?;
-        let mut session = Session { connection: Some(connection), role: self.role.clone() };
+        let connection = self.acquire().await?;
+        let mut session =
+            Session { connection: Some(connection), role: self.options.get_username().to_owned() };
         // A server takes 0 for no limit.
         let timeout = i32::try_from(limits.timeout.as_millis()).unwrap_or(i32::MAX).max(1);
         let begin = format!(
@@ -73,7 +104,8 @@ impl Reader {
     /// Give the login the right to read a table: asked for when it is first needed, and again after a revision has made the
     /// table anew.
     pub(super) async fn let_read(&self, pools: &Pools, contract: &Contract) -> Result<(), StoreError> {
-        let role = quote(&self.role);
+        let name = self.options.get_username();
+        let role = quote(name);
         let grant = format!(
             "GRANT USAGE ON SCHEMA {SCHEMA}, datanode_sql TO {role}; GRANT SELECT ON TABLE {} TO {role}",
             table_name(contract)
@@ -82,7 +114,7 @@ impl Reader {
         let mut transaction = pools.begin_catalogue().await?;
         let granted = raw_sql(AssertSqlSafe(grant)).execute(&mut *transaction).await;
         granted.map_err(|source| ReaderError::Grant {
-            role: self.role.clone(),
+            role: name.to_owned(),
             table: contract.identifier.clone(),
             source,
         })?;
