@@ -4,6 +4,7 @@
 //! meet the host's own statements.
 
 mod guard;
+mod math;
 mod values;
 
 use std::path::Path;
@@ -70,6 +71,7 @@ fn run(
     // Before the view is made: SQLite drops what is temporary when this changes.
     connection.execute_batch("PRAGMA temp_store = FILE").map_err(failed(DOING))?;
     values::register(&connection).map_err(failed(DOING))?;
+    math::register(&connection).map_err(failed(DOING))?;
     values::create_view(&connection, contract).map_err(failed(DOING))?;
     guard::close(&connection, contract, &checked.queries, limits.max_bytes).map_err(failed(DOING))?;
     let until = Instant::now().checked_add(limits.timeout);
