@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use datanode_tests::{Project, root};
-use xtask::postgres::{Certificate, Cluster, installed};
+use xtask::postgres::{Certificate, Cluster, Disk, installed};
 
 fn file(name: &str) -> PathBuf {
     root().join("tests/tls").join(name)
@@ -23,7 +23,8 @@ fn each_mode_proves_what_it_says_and_nothing_goes_in_the_clear() {
     let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
     let (certificate, key) = (read("server.crt"), read("server.key"));
     let cluster =
-        Cluster::start(&binaries, Some(Certificate { certificate: &certificate, key: &key })).unwrap();
+        Cluster::start(&binaries, Disk::Unsynced, Some(Certificate { certificate: &certificate, key: &key }))
+            .unwrap();
     let project = Project::new();
     // The certificate is for `localhost`; 127.0.0.1 is the same server by a name that it does not have.
     let (named, unnamed) = (cluster.url("localhost"), cluster.url("127.0.0.1"));

@@ -8,18 +8,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::cadence::Cadence;
 use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::progress::Progress;
+use crate::quality::Violation;
 use crate::window::Window;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Rows were stored.
+    /// Rows were stored, or were there already as the run would have stored them.
     Ok,
     /// The node had nothing to store.
     Empty,
@@ -214,6 +216,12 @@ pub struct RunRecord {
     pub finished_at: Timestamp,
     /// What it might cover.
     pub window: Window,
+    /// The failed run whose window it covers again. Older records have none.
+    #[serde(default)]
+    pub retry_of: Option<String>,
+    /// How far before the latest rows it looked for late ones, as its node was set.
+    #[serde(default)]
+    pub lookback: Option<Cadence>,
     /// Component name.
     pub component: String,
     /// Component release.
@@ -226,7 +234,7 @@ pub struct RunRecord {
     pub hash_namespace: String,
     /// Runtime options.
     pub options: BTreeMap<String, Value>,
-    /// What the table held before.
+    /// What the run was told that the table held before: all of it, but for what it looked for again.
     pub statistics: StatisticsSummary,
     /// Frames read, in the order in which they were opened.
     pub inputs: Vec<InputRecord>,
@@ -236,8 +244,14 @@ pub struct RunRecord {
     pub rows_emitted: u64,
     /// Of these, rows at or before the progress of their coordinate, or before the window.
     pub rows_dropped: u64,
-    /// Rows stored; of a dry run, rows that would be.
+    /// Rows that were not there and are stored now; of a dry run, rows that would be.
     pub rows_inserted: u64,
+    /// Rows that were there with other values and have the run's now. Older records have none.
+    #[serde(default)]
+    pub rows_updated: u64,
+    /// Rows that were there and stay as they are. Older records have none.
+    #[serde(default)]
+    pub rows_unchanged: u64,
     /// Coordinates that it reached, and those that it did not. Older records have none.
     #[serde(default)]
     pub coverage: Coverage,
@@ -259,6 +273,9 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// Things a person should look at.
     pub warnings: Vec<String>,
+    /// What checks of the contract found, whether it failed the run or only warned. Older records have none.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
     /// Log lines of the guest, bounded.
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
@@ -306,7 +323,9 @@ mod tests {
             "warnings": [], "logs": [], "logs_dropped": 0,
         });
         let record: RunRecord = serde_json::from_value(old).unwrap();
-        assert_eq!((record.rows_inserted, record.coverage), (1, Coverage::default()));
+        assert_eq!((record.rows_inserted, record.rows_updated, record.rows_unchanged), (1, 0, 0));
+        assert_eq!(record.coverage, Coverage::default());
+        assert_eq!(record.violations, []);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, ContractError, ForeignKey, MetadataError, TableKind};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::quality::QualityError;
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
@@ -289,6 +290,9 @@ pub enum StoreError {
     /// The login for SQL of users.
     #[error(transparent)]
     Reader(#[from] ReaderError),
+    /// Checks of the contract that compare with stored rows.
+    #[error(transparent)]
+    Quality(#[from] QualityError),
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -310,6 +314,16 @@ pub enum StoreError {
         server: String,
         /// Why.
         source: sqlx::Error,
+    },
+    /// The database server is older than what this host can use.
+    #[error("the server of {server} is PostgreSQL {version}; this host needs {oldest} or newer")]
+    ServerTooOld {
+        /// Host, port and database; never a password.
+        server: String,
+        /// What the server says that it is.
+        version: String,
+        /// The oldest that will do.
+        oldest: i32,
     },
     /// Something that only the other kind of database can do.
     #[error("PostgreSQL cannot do this here: {what}")]
@@ -444,10 +458,12 @@ impl Diagnostic for StoreError {
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
             Self::Reader(error) => error.code(),
+            Self::Quality(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
             Self::Connect { .. } => "store.connect",
+            Self::ServerTooOld { .. } => "store.server_too_old",
             Self::NotOnThisDatabase { .. } => "store.not_on_this_database",
             Self::Migration(_) => "store.migration",
             Self::Database { .. } | Self::Sqlite { .. } => "store.database",
@@ -468,6 +484,7 @@ impl Diagnostic for StoreError {
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
             | Self::NoTail { .. }
+            | Self::ServerTooOld { .. }
             | Self::NotOnThisDatabase { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
@@ -482,6 +499,7 @@ impl Diagnostic for StoreError {
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
             Self::Reader(error) => error.class(),
+            Self::Quality(error) => error.class(),
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
@@ -548,7 +566,7 @@ impl Diagnostic for StoreError {
             }
             Self::KeyTwice { .. } => "keep one of the two rows".to_owned(),
             Self::RowsComeFromNodes { table } => {
-                format!("run the node that writes it: datanode node run {table}")
+                format!("run the node that writes it; see which that is: datanode table show {table}")
             }
             Self::PhysicalNameTaken { .. } | Self::PhysicalNameReserved { .. } => {
                 "set another `physical_name` in the contract".to_owned()
@@ -583,6 +601,9 @@ impl Diagnostic for StoreError {
                  that the role may connect"
                     .to_owned()
             }
+            Self::ServerTooOld { oldest, .. } => {
+                format!("use a server of version {oldest} or newer, or the embedded database: leave DATANODE_DATABASE_URL empty")
+            }
             Self::NotOnThisDatabase { next_step, .. } => (*next_step).to_owned(),
             Self::Open { .. } => {
                 "check that the path is a datanode database in a local directory that can be written"
@@ -594,6 +615,7 @@ impl Diagnostic for StoreError {
             Self::Rows(error) => return error.next_step(),
             Self::Revision(error) => return error.next_step(),
             Self::Reader(error) => return error.next_step(),
+            Self::Quality(error) => return error.next_step(),
             Self::Damaged(_) => {
                 "restore the data directory from a backup; running again cannot help".to_owned()
             }

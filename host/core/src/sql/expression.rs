@@ -7,6 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::check::{Walk, column_without_schema, folded};
+use super::revision::{REVISION_FUNCTIONS, is_c};
 use super::{FUNCTIONS, SqlDialect, SqlError, collation};
 use crate::data_type::DataType;
 
@@ -141,6 +142,14 @@ impl Walk<'_> {
                 }
                 self.postgres_call(expression);
             }
+            // A text sorts by its bytes in every table; another order would be that of one server.
+            Expr::Collate { expr, collation } if self.revision.is_some() && is_c(collation) => {
+                return self.expression(expr);
+            }
+            Expr::AtTimeZone { timestamp, time_zone } if self.revision.is_some() => {
+                self.expression(timestamp)?;
+                return self.expression(time_zone);
+            }
             Expr::Collate { .. } => return Err(SqlError::forbidden("COLLATE is not understood")),
             Expr::Interval(_) | Expr::AtTimeZone { .. } | Expr::Extract { .. } => {
                 return Err(SqlError::forbidden(
@@ -216,6 +225,23 @@ impl Walk<'_> {
             return Ok(cast);
         }
         Ok(match data_type {
+            SqlType::SmallInt(None)
+            | SqlType::Int(None)
+            | SqlType::Integer(None)
+            | SqlType::BigInt(None)
+            | SqlType::Int2(None)
+            | SqlType::Int4(None)
+            | SqlType::Int8(None)
+            | SqlType::Real
+            | SqlType::Float4
+            | SqlType::Float8
+            | SqlType::DoublePrecision
+            | SqlType::Numeric(_)
+            | SqlType::Decimal(_)
+                if !sqlite =>
+            {
+                cast(data_type.clone())
+            }
             SqlType::Text | SqlType::Varchar(_) | SqlType::CharacterVarying(_) => cast(SqlType::Text),
             SqlType::SmallInt(None)
             | SqlType::Int(None)
@@ -235,6 +261,9 @@ impl Walk<'_> {
             SqlType::Date => call("substr", vec![cast(SqlType::Text), number(1), number(10)]),
             other if is_moment(other) && sqlite => collated(cast(SqlType::Text), collation::TIME),
             other if is_moment(other) => cast(other.clone()),
+            SqlType::Bytea | SqlType::Uuid | SqlType::JSON if self.revision.is_some() => {
+                cast(data_type.clone())
+            }
             other => return Err(SqlError::forbidden(format!("a cast to {other} is not understood"))),
         })
     }
@@ -274,7 +303,8 @@ impl Walk<'_> {
             )));
         };
         let called = folded(word);
-        if !FUNCTIONS.contains(&called.as_str()) {
+        let of_revisions = self.revision.is_some() && REVISION_FUNCTIONS.contains(&called.as_str());
+        if !of_revisions && !FUNCTIONS.contains(&called.as_str()) {
             return Err(SqlError::forbidden(format!(
                 "the function {called} is not allowed; these are: {}",
                 FUNCTIONS.join(", ")

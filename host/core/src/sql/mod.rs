@@ -12,9 +12,11 @@ mod check;
 mod condition;
 mod expression;
 mod postgres;
+mod revision;
 
 pub use answer::{SqlAnswer, SqlError, SqlErrorKind, SqlLimits, SqlRows};
 pub use check::{CheckedSql, check};
+pub use revision::{Reach, check_revision};
 
 /// Whose SQL the statement is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,8 +28,9 @@ const WITH_POSITIONS: [&str; 4] = ["nth_value", "round", "substr", "substring"];
 const WITH_OFFSET: [&str; 2] = ["lag", "lead"];
 
 impl Walk<'_> {
+    /// A revision is written for one database, and means what that one says.
     fn is_postgres(&self) -> bool {
-        self.dialect == SqlDialect::PostgreSql
+        self.dialect == SqlDialect::PostgreSql && self.revision.is_none()
     }
 
     /// A literal. One with a point is a float, and not a decimal.

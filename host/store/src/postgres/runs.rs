@@ -1,11 +1,11 @@
 //! Run records and their lineage.
 
-use datanode_core::run::RunRecord;
+use datanode_core::run::{RunRecord, RunStatus};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
 
@@ -120,11 +120,19 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 }
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
-/// lease is given up with it.
-pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<(), StoreError> {
-    if by_id(connection, &run.run_id).await?.is_none() {
-        insert(connection, run).await?;
-        insert_lineage(connection, run).await?;
+/// lease is given up with it. The record that stands.
+pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<RunRecord, StoreError> {
+    // A commit of this run whose client was cut off may still be under way in the server.
+    lease::wait_for_commit(connection, &run.node_uid, &run.run_id).await?;
+    let held = lease::release_of_run(connection, &run.node_uid, &run.run_id).await?;
+    if let Some(first) = by_id(connection, &run.run_id).await? {
+        return Ok(first);
     }
-    lease::release_of_run(connection, &run.node_uid, &run.run_id).await
+    // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
+    if held && run.status == RunStatus::Failed {
+        ledger::fail(connection, run).await?;
+    }
+    insert(connection, run).await?;
+    insert_lineage(connection, run).await?;
+    Ok(run.clone())
 }

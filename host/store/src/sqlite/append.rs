@@ -2,9 +2,9 @@
 
 use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
-use rusqlite::{Connection, Statement};
+use rusqlite::{CachedStatement, Connection};
 
-use super::bind::bind;
+use super::bind::{bind, bind_rows};
 use super::ddl::quote;
 use super::foreign_keys;
 use super::stored::failed;
@@ -19,17 +19,24 @@ const MAX_PARAMETERS: usize = 32_766;
 
 const DOING: &str = "storing rows";
 
-/// Append all rows; how many there were. `on_rows` hears of the progress after each batch.
+/// Append all rows to a table with the columns and the key of the contract; how many there were. `table` is its name in
+/// SQL. `on_rows` hears of the progress after each batch.
 pub(super) fn append(
     connection: &Connection,
     contract: &Contract,
+    table: &str,
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, StoreError> {
-    let mut inserts = Inserts::prepare(connection, contract)?;
+    // Many runs have no rows: these pay for no statements.
+    let mut inserts = None;
     let mut written = 0;
     for batch in rows {
         let batch = batch.map_err(StoreError::Rows)?;
+        let inserts = match &mut inserts {
+            Some(inserts) => inserts,
+            none => none.insert(Inserts::prepare(connection, contract, table)?),
+        };
         inserts.batch(&batch)?;
         written += batch.num_rows() as u64;
         on_rows(written);
@@ -41,16 +48,16 @@ pub(super) fn append(
 struct Inserts<'c> {
     connection: &'c Connection,
     contract: &'c Contract,
-    several: Statement<'c>,
+    several: CachedStatement<'c>,
     rows_per_statement: usize,
-    single: Statement<'c>,
+    single: CachedStatement<'c>,
 }
 
 impl<'c> Inserts<'c> {
-    fn prepare(connection: &'c Connection, contract: &'c Contract) -> Result<Self, StoreError> {
+    fn prepare(connection: &'c Connection, contract: &'c Contract, table: &str) -> Result<Self, StoreError> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
-        let prepare = |rows| connection.prepare(&insert(contract, rows)).map_err(failed(DOING));
+        let prepare = |rows| connection.prepare_cached(&insert(contract, table, rows)).map_err(failed(DOING));
         Ok(Self {
             connection,
             contract,
@@ -78,9 +85,7 @@ impl<'c> Inserts<'c> {
     }
 
     fn several(&mut self, cells: &Cells<'_>, first: usize) -> rusqlite::Result<()> {
-        for at in 0..self.rows_per_statement {
-            bind(cells, &mut self.several, 1 + at * self.contract.columns.len(), first + at)?;
-        }
+        bind_rows(cells, &mut self.several, &(first..first + self.rows_per_statement))?;
         self.several.raw_execute().map(|_| ())
     }
 
@@ -118,10 +123,10 @@ impl<'c> Inserts<'c> {
 }
 
 /// Plain `INSERT`: a row that is there already is never skipped or replaced in silence.
-fn insert(contract: &Contract, rows: usize) -> String {
+fn insert(contract: &Contract, table: &str, rows: usize) -> String {
     let names = contract.columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
     let row = format!("({})", vec!["?"; contract.columns.len()].join(", "));
-    format!("INSERT INTO {} ({names}) VALUES {}", quote(contract.physical_name()), vec![row; rows].join(", "))
+    format!("INSERT INTO {table} ({names}) VALUES {}", vec![row; rows].join(", "))
 }
 
 pub(super) fn is_duplicate(error: &rusqlite::Error) -> bool {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::ddl::{list, quote};
 use super::stored::{count, failed, timestamp};
 use super::value_list::{from_cell, parameter};
-use super::{SqliteStore, foreign_keys, progress, select, tables};
+use super::{SqliteStore, foreign_keys, ledger, progress, select, tables};
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table, TailDeletes};
 
 const DELETING: &str = "deleting the tail of a table";
@@ -32,7 +32,7 @@ impl TailDeletes for SqliteStore {
     }
 }
 
-/// Delete rows, correct progress and raise the table's epoch. The caller commits, or rolls back on an error.
+/// Delete rows, correct progress, open windows and raise the table's epoch. The caller commits, or rolls back on an error.
 fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
     let table = tables::by_uid(connection, &delete.table_uid)?;
     if table.contract.kind != TableKind::TimeIndexed {
@@ -42,8 +42,13 @@ fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted
         Some(tail) => tail.delete()?,
         None => 0,
     };
-    if rows > 0 {
+    let progress = progress::read(connection, &table)?;
+    let reopened = ledger::reopen(connection, &table.uid, delete.after, progress.max_time())?;
+    // A commit in flight must not close a window that was opened here, even if it brings no row.
+    if rows > 0 || !reopened.is_empty() {
         tables::raise_epoch(connection, &table.uid)?;
+    }
+    if rows > 0 {
         for uid in foreign_keys::changed_by_deletion(connection, &table.uid)? {
             if uid != table.uid {
                 tables::raise_epoch(connection, &uid)?;
@@ -51,8 +56,7 @@ fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted
         }
     }
     let table = tables::by_uid(connection, &table.uid)?;
-    let progress = progress::read(connection, &table)?;
-    Ok(Deleted { table, rows, progress })
+    Ok(Deleted { table, rows, progress, reopened })
 }
 
 /// The rows that go.
@@ -82,7 +86,8 @@ impl<'t> Tail<'t> {
 
     /// Delete them and correct the progress of their coordinates; how many there were.
     fn delete(&self) -> Result<u64, StoreError> {
-        let gone = groups(self.connection, &self.table.contract, &self.condition, &self.parameters)?;
+        let gone =
+            groups(self.connection, &self.table.contract, &self.name(), &self.condition, &self.parameters)?;
         if gone.is_empty() {
             return Ok(0);
         }
@@ -195,10 +200,12 @@ impl<'t> Tail<'t> {
     }
 }
 
-/// What the rows of a condition say, coordinate by coordinate.
-fn groups(
+/// What the rows of a condition say, coordinate by coordinate. They are in a table with the columns of the contract,
+/// `AS _t` in the condition.
+pub(super) fn groups(
     connection: &Connection,
     contract: &Contract,
+    table: &str,
     condition: &str,
     parameters: &[Value],
 ) -> Result<Progress, StoreError> {
@@ -210,8 +217,7 @@ fn groups(
         (format!(", {}", list(dimensions)), format!(" GROUP BY {}", list(dimensions)))
     };
     let sql = format!(
-        "SELECT count(*), min({time}), max({time}){also} FROM {} AS _t WHERE {condition}{grouped}",
-        quote(contract.physical_name()),
+        "SELECT count(*), min({time}), max({time}){also} FROM {table} AS _t WHERE {condition}{grouped}"
     );
     let mut statement = connection.prepare(&sql).map_err(failed(COUNTING))?;
     let mut rows = statement.query(params_from_iter(parameters)).map_err(failed(COUNTING))?;
@@ -230,7 +236,7 @@ fn groups(
 }
 
 /// The values of key columns, which a row has from a place on.
-fn coordinate(
+pub(super) fn coordinate(
     row: &Row<'_>,
     first: usize,
     contract: &Contract,
@@ -254,7 +260,8 @@ fn verify_progress(connection: &Connection, table_uid: &str) -> Result<Vec<Progr
         return Ok(Vec::new());
     }
     let kept = progress::read(connection, &table)?;
-    let counted = groups(connection, &table.contract, "TRUE", &[])?;
+    let name = quote(table.contract.physical_name());
+    let counted = groups(connection, &table.contract, &name, "TRUE", &[])?;
     let mut coordinates: Vec<&Coordinate> = kept.iter().chain(counted.iter()).map(|(at, _)| at).collect();
     coordinates.sort_unstable();
     coordinates.dedup();

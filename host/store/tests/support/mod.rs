@@ -26,6 +26,7 @@ use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSu
 use datanode_core::window::Window;
 use datanode_store::{
     ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, Table,
+    WriteMode,
 };
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
@@ -147,6 +148,10 @@ impl Place {
         }
     }
 
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Directory(_))
+    }
+
     pub fn path(&self) -> PathBuf {
         match &self.database {
             Database::Directory(directory) => directory.path().join("data.sqlite"),
@@ -165,6 +170,33 @@ impl Place {
             Database::Directory(_) => self.raw().query_row(sql, (), |row| row.get(0)).unwrap(),
             Database::Server { name, .. } => on_server(name, for_server(sql), true).unwrap(),
         }
+    }
+
+    /// The texts of the one column that a query answers; written for SQLite, as above.
+    pub fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        match &self.database {
+            Database::Directory(_) => {
+                let raw = self.raw();
+                let mut statement = raw.prepare(sql).unwrap();
+                statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            }
+            Database::Server { name } => {
+                let (url, sql) = (server(name), for_server(sql));
+                on_thread(async move {
+                    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+                    sqlx::raw_sql("SET search_path = datanode_tables")
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
+                    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+                })
+            }
+        }
+    }
+
+    /// Whether it is a database of a server.
+    pub fn is_server(&self) -> bool {
+        matches!(self.database, Database::Server { .. })
     }
 
     /// A moment in SQL.
@@ -268,6 +300,11 @@ fn with_server<T: Send + 'static>(
         })
     };
     std::thread::spawn(working).join().unwrap()
+}
+
+fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(work)).join().unwrap()
 }
 
 /// Makes two tests of each function that takes an [`Place`]: one on each database.
@@ -437,6 +474,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         started_at: at(10),
         finished_at: at(20),
         window: Window { start: None, end: at(100) },
+        retry_of: None,
+        lookback: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),
@@ -449,6 +488,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        rows_updated: 0,
+        rows_unchanged: 0,
         coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,
@@ -459,6 +500,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }
@@ -487,6 +529,7 @@ pub async fn commit(
         lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
+        mode: WriteMode::Append,
         rows: Box::new(batches.into_iter().map(Ok)),
         added,
         on_rows: Box::new(|_| {}),

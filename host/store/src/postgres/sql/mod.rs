@@ -161,7 +161,7 @@ fn names(columns: &[PgColumn]) -> impl Iterator<Item = String> {
 
 /// A query, to which the table is a query of its own: with fewer kinds of numbers. It stands in brackets, so that it may
 /// begin with a WITH of its own; what is in order there comes in that order.
-fn over(contract: &Contract, query: &str) -> String {
+pub(super) fn over(contract: &Contract, query: &str) -> String {
     let columns = contract.columns.iter().map(|column| {
         let name = quote(&column.name);
         match column.data_type {

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic here is the report
 
 mod commits;
+mod connections;
 mod leases;
 mod loads;
 mod reads;
-mod speed;
+mod revisions;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;
@@ -24,7 +25,9 @@ use uuid::Uuid;
 use super::snapshot::PostgresSnapshot;
 use super::write::write;
 use super::{commit, ddl, lease, load, tables};
-use crate::{ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table};
+use crate::{
+    ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table, WriteMode,
+};
 use support::{Model, batch, progress, run};
 
 fn url() -> String {
@@ -131,6 +134,7 @@ impl Place {
             lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
             table: table.clone(),
             record,
+            mode: WriteMode::Append,
             rows: Box::new(std::iter::empty()),
             added,
             on_rows: Box::new(|_| {}),
@@ -188,6 +192,7 @@ fn node(table: &Table, uid: &str) -> Node {
         table_uid: table.uid.clone(),
         table: table.contract.identifier.clone(),
         dependencies: Vec::new(),
+        settings: datanode_core::node_settings::NodeSettings::default(),
         created_at: support::at(0),
     }
 }

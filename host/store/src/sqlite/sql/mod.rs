@@ -5,7 +5,7 @@
 
 mod guard;
 mod math;
-mod values;
+pub(super) mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
+pub(super) use self::guard::Readers;
 use super::SqliteStore;
 use super::connection::blocking;
 use super::stored::failed;
@@ -71,7 +72,6 @@ fn run(
     // Before the view is made: SQLite drops what is temporary when this changes.
     connection.execute_batch("PRAGMA temp_store = FILE").map_err(failed(DOING))?;
     values::register(&connection).map_err(failed(DOING))?;
-    math::register(&connection).map_err(failed(DOING))?;
     values::create_view(&connection, contract).map_err(failed(DOING))?;
     guard::close(&connection, contract, &checked.queries, limits.max_bytes).map_err(failed(DOING))?;
     let until = Instant::now().checked_add(limits.timeout);
@@ -104,7 +104,8 @@ fn rows(connection: &Connection, sql: &str, limits: &SqlLimits) -> Result<SqlRow
     Ok(answer.finish())
 }
 
-fn cell(value: ValueRef<'_>) -> Value {
+/// A cell of an answer.
+pub(super) fn cell(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::from(value),

@@ -55,6 +55,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
             .ok_or_else(|| wrong(format!("date_trunc: `{unit}` is not a unit: write second, minute, hour, day, week, month, quarter or year")))?;
         Ok(Some(cut.to_string()))
     })?;
+    super::math::register(connection)?;
     connection.create_collation(collation::TIME, |left, right| {
         if is_canonical(left) && is_canonical(right) {
             return left.cmp(right);
@@ -75,7 +76,12 @@ fn number(context: &Context<'_>, text: impl FnOnce(i64) -> Option<String>) -> Op
 
 /// Make the view. It has the name of the table, which it hides.
 pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusqlite::Result<()> {
-    let physical = contract.physical_name();
+    let name = quote(contract.physical_name());
+    connection.execute_batch(&format!("CREATE TEMP VIEW {name} AS {}", select(contract)))
+}
+
+/// The rows of a table as readers see them.
+pub(in crate::sqlite) fn select(contract: &Contract) -> String {
     let columns = contract.columns.iter().map(|column| {
         let name = quote(&column.name);
         let stored = format!("_t.{name}");
@@ -96,10 +102,7 @@ pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusql
         }
     });
     let columns = columns.collect::<Vec<_>>().join(", ");
-    connection.execute_batch(&format!(
-        "CREATE TEMP VIEW {name} AS SELECT {columns} FROM main.{name} AS _t",
-        name = quote(physical)
-    ))
+    format!("SELECT {columns} FROM main.{} AS _t", quote(contract.physical_name()))
 }
 
 fn decimal(unscaled: i64, scale: u32) -> String {
