@@ -778,7 +778,7 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
     error[revision.foreign_key]: 1 rows of table `rate_notes` have a foreign key that leads to no row of `fx_ecb_daily_rates`
     next: nothing was changed; load the rows that are referred to, or mend the SQL
     ");
-    fill("DELETE FROM rate_notes WHERE note = 'of no rate'");
+    project.execute("DELETE FROM rate_notes WHERE note = 'of no rate'");
     project.run(&["table", "upgrade", "rate_notes"]);
     assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
 }

@@ -145,6 +145,40 @@ fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing() {
 }
 
 #[test]
+fn sql_runs_under_a_login_of_its_own_and_answers_as_the_embedded_database_does() {
+    let (embedded, server) = (Project::with_fx(), Project::on_server().and_fx());
+    for project in [&embedded, &server] {
+        project.run(&["node", "run", RETURNS, "--until", "2001-12-31"]);
+    }
+    let sql = format!(
+        "SELECT date_trunc('month', time_index) AS month, currency, count(*), min(rate), max(time_index), avg(rate) > 1 \
+         FROM {RATES} WHERE time_index >= '2000-06-01' AND currency IN ('USD', 'JPY') GROUP BY 1, 2 ORDER BY 1, 2"
+    );
+    let ask = ["table", "sql", RATES, &sql, "--json"];
+    let refused = server.output(&ask);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("sql.no_reader") && said.contains("CREATE ROLE"), "{said}");
+    let reader = server.server().reader();
+    let asked =
+        |arguments: &[&str]| server.command(arguments).env("DATANODE_READER_URL", &reader).output().unwrap();
+    let answer = |stdout: &[u8]| serde_json::from_slice::<Value>(stdout).unwrap();
+    let (here, there) = (answer(&embedded.output(&ask).stdout), answer(&asked(&ask).stdout));
+    assert_eq!(here["row_count"], 38, "{here}");
+    for part in ["ok", "columns", "results", "truncated", "row_count", "max_rows", "error"] {
+        assert_eq!(there[part], here[part], "{part}");
+    }
+    // The host's own login may do more: it is not taken.
+    let owner = server.command(&ask).env("DATANODE_READER_URL", server.server().url()).output().unwrap();
+    assert_eq!(owner.status.code(), Some(3));
+    let gone = format!("DELETE FROM {RATES}");
+    let delete = asked(&["table", "sql", RATES, &gone]);
+    assert_eq!(delete.status.code(), Some(3));
+    assert!(String::from_utf8(delete.stderr).unwrap().starts_with("error[sql.forbidden_statement]"));
+    assert_eq!(digest(&server, RATES), digest(&embedded, RATES));
+}
+
+#[test]
 fn what_a_server_cannot_do_here_is_said() {
     let server = Project::on_server().and_fx();
     let (code, said) = server.fails(&["backup", "copy.db"]);

@@ -180,6 +180,7 @@ impl Project {
             .env_remove("DATANODE_HOME")
             .env_remove("DATANODE_HASH_NAMESPACE")
             .env_remove(DATABASE_URL)
+            .env_remove("DATANODE_READER_URL")
             .env("NO_COLOR", "1");
         if let Some(server) = &self.server {
             command.env(DATABASE_URL, server.url());

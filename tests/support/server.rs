@@ -25,6 +25,20 @@ impl ServerDatabase {
         url(&self.name)
     }
 
+    /// Where it is, for SQL of users: under a login that is made for it.
+    pub fn reader(&self) -> String {
+        let login = self.login();
+        self.execute(&format!("CREATE ROLE {login} LOGIN PASSWORD '{login}'"));
+        let url = self.url();
+        let (scheme, rest) = url.split_once("://").expect("a URL");
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{login}:{login}@{host}")
+    }
+
+    fn login(&self) -> String {
+        format!("{}_reader", self.name)
+    }
+
     /// Change something behind the program's back.
     pub fn execute(&self, sql: &str) {
         work(&self.url(), sql.to_owned(), false);
@@ -64,6 +78,7 @@ impl Default for ServerDatabase {
 impl Drop for ServerDatabase {
     fn drop(&mut self) {
         work(&url("postgres"), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name), false);
+        work(&url("postgres"), format!("DROP ROLE IF EXISTS {}", self.login()), false);
     }
 }
 

@@ -15,11 +15,11 @@ mod guests;
 mod links;
 #[cfg(test)]
 mod map;
-mod postgres;
-mod shell;
 mod test;
 
 use std::process::ExitCode;
+
+use xtask::{postgres, shell};
 
 const HELP: &str = "\
 Tasks of this repository:

@@ -2,17 +2,20 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{read, run, succeeds};
 
-/// URL of a server whose role may create databases: where it is set, nothing is looked for.
-pub(crate) const VARIABLE: &str = "DATANODE_TEST_POSTGRES";
+/// URL of a server whose role may create databases and roles: where it is set, nothing is looked for.
+pub const VARIABLE: &str = "DATANODE_TEST_POSTGRES";
 /// The oldest release that the host supports.
 const OLDEST: u32 = 15;
 /// Owner of the private cluster, inside of it.
@@ -24,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether a private server waits for its disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disk {
+pub enum Disk {
     /// As servers do whose rows matter.
     Synced,
     /// Tests kill the host and not the server: nothing of theirs outlives it.
@@ -32,21 +35,22 @@ pub(crate) enum Disk {
 }
 
 /// A server that answers. A private one is stopped and removed when this is dropped.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     url: OsString,
     _private: Option<Cluster>,
 }
 
 impl Server {
     /// What the tests need to find it: the value of [`VARIABLE`].
-    pub(crate) fn url(&self) -> &OsString {
+    pub fn url(&self) -> &OsString {
         &self.url
     }
 
     /// The server that [`VARIABLE`] names; else a private cluster made with the installed binaries; where there are
     /// none, and this may install packages, with Debian's. Where a cluster cannot be started (by a user that may not
     /// become another one, say), the machine's own server, if it lets this user in. Says what it did.
-    pub(crate) fn find_or_start(disk: Disk) -> Result<Self> {
+    pub fn find_or_start(disk: Disk) -> Result<Self> {
         if let Some(url) = std::env::var_os(VARIABLE) {
             println!("   PostgreSQL: the server that {VARIABLE} names");
             return Ok(Self { url, _private: None });
@@ -57,7 +61,7 @@ impl Server {
             install()?;
             installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
         };
-        let cluster = match Cluster::start(&binaries, disk) {
+        let cluster = match Cluster::start(&binaries, disk, None) {
             Ok(cluster) => cluster,
             Err(error) if is_usable(&binaries) => {
                 println!("   PostgreSQL: no private cluster ({error:#}), but the server at {LOCAL}");
@@ -71,13 +75,13 @@ impl Server {
             cluster.port,
             if disk == Disk::Synced { "with" } else { "without" }
         );
-        let url = format!("postgres://{ROLE}@127.0.0.1:{}/postgres", cluster.port).into();
+        let url = cluster.url("127.0.0.1").into();
         Ok(Self { url, _private: Some(cluster) })
     }
 }
 
 /// The directory of the newest server binaries.
-fn installed() -> Option<PathBuf> {
+pub fn installed() -> Option<PathBuf> {
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let on_path = std::env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<_> = debian
@@ -107,7 +111,9 @@ fn is_usable(binaries: &Path) -> bool {
     let mut ask = Command::new(binaries.join("psql"));
     ask.args([LOCAL, "--no-psqlrc", "--no-password", "--command"]);
     // Fails, by division by zero, for a role that may not.
-    ask.arg("SELECT 1 / (rolsuper OR rolcreatedb)::int FROM pg_roles WHERE rolname = current_user");
+    ask.arg(
+        "SELECT 1 / (rolsuper OR rolcreatedb AND rolcreaterole)::int FROM pg_roles WHERE rolname = current_user",
+    );
     succeeds(&mut ask)
 }
 
@@ -116,15 +122,25 @@ fn install() -> Result<()> {
     if !is_root() || !succeeds(Command::new("apt-get").arg("--version")) {
         bail!(
             "the tests need PostgreSQL {OLDEST} or newer: install it (on Debian: apt-get install {PACKAGE}), \
-             or set {VARIABLE}=postgres://ROLE@HOST/DATABASE to a server whose role may create databases"
+             or set {VARIABLE}=postgres://ROLE@HOST/DATABASE to a server whose role may create databases and roles"
         );
     }
     println!("   PostgreSQL is not installed; installing Debian's package `{PACKAGE}`");
     run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", PACKAGE]))
 }
 
+/// What a server proves itself with, both as PEM.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    /// The certificate.
+    pub certificate: &'a str,
+    /// Its key.
+    pub key: &'a str,
+}
+
 /// A cluster of its own in a directory of its own.
-struct Cluster {
+#[derive(Debug)]
+pub struct Cluster {
     directory: PathBuf,
     binaries: PathBuf,
     server: Child,
@@ -132,8 +148,16 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(binaries: &Path, disk: Disk) -> Result<Self> {
-        let directory = std::env::temp_dir().join(format!("datanode-postgres-{}", std::process::id()));
+    /// Start one. With a certificate it talks TLS, and with nobody who does not.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be made, or its server does not answer.
+    pub fn start(binaries: &Path, disk: Disk, certificate: Option<Certificate<'_>>) -> Result<Self> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("datanode-postgres-{}-{number}", std::process::id()));
         fs::create_dir(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         let data = directory.join("data");
         if is_root() {
@@ -146,6 +170,9 @@ impl Cluster {
             .arg("--pgdata")
             .arg(&data)
             .stdout(Stdio::null()))?;
+        if let Some(certificate) = certificate {
+            talk_tls(&data, certificate)?;
+        }
         // Another process may take the port before the server does: then the server says so, and this fails.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log = fs::File::create(directory.join("log"))?;
@@ -169,6 +196,11 @@ impl Cluster {
         let mut cluster = Self { directory, binaries: binaries.to_owned(), server, port };
         cluster.wait()?;
         Ok(cluster)
+    }
+
+    /// Where it is, by the name of a host that leads to this machine.
+    pub fn url(&self, host: &str) -> String {
+        format!("postgres://{ROLE}@{host}:{}/postgres", self.port)
     }
 
     fn wait(&mut self) -> Result<()> {
@@ -202,6 +234,25 @@ impl Drop for Cluster {
     }
 }
 
+/// Let the server of a data directory talk TLS, and refuse everything else.
+fn talk_tls(data: &Path, certificate: Certificate<'_>) -> Result<()> {
+    let settings = "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n";
+    fs::OpenOptions::new().append(true).open(data.join("postgresql.conf"))?.write_all(settings.as_bytes())?;
+    fs::write(
+        data.join("pg_hba.conf"),
+        "hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n",
+    )?;
+    fs::write(data.join("server.crt"), certificate.certificate)?;
+    let key = data.join("server.key");
+    fs::write(&key, certificate.key)?;
+    // A server takes no key that others can read.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    if is_root() {
+        run(Command::new("chown").arg("postgres").arg(&key))?;
+    }
+    Ok(())
+}
+
 /// A command as a user that a server may run as.
 fn as_server_user(program: &Path) -> Command {
     if !is_root() {
@@ -225,7 +276,7 @@ mod tests {
     #[test]
     fn a_private_cluster_answers_and_leaves_nothing() {
         let Some(binaries) = installed() else { return };
-        let cluster = Cluster::start(&binaries, Disk::Unsynced).unwrap();
+        let cluster = Cluster::start(&binaries, Disk::Unsynced, None).unwrap();
         let directory = cluster.directory.clone();
         let asked = Command::new(binaries.join("psql"))
             .args(["--host", "127.0.0.1", "--port", &cluster.port.to_string(), "--username", ROLE])

@@ -54,6 +54,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "URL", env = "DATANODE_DATABASE_URL", hide_env_values = true)]
     pub(crate) database: Option<DatabaseUrl>,
 
+    /// Login for `table sql` on PostgreSQL, which may read and nothing else: postgres://ROLE:PASSWORD@HOST:PORT/DATABASE
+    #[arg(long, global = true, value_name = "URL", env = "DATANODE_READER_URL", hide_env_values = true)]
+    pub(crate) reader: Option<DatabaseUrl>,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -97,12 +97,14 @@ pub(crate) struct Home {
     settings: Option<PathBuf>,
     /// The database where it is not the embedded one.
     server: Option<DatabaseUrl>,
+    /// The login there for SQL of users.
+    reader: Option<DatabaseUrl>,
 }
 
 impl Home {
     /// The same, with its catalogue and tables in a database of a server.
-    pub(crate) fn with_server(self, server: Option<DatabaseUrl>) -> Self {
-        Self { server, ..self }
+    pub(crate) fn with_server(self, server: Option<DatabaseUrl>, reader: Option<DatabaseUrl>) -> Self {
+        Self { server, reader, ..self }
     }
 
     /// The embedded database is asked for something that only it can do.
@@ -137,7 +139,13 @@ enum Database {
 impl Database {
     async fn open(home: &Home) -> anyhow::Result<Self> {
         Ok(match &home.server {
-            Some(DatabaseUrl(url)) => Self::Server(Arc::new(PostgresStore::open(url).await.or_fail()?)),
+            Some(DatabaseUrl(url)) => {
+                let store = PostgresStore::open(url).await.or_fail()?;
+                Self::Server(Arc::new(match &home.reader {
+                    Some(DatabaseUrl(url)) => store.with_reader(url).or_fail()?,
+                    None => store,
+                }))
+            }
             None => Self::Embedded(Arc::new(SqliteStore::open(&home.database()).await.or_fail()?)),
         })
     }
@@ -179,18 +187,23 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     };
     if let Some(data) = given {
         let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file()).or_else(|| beside(data));
-        return Ok(Home { data: data.to_owned(), settings, server: None });
+        return Ok(Home { data: data.to_owned(), settings, server: None, reader: None });
     }
     let here = std::env::current_dir()?;
     if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {
-        return Ok(Home { data: project.join(DATA), settings: Some(project.join(SETTINGS)), server: None });
+        return Ok(Home {
+            data: project.join(DATA),
+            settings: Some(project.join(SETTINGS)),
+            server: None,
+            reader: None,
+        });
     }
     let folders = directories::ProjectDirs::from("", "", "datanode").ok_or_else(|| {
         usage("this machine names no data folder: set DATANODE_HOME, or run `datanode init` here")
     })?;
     let data = folders.data_dir().to_owned();
     let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file());
-    Ok(Home { data, settings, server: None })
+    Ok(Home { data, settings, server: None, reader: None })
 }
 
 fn settings(home: &Home) -> anyhow::Result<Settings> {

@@ -83,7 +83,7 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Init { directory } = arguments.command {
         return commands::init::run(directory.as_deref(), printer).await;
     }
-    let home = home::find(arguments.home.as_deref())?.with_server(arguments.database);
+    let home = home::find(arguments.home.as_deref())?.with_server(arguments.database, arguments.reader);
     if let Command::Build(build) = &arguments.command {
         return commands::build::run(build, &home, printer).await;
     }

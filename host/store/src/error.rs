@@ -11,7 +11,7 @@ use datanode_core::quality::QualityError;
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
-use crate::{RowsError, Table};
+use crate::{ReaderError, RowsError, Table};
 
 /// Why the store refuses or fails.
 #[derive(Debug, Error)]
@@ -287,6 +287,9 @@ pub enum StoreError {
     /// Revisions of a table, and tables that are not what their contract says.
     #[error(transparent)]
     Revision(#[from] RevisionError),
+    /// The login for SQL of users.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
     /// Checks of the contract that compare with stored rows.
     #[error(transparent)]
     Quality(#[from] QualityError),
@@ -454,6 +457,7 @@ impl Diagnostic for StoreError {
             Self::LeaseLost { .. } => "lease.lost",
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
+            Self::Reader(error) => error.code(),
             Self::Quality(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
@@ -494,6 +498,7 @@ impl Diagnostic for StoreError {
             Self::Metadata(error) => error.class(),
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
+            Self::Reader(error) => error.class(),
             Self::Quality(error) => error.class(),
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }
@@ -609,6 +614,7 @@ impl Diagnostic for StoreError {
             }
             Self::Rows(error) => return error.next_step(),
             Self::Revision(error) => return error.next_step(),
+            Self::Reader(error) => return error.next_step(),
             Self::Quality(error) => return error.next_step(),
             Self::Damaged(_) => {
                 "restore the data directory from a backup; running again cannot help".to_owned()

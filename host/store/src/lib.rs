@@ -29,6 +29,7 @@ mod lease;
 mod ledger;
 pub mod postgres;
 mod read_only_sql;
+mod reader;
 mod revision;
 mod rows;
 mod scratch;
@@ -44,6 +45,7 @@ pub use lease::{ClaimLease, Lease, Leases};
 pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
+pub use reader::ReaderError;
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts,
     SqlText,

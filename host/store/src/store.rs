@@ -557,8 +557,10 @@ pub trait Store: Journals + Leases + Ledgers + Revisions + TailDeletes + Send + 
     /// A run by id.
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError>;
 
-    /// SQL of users over one table; None where the database does not have it.
-    fn read_only_sql(&self) -> Option<&dyn ReadOnlySql> {
-        None
-    }
+    /// SQL of users over one table.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::Missing`](crate::ReaderError::Missing) where the database wants a login of its own for it, and has none.
+    fn read_only_sql(&self) -> Result<&dyn ReadOnlySql, StoreError>;
 }

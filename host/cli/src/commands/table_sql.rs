@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use datanode_core::ErrorClass;
 use datanode_core::sql::{SqlAnswer, SqlLimits};
 use datanode_runtime::Host;
 use serde_json::Value;
@@ -15,16 +14,7 @@ use crate::say;
 
 pub(crate) async fn run(arguments: SqlArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     let table = host.store().table(&arguments.table).await.or_fail()?;
-    let Some(store) = host.store().read_only_sql() else {
-        return Err(Failure {
-            code: "sql.unsupported".to_owned(),
-            class: ErrorClass::Refused,
-            message: "SQL of users is not run on this database".to_owned(),
-            next_step: Some(format!("read rows: datanode table read {}", table.contract.identifier)),
-            guest: None,
-        }
-        .into());
-    };
+    let store = host.store().read_only_sql().or_fail()?;
     let limits = SqlLimits {
         max_rows: usize::try_from(arguments.max_rows).unwrap_or(usize::MAX),
         timeout: Duration::from_secs(arguments.timeout.into()),

@@ -11,7 +11,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::revision::Reach;
-use super::{SqlDialect, SqlError, SqlErrorKind};
+use super::{SqlDialect, SqlError, SqlErrorKind, condition};
 use crate::contract::Contract;
 use crate::data_type::DataType;
 
@@ -35,6 +35,8 @@ const SCHEMA: &str = "public";
 pub struct CheckedSql {
     /// Written anew from what was understood.
     pub sql: String,
+    /// The query alone where `sql` asks for its plan; else None.
+    pub explained: Option<String>,
     /// Names of the queries that WITH names in it.
     pub queries: Vec<String>,
 }
@@ -64,9 +66,10 @@ pub(super) fn with_room<T: Send>(judge: impl FnOnce() -> Result<T, SqlError> + S
 
 fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
     let mut statement = parse(sql, |tokens| tokens)?;
+    let mut explained = None;
     let mut walk = Walk::new(contract, dialect, None);
     match &mut statement {
-        Statement::Query(query) => walk.query(query)?,
+        Statement::Query(query) => walk.statement(query)?,
         Statement::Explain {
             describe_alias: DescribeAlias::Explain,
             analyze: false,
@@ -81,14 +84,15 @@ fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Che
                 return Err(SqlError::forbidden("only a query can be explained"));
             };
             *query_plan = dialect == SqlDialect::Sqlite;
-            walk.query(query)?;
+            walk.statement(query)?;
+            explained = Some(query.to_string());
         }
         Statement::Explain { .. } => {
             return Err(SqlError::forbidden("EXPLAIN is allowed without options only"));
         }
         _ => return Err(SqlError::forbidden("only SELECT, WITH and EXPLAIN are allowed")),
     }
-    Ok(CheckedSql { sql: statement.to_string(), queries: walk.queries })
+    Ok(CheckedSql { sql: statement.to_string(), explained, queries: walk.queries })
 }
 
 /// The one statement of a text. `edit` sees its words before the parser does.
@@ -173,6 +177,14 @@ impl Walk<'_> {
     /// The type of a column of the table, by its name alone.
     pub(super) fn type_of(&self, name: &Ident) -> Option<DataType> {
         self.contract.column(&folded(name)).map(|column| column.data_type)
+    }
+
+    fn statement(&mut self, query: &mut Query) -> Result<(), SqlError> {
+        self.query(query)?;
+        if self.dialect == SqlDialect::Sqlite {
+            condition::show(&mut query.body);
+        }
+        Ok(())
     }
 
     pub(super) fn query(&mut self, query: &mut Query) -> Result<(), SqlError> {
@@ -355,9 +367,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What PostgreSQL calls a column of the answer that has no name; SQLite would take the text of the expression.
+    /// What PostgreSQL calls a column of the answer that has no name. SQLite would take the text of the expression, and what
+    /// is written anew for PostgreSQL would have another.
     fn name_of(&self, expression: &Expr) -> Option<String> {
-        if self.dialect == SqlDialect::PostgreSql {
+        if self.revision.is_some() {
             return None;
         }
         match expression {

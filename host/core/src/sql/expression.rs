@@ -42,7 +42,10 @@ impl Walk<'_> {
         match expression {
             Expr::Identifier(name) => return identifier(name),
             Expr::CompoundIdentifier(names) => return column_without_schema(names),
-            Expr::Value(value) => return literal(&value.value),
+            Expr::Value(value) => {
+                literal(&value.value)?;
+                self.postgres_literal(expression);
+            }
             Expr::TypedString(typed) => {
                 let TypedString { data_type, value, uses_odbc_syntax: false } = typed else {
                     return Err(SqlError::forbidden("a literal of this form is not understood"));
@@ -84,12 +87,17 @@ impl Walk<'_> {
             Expr::Like { any: false, expr, pattern, escape_char, .. } => {
                 self.expression(expr)?;
                 self.expression(pattern)?;
+                self.postgres_text(expr);
+                self.postgres_text(pattern);
                 return escape_char.iter_mut().try_for_each(|escape| self.expression(escape));
             }
             Expr::ILike { .. } => {
                 return Err(SqlError::forbidden("ILIKE is not understood: write lower(a) LIKE lower(b)"));
             }
-            Expr::BinaryOp { left, op, right } => return self.binary(left, op, right),
+            Expr::BinaryOp { left, op, right } => {
+                self.binary(left, op, right)?;
+                self.postgres_operator(expression);
+            }
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => return self.condition(expr),
             Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
                 self.expression(expr)?;
@@ -98,17 +106,20 @@ impl Walk<'_> {
             Expr::UnaryOp { op: UnaryOperator::Plus | UnaryOperator::Minus, expr }
             | Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
             | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
-                return self.expression(expr);
+                self.expression(expr)?;
+                self.postgres_operand(expr);
             }
             Expr::Substring { expr, substring_from: Some(from), substring_for, special, .. } => {
                 // With commas, as every database reads it.
                 *special = true;
                 self.expression(expr)?;
                 self.expression(from)?;
-                return substring_for.iter_mut().try_for_each(|length| self.expression(length));
+                substring_for.iter_mut().try_for_each(|length| self.expression(length))?;
+                self.postgres_substring(expr, from, substring_for.as_deref_mut());
             }
             Expr::Trim { trim_where: None, trim_what: None, expr, trim_characters } => {
                 self.expression(expr)?;
+                self.postgres_text(expr);
                 return self.expressions(trim_characters.as_deref_mut().unwrap_or_default());
             }
             Expr::Case { operand, conditions, else_result, .. } => {
@@ -129,6 +140,7 @@ impl Walk<'_> {
                 if let Some(collation) = self.collation_of(function) {
                     *expression = collated(Expr::Function(function.clone()), collation);
                 }
+                self.postgres_call(expression);
             }
             // A text sorts by its bytes in every table; another order would be that of one server.
             Expr::Collate { expr, collation } if self.revision.is_some() && is_c(collation) => {
@@ -209,8 +221,10 @@ impl Walk<'_> {
             format: None,
         };
         let sqlite = self.dialect == SqlDialect::Sqlite;
+        if let Some(cast) = self.postgres_cast(inner, data_type) {
+            return Ok(cast);
+        }
         Ok(match data_type {
-            SqlType::Text | SqlType::Varchar(_) | SqlType::CharacterVarying(_) => cast(SqlType::Text),
             SqlType::SmallInt(None)
             | SqlType::Int(None)
             | SqlType::Integer(None)
@@ -218,40 +232,31 @@ impl Walk<'_> {
             | SqlType::Int2(None)
             | SqlType::Int4(None)
             | SqlType::Int8(None)
-                if sqlite =>
+            | SqlType::Real
+            | SqlType::Float4
+            | SqlType::Float8
+            | SqlType::DoublePrecision
+            | SqlType::Numeric(_)
+            | SqlType::Decimal(_)
+                if !sqlite =>
             {
-                cast(SqlType::Integer(None))
+                cast(data_type.clone())
             }
+            SqlType::Text | SqlType::Varchar(_) | SqlType::CharacterVarying(_) => cast(SqlType::Text),
             SqlType::SmallInt(None)
             | SqlType::Int(None)
             | SqlType::Integer(None)
             | SqlType::BigInt(None)
             | SqlType::Int2(None)
             | SqlType::Int4(None)
-            | SqlType::Int8(None) => cast(data_type.clone()),
+            | SqlType::Int8(None) => cast(SqlType::Integer(None)),
             SqlType::Real
             | SqlType::Float4
             | SqlType::Float8
             | SqlType::DoublePrecision
             | SqlType::Numeric(_)
-            | SqlType::Decimal(_)
-                if sqlite =>
-            {
-                cast(SqlType::Real)
-            }
-            SqlType::Real
-            | SqlType::Float4
-            | SqlType::Float8
-            | SqlType::DoublePrecision
-            | SqlType::Numeric(_)
-            | SqlType::Decimal(_)
-            | SqlType::Bool
-            | SqlType::Boolean
-            | SqlType::Date
-                if !sqlite =>
-            {
-                cast(data_type.clone())
-            }
+            | SqlType::Decimal(_) => cast(SqlType::Real),
+            SqlType::Bool | SqlType::Boolean | SqlType::Date if !sqlite => cast(data_type.clone()),
             SqlType::Bool | SqlType::Boolean => collated(cast(SqlType::Text), collation::BOOL),
             SqlType::Date => call("substr", vec![cast(SqlType::Text), number(1), number(10)]),
             other if is_moment(other) && sqlite => collated(cast(SqlType::Text), collation::TIME),
@@ -385,7 +390,7 @@ fn number(value: u32) -> Expr {
     Expr::value(Value::Number(value.to_string(), false))
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let arguments =
         arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)));
     let list =

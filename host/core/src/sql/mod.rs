@@ -9,7 +9,9 @@
 
 mod answer;
 mod check;
+mod condition;
 mod expression;
+mod postgres;
 mod revision;
 
 pub use answer::{SqlAnswer, SqlError, SqlErrorKind, SqlLimits, SqlRows};
@@ -21,8 +23,21 @@ pub use revision::{Reach, check_revision};
 pub enum SqlDialect {
     /// Times, booleans, decimals, dates and uuids are text under collations: see [`collation`].
     Sqlite,
-    /// The types of the database.
+    /// The types of the database, but for decimals, which are floats wherever they are computed with: see
+    /// [`postgres_functions`].
     PostgreSql,
+}
+
+/// What PostgreSQL is given beside its own functions: they stand in front of those in the search path.
+pub mod postgres_functions {
+    /// Schema of the functions.
+    pub const SCHEMA: &str = "datanode_sql";
+    /// A value as the text that answers have.
+    pub const AS_TEXT: &str = "as_text";
+    /// A number as arithmetic takes it.
+    pub const OPERAND: &str = "operand";
+    /// Two texts as one, of bounded length.
+    pub const JOINED: &str = "joined";
 }
 
 /// Names under which SQLite compares texts that are values of another type.

@@ -16,6 +16,7 @@ use sqlx::{AssertSqlSafe, Column, PgConnection, Row, TypeInfo, ValueRef};
 use super::ddl::table_name;
 use super::literal::literal;
 use super::ranges::Ranges;
+use super::sql::over;
 use super::stored::failed;
 use crate::StoreError;
 use crate::checks::{Asking, Question, Reach};
@@ -110,7 +111,9 @@ async fn answered(
         Err(error) => return Ok(Some(check.impossible(&error.message))),
     };
     read_only(connection, check).await?;
-    let sql = format!("SELECT _found.*, count(*) OVER () FROM ({}) AS _found LIMIT {EXAMPLES}", checked.sql);
+    // The table as readers see it.
+    let query = over(contract, &checked.sql);
+    let sql = format!("SELECT _found.*, count(*) OVER () FROM ({query}) AS _found LIMIT {EXAMPLES}");
     match rows(connection, &sql).await {
         Ok(found) => {
             let rows = count(&found);
@@ -136,7 +139,7 @@ async fn answered(
 async fn read_only(connection: &mut PgConnection, check: &StoredCheck) -> Result<(), StoreError> {
     let sql = format!(
         "SET LOCAL transaction_read_only = on; SET LOCAL statement_timeout = {}; \
-         SET LOCAL search_path = datanode_tables; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
+         SET LOCAL search_path = datanode_sql, pg_catalog, datanode_tables; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; \
          SET LOCAL bytea_output = hex; SET LOCAL extra_float_digits = 1",
         check.patience().as_millis()
     );

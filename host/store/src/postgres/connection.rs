@@ -48,13 +48,7 @@ impl Pools {
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let unusable = |source| StoreError::Connect { server: "the database URL".to_owned(), source };
         let options = PgConnectOptions::from_str(url).map_err(unusable)?.application_name("datanode");
-        // Never the URL itself, which may hold a password.
-        let server = format!(
-            "{}:{}/{}",
-            options.get_host(),
-            options.get_port(),
-            options.get_database().unwrap_or_else(|| options.get_username())
-        );
+        let server = server_of(&options);
         let connections = pool(CONNECTIONS)
             .connect_with(options.clone())
             .await
@@ -102,6 +96,12 @@ impl Pools {
         lock_catalogue(&mut transaction).await?;
         Ok(transaction)
     }
+}
+
+/// Where options lead. Never the URL itself, which may hold a password.
+pub(super) fn server_of(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("{}:{}/{database}", options.get_host(), options.get_port())
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

@@ -7,7 +7,7 @@ use crate::StoreError;
 use crate::catalogue::foreign_keys::on_delete;
 
 /// The schema of the tables of users.
-const SCHEMA: &str = "datanode_tables";
+pub(super) const SCHEMA: &str = "datanode_tables";
 /// Beginnings of names that are this host's own, for temporary tables.
 const RESERVED_PREFIXES: [&str; 1] = ["pg_"];
 

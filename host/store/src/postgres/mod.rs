@@ -9,6 +9,7 @@
 //!   SQL, for `COPY` binds none.
 //! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
 //! * `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
+//! * `sql`: SQL of users, under a login of its own.
 //! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: tables that move to
 //!   another contract, and whether a table still is what its contract says.
 //!
@@ -45,6 +46,7 @@ mod scratch;
 mod select;
 mod snapshot;
 mod sources;
+mod sql;
 mod store;
 mod stored;
 mod tables;
@@ -64,6 +66,8 @@ use crate::StoreError;
 #[derive(Debug)]
 pub struct PostgresStore {
     pools: Pools,
+    /// The login for SQL of users, where there is one.
+    reader: Option<sql::Reader>,
 }
 
 impl PostgresStore {
@@ -77,11 +81,24 @@ impl PostgresStore {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let pools = Pools::open(url).await?;
         migrate::migrate(&pools.connections).await?;
-        Ok(Self { pools })
+        Ok(Self { pools, reader: None })
+    }
+
+    /// Run SQL of users under the login of this URL. What it may is looked at when the first statement comes; this store
+    /// gives it the right to read a table when one asks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::Connect`](crate::ReaderError::Connect) when it is no URL of a database. No error holds the password.
+    pub fn with_reader(self, url: &str) -> Result<Self, StoreError> {
+        Ok(Self { reader: Some(sql::Reader::of(url)?), ..self })
     }
 
     /// Close all connections. Waits for snapshots and commits under way.
     pub async fn close(self) {
+        if let Some(reader) = &self.reader {
+            reader.close().await;
+        }
         self.pools.close().await;
     }
 }

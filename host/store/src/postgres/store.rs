@@ -22,7 +22,7 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
-    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
+    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError, Referrer, Registered,
     RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source, SourceKind, Store,
     StoreError, StoredComponent, Table, TableDifference, TailDeletes,
 };
@@ -235,6 +235,10 @@ impl Store for PostgresStore {
 
     async fn run(&self, reference: &str) -> Result<RunRecord, StoreError> {
         read!(self, |connection| runs::by_reference(connection, reference))
+    }
+
+    fn read_only_sql(&self) -> Result<&dyn ReadOnlySql, StoreError> {
+        if self.reader.is_some() { Ok(self) } else { Err(ReaderError::Missing.into()) }
     }
 }
 

@@ -265,7 +265,7 @@ impl Store for SqliteStore {
         self.read("reading a run", move |connection| runs::by_reference(connection, &reference)).await
     }
 
-    fn read_only_sql(&self) -> Option<&dyn ReadOnlySql> {
-        Some(self)
+    fn read_only_sql(&self) -> Result<&dyn ReadOnlySql, StoreError> {
+        Ok(self)
     }
 }

@@ -40,7 +40,7 @@ pub struct Place {
 
 enum Database {
     Directory(TempDir),
-    Server { name: String },
+    Server { name: String, role: Option<(String, String)> },
 }
 
 impl Place {
@@ -54,7 +54,98 @@ impl Place {
         let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
         on_server("postgres", format!("CREATE DATABASE {name}"), false);
         let store = PostgresStore::open(&server(&name)).await.unwrap();
-        Self { store: Arc::new(store), database: Database::Server { name } }
+        Self { store: Arc::new(store), database: Database::Server { name, role: None } }
+    }
+
+    /// The same, where SQL of users runs: on a server, under a login of its own.
+    pub async fn with_reader(mut self) -> Self {
+        if let Database::Server { name, role } = &mut self.database {
+            let (login, password) = (format!("{name}_reader"), uuid::Uuid::new_v4().simple().to_string());
+            on_server(name, format!("CREATE ROLE {login} LOGIN PASSWORD '{password}'"), false);
+            *role = Some((login, password));
+            let (url, reader) = self.urls();
+            let store = PostgresStore::open(&url).await.unwrap().with_reader(&reader).unwrap();
+            self.store = Arc::new(store);
+        }
+        self
+    }
+
+    /// The URLs of the database on a server: of the host, and of [`with_reader`](Self::with_reader)'s login.
+    pub fn urls(&self) -> (String, String) {
+        let Database::Server { name, role: Some((login, password)) } = &self.database else {
+            panic!("only a server has logins");
+        };
+        let url = server(name);
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let reader = format!("{scheme}://{login}:{password}@{host}");
+        (url, reader)
+    }
+
+    /// Change something on the server, with its words.
+    pub fn on_server(&self, sql: &str) {
+        let Database::Server { name, .. } = &self.database else { panic!("there is no server") };
+        on_server(name, sql.to_owned(), false);
+    }
+
+    /// The login of [`with_reader`](Self::with_reader) on a server.
+    pub fn reader(&self) -> Option<&str> {
+        match &self.database {
+            Database::Directory(_) => None,
+            Database::Server { role, .. } => role.as_ref().map(|(login, _)| login.as_str()),
+        }
+    }
+
+    /// What the database is called in the data of tests.
+    pub fn kind(&self) -> &'static str {
+        match &self.database {
+            Database::Directory(_) => "sqlite",
+            Database::Server { .. } => "postgres",
+        }
+    }
+
+    /// Every table with its definition and all of its rows, catalogue and all.
+    pub fn contents(&self) -> BTreeMap<String, Vec<String>> {
+        match &self.database {
+            Database::Directory(_) => {
+                let raw = self.raw();
+                let mut names = raw
+                    .prepare("SELECT name, coalesce(sql, '') FROM sqlite_master WHERE type = 'table'")
+                    .unwrap();
+                let names = names.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                let names: Vec<(String, String)> = names.collect::<Result<_, _>>().unwrap();
+                let all = |(name, sql): (String, String)| {
+                    let mut statement = raw.prepare(&format!("SELECT * FROM \"{name}\"")).unwrap();
+                    let width = statement.column_count();
+                    let row = |row: &rusqlite::Row<'_>| {
+                        let cells = (0..width).map(|at| row.get_ref(at).map(|cell| format!("{cell:?}")));
+                        Ok(cells.collect::<Result<Vec<_>, _>>()?.join(", "))
+                    };
+                    let mut rows: Vec<String> =
+                        statement.query_map((), row).unwrap().collect::<Result<_, _>>().unwrap();
+                    rows.sort_unstable();
+                    (format!("{name}: {sql}"), rows)
+                };
+                names.into_iter().map(all).collect()
+            }
+            Database::Server { name, .. } => {
+                // Every relation of this database, as text; one without rows is there, too.
+                let names = texts_on_server(
+                    name,
+                    "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c \
+                     JOIN pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' \
+                     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
+                        .to_owned(),
+                );
+                let rows = |relation: String| {
+                    let all = format!("SELECT t::text FROM {relation} t ORDER BY 1");
+                    let rows = texts_on_server(name, all);
+                    (relation, rows)
+                };
+                names.into_iter().map(rows).collect()
+            }
+        }
     }
 
     pub fn is_embedded(&self) -> bool {
@@ -77,7 +168,7 @@ impl Place {
     pub fn number(&self, sql: &str) -> i64 {
         match &self.database {
             Database::Directory(_) => self.raw().query_row(sql, (), |row| row.get(0)).unwrap(),
-            Database::Server { name } => on_server(name, for_server(sql), true).unwrap(),
+            Database::Server { name, .. } => on_server(name, for_server(sql), true).unwrap(),
         }
     }
 
@@ -128,7 +219,7 @@ impl Place {
     pub async fn is_unlocked(&self) {
         match &self.database {
             Database::Directory(_) => self.raw().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap(),
-            Database::Server { name } => {
+            Database::Server { name, .. } => {
                 // Until the server has noticed that a transaction was given up, it waits.
                 let sql = "BEGIN; SET LOCAL lock_timeout = '20s'; LOCK TABLE datanode.tables, datanode.runs, \
                            datanode.leases IN ACCESS EXCLUSIVE MODE; ROLLBACK";
@@ -143,7 +234,7 @@ impl Place {
     pub fn execute(&self, sql: &str) {
         match &self.database {
             Database::Directory(_) => self.raw().execute_batch(sql).unwrap(),
-            Database::Server { name } => {
+            Database::Server { name, .. } => {
                 on_server(name, for_server(sql), false);
             }
         }
@@ -152,8 +243,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Database::Server { name } = &self.database {
+        if let Database::Server { name, role } = &self.database {
             on_server("postgres", format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), false);
+            if let Some((role, _)) = role {
+                on_server("postgres", format!("DROP ROLE {role}"), false);
+            }
         }
     }
 }
@@ -171,21 +265,41 @@ pub fn server(database: &str) -> String {
     format!("{server}/{database}")
 }
 
-/// A statement on the server, in a thread and runtime of its own: that of the test may be busy, or gone.
+/// A statement on the server.
 fn on_server(database: &str, sql: String, answers: bool) -> Option<i64> {
-    let url = server(database);
-    let work = async move {
-        let mut connection = sqlx::PgConnection::connect(&url)
-            .await
-            .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
-        sqlx::raw_sql("SET search_path = datanode_tables").execute(&mut connection).await.unwrap();
+    with_server(database, async move |mut connection| {
         if answers {
             return Some(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap());
         }
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         None
+    })
+}
+
+/// The texts that a query answers.
+fn texts_on_server(database: &str, sql: String) -> Vec<String> {
+    with_server(database, async move |mut connection| {
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+    })
+}
+
+/// Work with a connection, in a thread and runtime of its own: that of the test may be busy, or gone.
+fn with_server<T: Send + 'static>(
+    database: &str,
+    work: impl AsyncFnOnce(sqlx::PgConnection) -> T + Send + 'static,
+) -> T {
+    let url = server(database);
+    let working = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = sqlx::PgConnection::connect(&url)
+                .await
+                .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
+            sqlx::raw_sql("SET search_path = datanode_tables").execute(&mut connection).await.unwrap();
+            work(connection).await
+        })
     };
-    on_thread(work)
+    std::thread::spawn(working).join().unwrap()
 }
 
 fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {

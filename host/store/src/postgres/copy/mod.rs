@@ -6,7 +6,7 @@
 
 mod decode;
 mod encode;
-mod numeric;
+pub(super) mod numeric;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +20,10 @@ const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
 
 /// 2000-01-01, from which PostgreSQL counts, in days since 1970-01-01.
-const EPOCH_DAYS: i32 = 10_957;
+pub(super) const EPOCH_DAYS: i32 = 10_957;
 
 /// The same in microseconds.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// The days that PostgreSQL has, 4714-11-24 BC to 5874897-12-31, in days since 1970-01-01.
 pub(super) const DAYS: std::ops::RangeInclusive<i32> = -2_440_588..=2_145_031_948;

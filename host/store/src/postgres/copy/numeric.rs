@@ -96,3 +96,33 @@ pub(super) fn decode(field: &[u8], scale: u8) -> Result<i128, String> {
     }
     Ok(if sign == NEGATIVE { -value } else { value })
 }
+
+/// The text of a field, with as many digits after the point as PostgreSQL shows; None when it is no numeric.
+pub(in crate::postgres) fn text(field: &[u8]) -> Option<String> {
+    let mut numbers = field.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    let (count, weight) = (usize::from(numbers.next()?), i64::from(numbers.next()?.cast_signed()));
+    let (sign, scale) = (numbers.next()?, usize::from(numbers.next()?));
+    match sign {
+        POSITIVE | NEGATIVE => {}
+        NAN => return Some("NaN".to_owned()),
+        0xD000 => return Some("Infinity".to_owned()),
+        0xF000 => return Some("-Infinity".to_owned()),
+        _ => return None,
+    }
+    let digits: Vec<u16> = numbers.collect();
+    if digits.len() != count {
+        return None;
+    }
+    // The digit of a power of 10,000.
+    let digit = |power: i64| {
+        usize::try_from(weight - power).ok().and_then(|at| digits.get(at)).copied().unwrap_or_default()
+    };
+    let whole = (0..=weight.max(0)).rev().map(|power| format!("{:04}", digit(power))).collect::<String>();
+    let whole = whole.trim_start_matches('0');
+    let groups = i64::try_from(scale.div_ceil(4)).ok()?;
+    let mut fraction = (1..=groups).map(|power| format!("{:04}", digit(-power))).collect::<String>();
+    fraction.truncate(scale);
+    let sign = if sign == NEGATIVE { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    Some(if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
+}

@@ -280,3 +280,18 @@ fn damaged_bytes_are_an_error_and_nothing_else() {
         assert!(error.contains(problem), "{error}");
     }
 }
+
+proptest! {
+    #[test]
+    fn a_decimal_has_the_digits_of_its_scale(value in any::<i64>(), cut in 0_u32..19, scale in 0_u8..=38) {
+        let value = i128::from(value) / 10_i128.pow(cut);
+        let mut field = Vec::new();
+        numeric::encode(&mut field, value, scale);
+        let digits = format!("{:0>1$}", value.unsigned_abs(), usize::from(scale) + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+        let sign = if value < 0 { "-" } else { "" };
+        let point = if scale == 0 { "" } else { "." };
+        // Behind the length of the field.
+        prop_assert_eq!(numeric::text(&field[4..]), Some(format!("{sign}{whole}{point}{fraction}")));
+    }
+}

@@ -4,6 +4,7 @@
 //! meet the host's own statements.
 
 mod guard;
+mod math;
 pub(super) mod values;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(super) use self::guard::Readers;
 use super::SqliteStore;
 use super::connection::blocking;
 use super::stored::failed;
+use crate::read_only_sql::{Answering, hex};
 use crate::{ReadOnlySql, StoreError, Table};
 
 const DOING: &str = "running SQL";
@@ -90,27 +92,16 @@ fn rows(connection: &Connection, sql: &str, limits: &SqlLimits) -> Result<SqlRow
     if !statement.readonly() {
         return Err(SqlError::new(SqlErrorKind::PermissionDenied, "the statement would write"));
     }
-    let columns = SqlRows::unique_names(statement.column_names().into_iter().map(ToOwned::to_owned));
-    let mut answer = SqlRows { columns, ..SqlRows::default() };
+    let names = statement.column_names().into_iter().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let mut answer = Answering::new(names.into_iter(), limits);
     let mut rows = statement.query(()).map_err(explain)?;
-    let mut bytes = 0_usize;
     while let Some(row) = rows.next().map_err(explain)? {
-        if answer.rows.len() == limits.max_rows {
-            answer.truncated = true;
+        if answer.is_full() {
             break;
         }
-        let cells = (0..answer.columns.len()).map(|at| row.get_ref(at).map(cell).map_err(explain));
-        let cells = cells.collect::<Result<Vec<_>, _>>()?;
-        // What an object costs beside its texts: names, quotes, colons.
-        bytes += cells.iter().map(|cell| cell.as_str().map_or(0, str::len) + 8).sum::<usize>();
-        bytes += answer.columns.iter().map(|name| name.len() + 4).sum::<usize>();
-        if bytes > limits.max_bytes {
-            let message = format!("the answer is larger than {} bytes", limits.max_bytes);
-            return Err(SqlError::new(SqlErrorKind::ResultTooLarge, message));
-        }
-        answer.rows.push(cells);
+        answer.push(|at| row.get_ref(at).map(cell).map_err(explain))?;
     }
-    Ok(answer)
+    Ok(answer.finish())
 }
 
 /// A cell of an answer.
@@ -121,7 +112,7 @@ pub(super) fn cell(value: ValueRef<'_>) -> Value {
         // JSON has no infinity.
         ValueRef::Real(value) => Number::from_f64(value).map_or(Value::Null, Value::Number),
         ValueRef::Text(text) => Value::from(String::from_utf8_lossy(text)),
-        ValueRef::Blob(bytes) => Value::from(values::hex(bytes)),
+        ValueRef::Blob(bytes) => Value::from(hex(bytes)),
     }
 }
 
@@ -172,7 +163,8 @@ mod tests {
         .unwrap();
         let limits = SqlLimits { timeout: Duration::from_millis(300), ..SqlLimits::default() };
         let ask = |sql: &str| {
-            let checked = CheckedSql { sql: sql.to_owned(), queries: vec!["secrets".to_owned()] };
+            let checked =
+                CheckedSql { sql: sql.to_owned(), explained: None, queries: vec!["secrets".to_owned()] };
             super::run(&path, &contract, &checked, &limits, Arc::default()).unwrap()
         };
         assert_eq!(ask("SELECT count(*) FROM t").unwrap().rows, [[Value::from(1)]]);

@@ -4,7 +4,6 @@
 //! the same value: `time_index >= '2020-01-01'` means the moment, whatever the stored number.
 
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, NaiveTime, Utc};
 use datanode_core::Timestamp;
@@ -56,6 +55,7 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
             .ok_or_else(|| wrong(format!("date_trunc: `{unit}` is not a unit: write second, minute, hour, day, week, month, quarter or year")))?;
         Ok(Some(cut.to_string()))
     })?;
+    super::math::register(connection)?;
     connection.create_collation(collation::TIME, |left, right| {
         if is_canonical(left) && is_canonical(right) {
             return left.cmp(right);
@@ -103,14 +103,6 @@ pub(in crate::sqlite) fn select(contract: &Contract) -> String {
     });
     let columns = columns.collect::<Vec<_>>().join(", ");
     format!("SELECT {columns} FROM main.{} AS _t", quote(contract.physical_name()))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes everything
-        text
-    })
 }
 
 fn decimal(unscaled: i64, scale: u32) -> String {
