@@ -2,11 +2,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod memory;
+pub mod proxy;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,6 +67,34 @@ pub fn rounds(normal: u32, long: u32) -> u32 {
 /// The variable by which `cargo xtask test --long` asks for many rounds.
 const LONG: &str = "DATANODE_TEST_LONG";
 
+/// How long a writer of SQLite is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes two tests of each function that takes an empty [`Project`]: one on each database.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::Project::new());
+            })*
+        }
+
+        mod on_postgres {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::Project::on_server());
+            })*
+        }
+    };
+}
+
+/// Tables of the catalogue as they are called on a server.
+fn for_server(sql: &str) -> String {
+    sql.replace(" _", " datanode.")
+}
+
 /// A project of its own, gone when dropped.
 #[derive(Debug)]
 pub struct Project {
@@ -97,9 +127,19 @@ impl Project {
 
     /// A project whose `datanode.toml` is this text.
     pub fn with_settings(settings: &str) -> Self {
-        let project = Self::new();
-        std::fs::write(project.path().join("datanode.toml"), settings).expect("settings are written");
-        project
+        Self::new().set(settings)
+    }
+
+    /// The same with this text as its `datanode.toml`.
+    #[must_use]
+    pub fn set(self, settings: &str) -> Self {
+        std::fs::write(self.path().join("datanode.toml"), settings).expect("settings are written");
+        self
+    }
+
+    /// Whether its database is on a server.
+    pub fn is_on_server(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Its database on a server.
@@ -107,14 +147,38 @@ impl Project {
         self.server.as_ref().expect("a project that was made on a server")
     }
 
-    /// As if the time of all leases were over, whose runs were killed.
-    pub fn expire_leases(&self) {
+    /// Wait until its server, if it has one, has noticed that a process is gone, and has ended what it left open.
+    pub fn settle(&self) {
         if let Some(server) = &self.server {
-            server.execute("UPDATE datanode.leases SET expires_at = 0 WHERE expires_at > 0");
-            return;
+            server.settle();
+        }
+    }
+
+    /// The one integer that a query answers, asked behind the program's back. It is written for SQLite: tables of the
+    /// catalogue begin with `_`.
+    pub fn number(&self, sql: &str) -> i64 {
+        if let Some(server) = &self.server {
+            return server.number(&for_server(sql));
         }
         let database = rusqlite::Connection::open(self.database()).expect("a database");
-        database.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0", ()).expect("leases");
+        database.query_row(sql, (), |row| row.get(0)).expect("an integer")
+    }
+
+    /// Change something behind the program's back; written for SQLite, as above.
+    pub fn execute(&self, sql: &str) {
+        if let Some(server) = &self.server {
+            return server.execute(&for_server(sql));
+        }
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        database
+            .busy_timeout(PATIENCE)
+            .and_then(|()| database.execute_batch(sql))
+            .expect("a statement that works");
+    }
+
+    /// As if the time of all leases were over, whose runs were killed.
+    pub fn expire_leases(&self) {
+        self.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0");
     }
 
     /// Its database.
@@ -130,7 +194,8 @@ impl Project {
     /// A copy that may be broken without harm.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: None };
+        let server = self.server.as_ref().map(ServerDatabase::copy);
+        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server };
         copy_all(self.path(), copy.path());
         copy
     }
