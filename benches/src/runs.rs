@@ -8,7 +8,7 @@ use datanode_core::contract::Contract;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_runtime::{Host, NodeRequest, RunOptions};
 use datanode_sandbox::{CodeCache, Limits, Sandbox};
-use datanode_store::{ClaimLease, CommitRun, SqliteStore};
+use datanode_store::{ClaimLease, CommitRun, SqliteStore, WriteMode};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -148,6 +148,7 @@ pub(crate) fn ingest() -> Line {
             lease: place.runtime.block_on(place.host.store().claim_lease(&claim)).unwrap(),
             table,
             record,
+            mode: WriteMode::Append,
             rows: Box::new(batches.into_iter().map(Ok)),
             added,
             on_rows: Box::new(|_| {}),

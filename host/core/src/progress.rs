@@ -58,6 +58,19 @@ impl Progress {
         self.0.values().map(|progress| progress.rows).sum()
     }
 
+    /// True when, of each coordinate, all of these rows come after what is held of it.
+    pub fn is_followed_by(&self, rows: &Self) -> bool {
+        rows.iter().all(|(coordinate, rows)| self.get(coordinate).is_none_or(|held| held.max < rows.min))
+    }
+
+    /// True when, of each coordinate, all of these rows come before or all after what is held of it: none of them can be
+    /// there already.
+    pub fn is_clear_of(&self, rows: &Self) -> bool {
+        rows.iter().all(|(coordinate, rows)| {
+            self.get(coordinate).is_none_or(|held| held.max < rows.min || rows.max < held.min)
+        })
+    }
+
     /// Account for rows of one coordinate that were added.
     pub fn extend(&mut self, coordinate: Coordinate, added: CoordinateProgress) {
         self.0
@@ -83,8 +96,46 @@ impl FromIterator<(Coordinate, CoordinateProgress)> for Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::coordinate::CoordinateValue;
+
+    type Keys = BTreeSet<(i64, i64)>;
+
+    fn of(keys: &Keys) -> Progress {
+        keys.iter()
+            .map(|(id, time)| {
+                let time = Timestamp::from_micros(*time).unwrap();
+                let row = CoordinateProgress { min: time, max: time, rows: 1 };
+                (Coordinate(vec![CoordinateValue::Int(*id)]), row)
+            })
+            .collect()
+    }
+
+    fn keys() -> impl Strategy<Value = Keys> {
+        prop::collection::btree_set((0..3_i64, 0..12_i64), 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_behind_and_what_lies_apart_are_as_the_rows_say(held in keys(), rows in keys()) {
+            let pairs = || {
+                rows.iter().flat_map(|row| held.iter().map(move |held| (held, row))).filter(|(held, row)| held.0 == row.0)
+            };
+            let behind = pairs().all(|(held, row)| held.1 < row.1);
+            prop_assert_eq!(of(&held).is_followed_by(&of(&rows)), behind);
+            // Per coordinate: all before all, or all behind all.
+            let apart = (0..3).all(|id| {
+                let mut pairs = pairs().filter(|(held, _)| held.0 == id).peekable();
+                let first = pairs.peek().map(|(held, row)| held.1.cmp(&row.1));
+                pairs.all(|(held, row)| held.1 != row.1 && Some(held.1.cmp(&row.1)) == first)
+            });
+            prop_assert_eq!(of(&held).is_clear_of(&of(&rows)), apart);
+        }
+    }
 
     #[test]
     fn extending_widens_and_counts() {

@@ -19,7 +19,7 @@ use crate::window::Window;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Rows were stored.
+    /// Rows were stored, or were there already as the run would have stored them.
     Ok,
     /// The node had nothing to store.
     Empty,
@@ -236,8 +236,14 @@ pub struct RunRecord {
     pub rows_emitted: u64,
     /// Of these, rows at or before the progress of their coordinate, or before the window.
     pub rows_dropped: u64,
-    /// Rows stored; of a dry run, rows that would be.
+    /// Rows that were not there and are stored now; of a dry run, rows that would be.
     pub rows_inserted: u64,
+    /// Rows that were there with other values and have the run's now. Older records have none.
+    #[serde(default)]
+    pub rows_updated: u64,
+    /// Rows that were there and stay as they are. Older records have none.
+    #[serde(default)]
+    pub rows_unchanged: u64,
     /// Coordinates that it reached, and those that it did not. Older records have none.
     #[serde(default)]
     pub coverage: Coverage,
@@ -306,7 +312,8 @@ mod tests {
             "warnings": [], "logs": [], "logs_dropped": 0,
         });
         let record: RunRecord = serde_json::from_value(old).unwrap();
-        assert_eq!((record.rows_inserted, record.coverage), (1, Coverage::default()));
+        assert_eq!((record.rows_inserted, record.rows_updated, record.rows_unchanged), (1, 0, 0));
+        assert_eq!(record.coverage, Coverage::default());
     }
 
     #[test]

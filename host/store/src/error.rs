@@ -308,6 +308,16 @@ pub enum StoreError {
         /// Why.
         source: sqlx::Error,
     },
+    /// The database server is older than what this host can use.
+    #[error("the server of {server} is PostgreSQL {version}; this host needs {oldest} or newer")]
+    ServerTooOld {
+        /// Host, port and database; never a password.
+        server: String,
+        /// What the server says that it is.
+        version: String,
+        /// The oldest that will do.
+        oldest: i32,
+    },
     /// Something that only the other kind of database can do.
     #[error("PostgreSQL cannot do this here: {what}")]
     NotOnThisDatabase {
@@ -444,6 +454,7 @@ impl Diagnostic for StoreError {
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
             Self::Connect { .. } => "store.connect",
+            Self::ServerTooOld { .. } => "store.server_too_old",
             Self::NotOnThisDatabase { .. } => "store.not_on_this_database",
             Self::Migration(_) => "store.migration",
             Self::Database { .. } | Self::Sqlite { .. } => "store.database",
@@ -464,6 +475,7 @@ impl Diagnostic for StoreError {
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
             | Self::NoTail { .. }
+            | Self::ServerTooOld { .. }
             | Self::NotOnThisDatabase { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
@@ -577,6 +589,9 @@ impl Diagnostic for StoreError {
                 "check DATANODE_DATABASE_URL or --database (postgres://ROLE@HOST:5432/DATABASE), that the server runs, and \
                  that the role may connect"
                     .to_owned()
+            }
+            Self::ServerTooOld { oldest, .. } => {
+                format!("use a server of version {oldest} or newer, or the embedded database: leave DATANODE_DATABASE_URL empty")
             }
             Self::NotOnThisDatabase { next_step, .. } => (*next_step).to_owned(),
             Self::Open { .. } => {

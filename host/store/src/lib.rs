@@ -30,6 +30,7 @@ mod rows;
 pub mod sqlite;
 mod store;
 mod tail_delete;
+mod write_mode;
 
 pub use error::{BrokenKey, Holder, StoreError};
 pub use lease::{ClaimLease, Lease, Leases};
@@ -45,3 +46,4 @@ pub use store::{
     Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference, TableRead,
 };
 pub use tail_delete::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, TailDeletes};
+pub use write_mode::WriteMode;

@@ -21,7 +21,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes};
+use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes, WriteMode};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -297,11 +297,14 @@ pub struct CommitRun {
     pub lease: Lease,
     /// The output table, as the run's snapshot saw it: its epoch is checked.
     pub table: Table,
-    /// The record; `rows_inserted` is set by the commit.
+    /// The record; how many rows were inserted and updated is set by the commit.
     pub record: RunRecord,
+    /// What is done with rows that may be there already.
+    pub mode: WriteMode,
     /// The rows.
     pub rows: Rows,
-    /// What the rows add to the progress. For each coordinate they must begin after what is there by then.
+    /// Of each coordinate, from when to when the rows are and how many. Where they are appended, they must begin after
+    /// what is there by then.
     pub added: Progress,
     /// Called after each batch, inside the transaction, with the rows written so far.
     pub on_rows: Box<dyn Fn(u64) + Send + Sync>,
@@ -311,6 +314,7 @@ impl Debug for CommitRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CommitRun")
             .field("table", &self.table.uid)
+            .field("mode", &self.mode)
             .field("record", &self.record)
             .finish_non_exhaustive()
     }
@@ -485,14 +489,16 @@ pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
     /// Store rows, progress, run record and lineage, and give the lease up, in one transaction. A run id that is there
     /// answers with its first outcome before anything else is looked at. Refused when the lease is not the latest of the
     /// node ([`StoreError::LeaseLost`]), when the table was changed other than by appending since the run's snapshot
-    /// ([`StoreError::TableMoved`]), and when rows of a coordinate have come that these do not lie behind
-    /// ([`StoreError::ProgressMoved`]). When the future is dropped before the commit, nothing is stored; a panic of the
-    /// rows is the caller's, and nothing is stored.
+    /// ([`StoreError::TableMoved`]), and when rows of a coordinate have come that rows to append do not lie behind
+    /// ([`StoreError::ProgressMoved`]). Rows that do not merely append ([`WriteMode`]) raise the table's epoch, which other
+    /// commits in flight check. When the future is dropped before the commit, nothing is stored; a panic of the rows is the
+    /// caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
     /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`), and give up the lease that the run
-    /// may hold, in one transaction. A run id that is there keeps its first record.
-    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError>;
+    /// may hold, in one transaction. A run id that is there keeps its first record. Answers the record that stands: after a
+    /// commit whose answer was lost, that of the commit, for which this waits while it is still under way.
+    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError>;
 
     /// Runs, newest first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError>;

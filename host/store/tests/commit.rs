@@ -14,7 +14,7 @@ use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{CommitRun, Node, Rows, RowsError, StoreError, Table};
+use datanode_store::{CommitRun, Node, Rows, RowsError, StoreError, Table, WriteMode};
 use proptest::prelude::*;
 use support::{
     Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
@@ -282,6 +282,7 @@ async fn the_same_run_again_answers_with_the_first_outcome(place: Place) {
         lease,
         table: table.clone(),
         record: run(&node, "r"),
+        mode: WriteMode::Append,
         rows: Box::new(std::iter::from_fn(|| panic!("rows of a repeated run were read"))),
         added,
         on_rows: Box::new(|_| {}),

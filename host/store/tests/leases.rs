@@ -10,7 +10,8 @@ use std::time::Duration;
 use datanode_core::data_type::DataType;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{ClaimLease, CommitRun, Lease, Node, StoreError, Table};
+use datanode_store::sqlite::{back_up, restore};
+use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, StoreError, Table, WriteMode};
 use support::{
     Model, Place, at, batch, claim, contract, new_node, on_both_databases, progress, run, table, text,
 };
@@ -39,6 +40,7 @@ fn commit(table: &Table, record: RunRecord, lease: &Lease, time: i64) -> CommitR
         lease: lease.clone(),
         table: table.clone(),
         record,
+        mode: WriteMode::Append,
         added: progress(rows.keys()),
         rows: Box::new([Ok(batch(&table.contract, &rows))].into_iter()),
         on_rows: Box::new(|_| {}),
@@ -165,8 +167,72 @@ async fn a_copy_for_trials_has_no_holders() {
     let directory = tempfile::tempdir().unwrap();
     let copy = place.store.scratch(directory.path()).await.unwrap();
     assert_eq!(copy.leases().await.unwrap(), []);
-    copy.claim_lease(&asked(&node, "trial", LONG)).await.unwrap();
+    let trial = copy.claim_lease(&asked(&node, "trial", LONG)).await.unwrap();
+    assert_eq!((held.epoch, trial.epoch), (1, 2), "an epoch only grows, in a copy too");
     assert_eq!(place.store.leases().await.unwrap(), [held]);
+}
+
+#[tokio::test]
+async fn a_database_that_was_put_back_has_no_holders_and_goes_on_counting() {
+    let place = Place::sqlite().await;
+    let (_, node) = prices(&place).await;
+    place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (backup, restored) = (directory.path().join("backup"), directory.path().join("restored.sqlite"));
+    back_up(&place.path(), &backup, false).await.unwrap();
+    restore(&restored, &backup, false, at(0)).await.unwrap();
+    let store = SqliteStore::open(&restored).await.unwrap();
+    assert_eq!(store.leases().await.unwrap(), []);
+    assert_eq!(store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap().epoch, 2);
+}
+
+/// The client lost the answer of its commit, and so takes its run for one that has failed.
+async fn the_record_of_a_commit_stands_when_its_run_is_said_to_have_failed(place: Place) {
+    let (table, node) = prices(&place).await;
+    let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let stored = place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap().record;
+    let failed = RunRecord { status: RunStatus::Failed, ..run(&node, "r1") };
+    assert_eq!(place.store.record_run(&failed).await.unwrap(), stored);
+    assert_eq!(place.store.run("r1").await.unwrap(), stored);
+    // Where no commit is there, the failure stands, the first time and again.
+    let failed = RunRecord { run_id: "r2".to_owned(), ..failed };
+    assert_eq!(place.store.record_run(&failed).await.unwrap(), failed);
+    let skipped = RunRecord { status: RunStatus::Skipped, ..failed.clone() };
+    assert_eq!(place.store.record_run(&skipped).await.unwrap(), failed);
+}
+
+/// The same while the commit is still under way, as it may be in a server whose client was cut off.
+async fn a_commit_under_way_is_waited_for(place: Place) {
+    let (table, node) = prices(&place).await;
+    let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    let (reached, wait_for_rows) = tokio::sync::oneshot::channel();
+    let (go_on, wait_to_go_on) = std::sync::mpsc::channel::<()>();
+    let mut reached = Some(reached);
+    let slow = commit(&table, run(&node, "r1"), &lease, 1);
+    let rows = slow.rows.inspect(move |_| {
+        if let Some(reached) = reached.take() {
+            reached.send(()).unwrap();
+            wait_to_go_on.recv().unwrap();
+        }
+    });
+    let slow = CommitRun { rows: Box::new(rows), ..slow };
+    let committing = {
+        let store = Arc::clone(&place.store);
+        tokio::spawn(async move { store.commit_run(slow).await })
+    };
+    wait_for_rows.await.unwrap();
+    let mut recording = {
+        let (store, failed) =
+            (Arc::clone(&place.store), RunRecord { status: RunStatus::Failed, ..run(&node, "r1") });
+        tokio::spawn(async move { store.record_run(&failed).await })
+    };
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut recording).await;
+    assert!(early.is_err(), "while nobody knows the outcome, none is answered: {early:?}");
+    go_on.send(()).unwrap();
+    let stored = committing.await.unwrap().unwrap().record;
+    assert_eq!(stored.status, RunStatus::Ok);
+    assert_eq!(recording.await.unwrap().unwrap(), stored);
+    assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
 }
 
 async fn the_clock_of_the_database_decides(place: Place) {
@@ -215,4 +281,6 @@ on_both_databases!(
     a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure,
     the_clock_of_the_database_decides,
     of_many_that_claim_at_once_one_gets_it,
+    the_record_of_a_commit_stands_when_its_run_is_said_to_have_failed,
+    a_commit_under_way_is_waited_for,
 );

@@ -157,7 +157,7 @@ fn show(run: &RunRecord) {
             ),
         ),
         ("dropped", format!("{} rows", count(run.rows_dropped))),
-        ("inserted", format!("{} rows", count(run.rows_inserted))),
+        ("inserted", inserted(run)),
         ("coordinates", format!("{} in the output", count(run.coverage.coordinates))),
         ("gaps", gaps(&run.coverage)),
         ("guest", format!("{} fuel, {} bytes of memory at most", count(run.fuel), count(run.peak_memory))),
@@ -235,6 +235,15 @@ fn show(run: &RunRecord) {
     for warning in &run.warnings {
         print::warning(warning);
     }
+}
+
+/// What became of the rows that the run kept.
+fn inserted(run: &RunRecord) -> String {
+    let inserted = format!("{} rows", count(run.rows_inserted));
+    if run.rows_updated + run.rows_unchanged == 0 {
+        return inserted;
+    }
+    format!("{inserted}; {} updated, {} unchanged", count(run.rows_updated), count(run.rows_unchanged))
 }
 
 /// Coordinates of which no new row came.

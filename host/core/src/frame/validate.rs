@@ -39,6 +39,8 @@ pub struct OutputValidator {
     tracks: Vec<Track>,
     emitted: u64,
     dropped: u64,
+    /// Whether rows that the table may have already are kept.
+    covers: bool,
     /// The dropped rows of the last batch, where they are wanted.
     dropped_rows: Option<Vec<RecordBatch>>,
 }
@@ -57,7 +59,7 @@ struct Track {
 pub struct OutputSummary {
     /// Rows emitted.
     pub emitted: u64,
-    /// Of these, rows dropped because they were stored already or lie before the window.
+    /// Of these, rows dropped because they lie before the window, or were stored already and the run does not cover it.
     pub dropped: u64,
     /// Coordinates that had rows inside the window, new ones or not.
     pub coordinates: u64,
@@ -85,9 +87,17 @@ impl OutputValidator {
             tracks: Vec::new(),
             emitted: 0,
             dropped: 0,
+            covers: false,
             dropped_rows: None,
             contract,
         })
+    }
+
+    /// Keep every row of the window, at or before the progress of its coordinate too: for a run that is to fill a window or
+    /// to overwrite it.
+    #[must_use]
+    pub fn covering_window(self) -> Self {
+        Self { covers: true, ..self }
     }
 
     /// Hand out dropped rows too, by [`OutputValidator::take_dropped`].
@@ -274,7 +284,8 @@ impl OutputValidator {
                     .filter_map(|(array, data_type)| CoordinateValue::from_array(array, data_type, row))
                     .collect(),
             );
-            let stored_until = self.known.get(&coordinate).map(|progress| progress.max.micros());
+            let known = if self.covers { None } else { self.known.get(&coordinate) };
+            let stored_until = known.map(|progress| progress.max.micros());
             self.tracks.push(Track { coordinate, stored_until, added: None });
             self.tracked.insert(encoded.into(), self.tracks.len() - 1);
             self.tracks.len() - 1
@@ -393,8 +404,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against the rules written as sets: what is kept is what is new and inside the window, whatever the order of
-        /// rows and the cut into batches.
+        /// Against the rules written as sets: what is kept is what is inside the window, and new unless the run covers it,
+        /// whatever the order of rows and the cut into batches.
         #[test]
         fn kept_rows_are_the_new_ones_inside_the_window(
             rows in prop::collection::btree_set((0i64..40, "[abc]"), 0..60),
@@ -402,10 +413,14 @@ mod tests {
             cut in 1usize..20,
             start in prop::option::of(0i64..40),
             stored in 0i64..40,
+            covers in any::<bool>(),
         ) {
             let mut shuffled: Vec<(i64, String)> = rows.iter().cloned().collect();
             shuffled.sort_by_key(|(time, id)| (time.wrapping_mul(31) ^ i64::from(id.as_bytes()[0])).wrapping_mul(order.cast_signed() | 1));
             let mut validator = validator(start, 40, &[("a", stored)]).keeping_dropped();
+            if covers {
+                validator = validator.covering_window();
+            }
             let (mut kept, mut gone) = (BTreeSet::new(), BTreeSet::new());
             for piece in shuffled.chunks(cut) {
                 let piece: Vec<(i64, &str, f64)> = piece.iter().map(|(time, id)| (*time, id.as_str(), 0.5)).collect();
@@ -422,7 +437,8 @@ mod tests {
             }
             let expected: BTreeSet<(i64, String)> = rows
                 .iter()
-                .filter(|(time, id)| start.is_none_or(|start| *time >= start) && !(id == "a" && *time <= stored))
+                .filter(|(time, _)| start.is_none_or(|start| *time >= start))
+                .filter(|(time, id)| covers || id != "a" || *time > stored)
                 .cloned()
                 .collect();
             let summary = validator.finish();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use datanode_core::Timestamp;
 use datanode_core::dependency::SELF_KEY;
@@ -11,7 +11,7 @@ use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Lease, Snapshot, StoreError, Table};
+use datanode_store::{CommitRun, Lease, Snapshot, StoreError, Table, WriteMode};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
@@ -22,6 +22,12 @@ use super::{RunCalls, RunOptions};
 use crate::events::{Pace, RunEvent};
 use crate::source::Sources;
 use crate::{Host, PlannedNode, RuntimeError, clock};
+
+/// For how long a record is sent again to a database that has failed. (A server that cannot be reached is tried for longer,
+/// by the connections themselves.)
+const RECORDING_PATIENCE: Duration = Duration::from_secs(10);
+/// Before each time.
+const RECORDING_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a run works on, read after its dependencies have committed.
 pub(super) struct Prepared {
@@ -130,11 +136,16 @@ impl Host {
                 options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
                 Ok(Executed { record, frame })
             }
-            Err(error) => self.end(record, error, options).await,
+            Err(error) => {
+                let executed = self.end(record, error, options).await?;
+                let stands = matches!(executed.record.status, RunStatus::Ok | RunStatus::Empty);
+                Ok(Executed { frame: frame.filter(|_| stands), ..executed })
+            }
         }
     }
 
-    /// Record a run that has stored nothing, and why.
+    /// Record a run that has stored nothing, and why. Where its commit is there all the same, because only the answer was
+    /// lost, the record of the commit is the one that stands.
     async fn end(
         &self,
         mut record: RunRecord,
@@ -263,6 +274,7 @@ impl Host {
             lease,
             table,
             record,
+            mode: WriteMode::Append,
             rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
             added: collected.summary.added,
             on_rows: Box::new(move |rows| {
@@ -274,11 +286,19 @@ impl Host {
         Ok(self.store.commit_run(commit).await?.record)
     }
 
-    /// Store the record of a run that stores no rows, which gives up the lease that the run may hold.
+    /// Store the record of a run that stores no rows, which gives up the lease that the run may hold; the record that
+    /// stands. A database that was lost is asked again for a while: without an answer nobody knows how the run ended.
     async fn record(&self, mut record: RunRecord) -> Result<RunRecord, RuntimeError> {
         record.finished_at = clock::now();
-        self.store.record_run(&record).await?;
-        Ok(record)
+        let begin = Instant::now();
+        loop {
+            match self.store.record_run(&record).await {
+                Err(StoreError::Database { .. }) if begin.elapsed() < RECORDING_PATIENCE => {
+                    tokio::time::sleep(RECORDING_PAUSE).await;
+                }
+                answer => break Ok(answer?),
+            }
+        }
     }
 }
 
@@ -338,6 +358,8 @@ pub(super) fn new_record(
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        rows_updated: 0,
+        rows_unchanged: 0,
         coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,

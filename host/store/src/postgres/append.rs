@@ -8,7 +8,6 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::broken_keys;
 use super::copy::Encoder;
-use super::ddl::table_name;
 use super::groups::{Group, Groups, send};
 use super::overwrite::copy_into;
 use super::refusal::{Refusal, refusal};
@@ -24,10 +23,12 @@ const SAVE: &str = "SAVEPOINT _rows";
 const KEEP: &str = "RELEASE SAVEPOINT _rows";
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _rows";
 
-/// Append all rows; how many there were. `on_rows` hears of each batch once it is stored.
+/// Append all rows to a table with the columns and the key of the contract; how many there were. `table` is its name in
+/// SQL. `on_rows` hears of each batch once it is stored.
 pub(super) async fn append(
     connection: &mut PgConnection,
     contract: &Contract,
+    table: &str,
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
     mut caller: Caller,
@@ -36,7 +37,7 @@ pub(super) async fn append(
     let mut groups = Groups::begin(DOING, rows, move |encoder, batch: &RecordBatch| {
         encode_rows(encoder, &of, batch, 0..batch.num_rows())
     });
-    let append = Append { contract, copy: copy_into(&table_name(contract), contract) };
+    let append = Append { contract, copy: copy_into(table, contract) };
     let mut written = 0;
     while let Some(group) = groups.next(&mut caller).await? {
         append.group(connection, &group).await?;

@@ -5,10 +5,12 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
+use super::ddl::table_name;
 use super::write::Caller;
-use super::{append, lease, progress, revision, runs, tables};
+use super::{append, lease, overwrite, progress, revision, runs, tables};
 use crate::fault::{self, Step};
-use crate::{CommitOutcome, CommitRun, StoreError};
+use crate::write_mode::Written;
+use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
 
 /// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md. The future must not be dropped, see
@@ -19,7 +21,7 @@ pub(super) async fn commit(
     caller: Caller,
 ) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { lease: held, table: seen, record, rows, added, on_rows } = commit;
+    let CommitRun { lease: held, table: seen, record, mode, rows, added, on_rows } = commit;
     // Until this transaction ends, nobody claims the node.
     lease::lock(connection, &held.node_uid).await?;
     // Asked behind the lock, for the first commit of this run may have held it until now, and before anything else: a
@@ -30,8 +32,12 @@ pub(super) async fn commit(
     }
     lease::check(connection, &held).await?;
     fault::reached(Step::LeaseChecked);
-    // Other nodes may append to the table meanwhile, but nobody deletes from it, loads or moves it.
-    let table = tables::shared(connection, &seen.uid).await?;
+    let table = match mode {
+        // Other nodes may append to the table meanwhile, but nobody deletes from it, overwrites, loads or moves it.
+        WriteMode::Append => tables::shared(connection, &seen.uid).await?,
+        // Nobody writes to the table meanwhile: what is found to be there or not stays so.
+        WriteMode::Overwrite | WriteMode::FillGaps => tables::locked(connection, &seen.uid).await?,
+    };
     // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
     if table.epoch != seen.epoch && added.rows() > 0 {
         return Err(StoreError::TableMoved {
@@ -44,31 +50,47 @@ pub(super) async fn commit(
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table).await?;
     }
-    // Before the rows: it decides whether they may come at all, and of two that append to one coordinate the second waits
-    // here.
-    progress::extend(connection, &table.uid, &table.contract, &added).await?;
-    fault::reached(Step::ProgressStored);
     let on_rows = |rows| {
         on_rows(rows);
         if rows * 2 >= added.rows() {
             fault::reached(Step::HalfTheRowsStored);
         }
     };
-    let written = append::append(connection, &table.contract, rows, &on_rows, caller).await?;
-    if written != added.rows() {
+    let written = match mode {
+        WriteMode::Append => {
+            // Before the rows: it decides whether they may come at all, and of two that append to one coordinate the
+            // second waits here.
+            progress::extend(connection, &table.uid, &table.contract, &added).await?;
+            fault::reached(Step::ProgressStored);
+            let name = table_name(&table.contract);
+            let inserted = append::append(connection, &table.contract, &name, rows, &on_rows, caller).await?;
+            fault::reached(Step::RowsStored);
+            Written::new(inserted)
+        }
+        WriteMode::Overwrite | WriteMode::FillGaps => {
+            overwrite::store(connection, &table, mode, rows, &added, &on_rows, caller).await?
+        }
+    };
+    if written.rows() != added.rows() {
         // Progress that differs from the rows would drop or repeat rows in every later run.
         return Err(StoreError::Damaged(format!(
-            "run {} brought {written} rows for table `{}` and progress that counts {}; nothing was stored",
+            "run {} brought {} rows for table `{}` and progress that counts {}; nothing was stored",
             record.run_id,
+            written.rows(),
             table.contract.identifier,
             added.rows()
         )));
     }
-    fault::reached(Step::RowsStored);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord { rows_inserted: written, durations, ..record };
+    let record = RunRecord {
+        rows_inserted: written.inserted,
+        rows_updated: written.updated,
+        rows_unchanged: written.unchanged,
+        durations,
+        ..record
+    };
     runs::insert(connection, &record).await?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record).await?;

@@ -3,6 +3,8 @@
 //! Every write of the catalogue takes one lock of the database first: as in the embedded database there is one such
 //! writer at a time, so that what a statement looks up stays true until its transaction ends. Commits of runs, loads and
 //! deletes of rows do not take it: they lock the row of their table, and go on side by side.
+//!
+//! Nothing in here depends on what a role or a database has for settings of its sessions: see [`SETTINGS`].
 
 use std::str::FromStr;
 
@@ -12,10 +14,23 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use super::stored::failed;
 use crate::StoreError;
 
-/// Connections for everything but snapshots.
+/// Connections for everything but snapshots and leases.
 const CONNECTIONS: u32 = 10;
+/// Connections for leases: a heartbeat must not wait for as many commits as there are connections, until it is too late.
+const LEASES: u32 = 2;
 /// Snapshots open at once; the next one waits. Servers allow 100 connections by default.
 const SNAPSHOTS: u32 = 32;
+/// What every session begins with. A role or a database may have other defaults, which are for people at a terminal: a
+/// timeout would end runs in their middle, and of a transaction that sees one state from its beginning, a lock would not
+/// show what others did before it was given. `synchronous_commit` is raised to what its default is and never lowered: what
+/// was answered survives a loss of power.
+const SETTINGS: &str = "SELECT set_config(name, value, false) FROM pg_settings JOIN (VALUES \
+     ('statement_timeout', '0'), ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), \
+     ('transaction_timeout', '0'), ('default_transaction_isolation', 'read committed')) AS _wanted (name, value) USING (name) \
+     UNION ALL SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+/// The oldest server that has everything that is used here, as `server_version_num` counts.
+const OLDEST_SERVER: i32 = 150_000;
 /// Key of the lock that writers of the catalogue take: `datanode`, in ASCII.
 const CATALOGUE: i64 = 0x6461_7461_6e6f_6465;
 
@@ -23,6 +38,7 @@ const CATALOGUE: i64 = 0x6461_7461_6e6f_6465;
 #[derive(Debug, Clone)]
 pub(super) struct Pools {
     pub(super) connections: PgPool,
+    pub(super) leases: PgPool,
     /// Apart, for a snapshot lives as long as a run: nothing else must wait for one to end.
     pub(super) snapshots: PgPool,
 }
@@ -39,18 +55,26 @@ impl Pools {
             options.get_port(),
             options.get_database().unwrap_or_else(|| options.get_username())
         );
-        let connections = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
+        let connections = pool(CONNECTIONS)
             .connect_with(options.clone())
             .await
-            .map_err(|source| StoreError::Connect { server, source })?;
-        let snapshots = PgPoolOptions::new().max_connections(SNAPSHOTS).connect_lazy_with(options);
-        Ok(Self { connections, snapshots })
+            .map_err(|source| StoreError::Connect { server: server.clone(), source })?;
+        let (version, name): (i32, String) = sqlx::query_as(
+            "SELECT current_setting('server_version_num')::integer, current_setting('server_version')",
+        )
+        .fetch_one(&connections)
+        .await
+        .map_err(failed("asking for the version of the server"))?;
+        refuse_old(server, version, name)?;
+        let leases = pool(LEASES).connect_lazy_with(options.clone());
+        let snapshots = pool(SNAPSHOTS).connect_lazy_with(options);
+        Ok(Self { connections, leases, snapshots })
     }
 
     /// Close all connections. Waits for what is under way.
     pub(super) async fn close(&self) {
         self.snapshots.close().await;
+        self.leases.close().await;
         self.connections.close().await;
     }
 
@@ -67,12 +91,30 @@ impl Pools {
         self.connections.begin().await.map_err(failed("beginning to write"))
     }
 
+    /// Begin a transaction that changes a lease. Dropping it rolls it back.
+    pub(super) async fn begin_lease(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.leases.begin().await.map_err(failed("beginning to write"))
+    }
+
     /// Begin a transaction that writes the catalogue, behind all others that do.
     pub(super) async fn begin_catalogue(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.begin().await?;
         lock_catalogue(&mut transaction).await?;
         Ok(transaction)
     }
+}
+
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections).after_connect(|connection, _| {
+        Box::pin(async move { sqlx::query(SETTINGS).execute(connection).await.map(|_| ()) })
+    })
+}
+
+fn refuse_old(server: String, version: i32, name: String) -> Result<(), StoreError> {
+    if version < OLDEST_SERVER {
+        return Err(StoreError::ServerTooOld { server, version: name, oldest: OLDEST_SERVER / 10_000 });
+    }
+    Ok(())
 }
 
 async fn lock_catalogue(connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -82,4 +124,23 @@ async fn lock_catalogue(connection: &mut PgConnection) -> Result<(), StoreError>
         .await
         .map(|_| ())
         .map_err(failed("waiting for other writers of the catalogue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use datanode_core::{Diagnostic, ErrorClass};
+
+    use super::*;
+
+    #[test]
+    fn servers_before_15_are_refused() {
+        let of = |version, name: &str| refuse_old("db:5432/data".to_owned(), version, name.to_owned());
+        assert!(of(150_000, "15.0").is_ok() && of(180_001, "18.1").is_ok());
+        let error = of(140_019, "14.19").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the server of db:5432/data is PostgreSQL 14.19; this host needs 15 or newer"
+        );
+        assert_eq!((error.code(), error.class()), ("store.server_too_old", ErrorClass::Refused));
+    }
 }

@@ -97,6 +97,22 @@ pub(super) async fn lock(connection: &mut PgConnection, node_uid: &str) -> Resul
         .map_err(failed("locking a lease"))
 }
 
+/// Wait until no commit of a run is under way, and let none begin until the transaction ends. Where the run does not hold
+/// its node any more, none can be.
+pub(super) async fn wait_for_commit(
+    connection: &mut PgConnection,
+    node_uid: &str,
+    run_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("SELECT FROM datanode.leases WHERE node_uid = $1 AND run_id = $2 FOR UPDATE")
+        .bind(node_uid)
+        .bind(run_id)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(failed("waiting for a commit"))
+}
+
 /// Refuse a commit under a lease that is not the latest one of its node. Whether it has expired plays no part: as long
 /// as nobody else has claimed the node, nobody else has read what this commit is going to change.
 pub(super) async fn check(connection: &mut PgConnection, held: &Lease) -> Result<(), StoreError> {

@@ -18,9 +18,9 @@ use super::overwrite::{columns, create_waiting, overwrite};
 use super::refusal::{Refusal, refusal};
 use super::stored::{count, damaged, failed, to_integer};
 use super::write::Caller;
-use super::{foreign_keys, keys, tables};
+use super::{broken_keys, foreign_keys, keys, tables};
 use crate::rows::Cells;
-use crate::{BrokenKey, LoadRows, Loaded, PlacedBatch, PlacedRows, StoreError, Table};
+use crate::{LoadRows, Loaded, PlacedBatch, PlacedRows, StoreError, Table, WriteMode};
 
 const DOING: &str = "loading rows";
 
@@ -126,11 +126,14 @@ impl Load<'_> {
             .map_err(failed(DOING))?;
         let inserted = staged.saturating_sub(count("rows that are known", known)?);
         self.execute(SAVE).await?;
-        let changed = match overwrite(self.connection, WAITING, self.contract).await {
-            Ok(changed) => changed,
+        let overwrite = overwrite(WAITING, self.contract, WriteMode::Overwrite);
+        let changed = match sqlx::raw_sql(AssertSqlSafe(overwrite)).execute(&mut *self.connection).await {
+            Ok(done) => done.rows_affected(),
             Err(error) if refusal(&error) == Some(Refusal::ForeignKey) => {
                 self.execute(GO_BACK).await?;
-                return Err(self.broken_key().await?.unwrap_or_else(|| failed(DOING)(error)));
+                let broken =
+                    broken_keys::explain_waiting(self.connection, self.table, WAITING, Some(self.place));
+                return Err(broken.await?.unwrap_or_else(|| failed(DOING)(error)));
             }
             Err(error) => return Err(failed(DOING)(error)),
         };
@@ -141,46 +144,6 @@ impl Load<'_> {
             unchanged: staged.saturating_sub(changed),
             deleted: 0,
         })
-    }
-
-    /// The first row that waits and refers to nothing.
-    async fn broken_key(&mut self) -> Result<Option<StoreError>, StoreError> {
-        for key in &self.contract.foreign_keys {
-            let target = tables::by_uid(self.connection, &key.references.table).await?;
-            let matches = |theirs: &str| {
-                let pairs = key.columns.iter().zip(&key.references.columns);
-                pairs
-                    .map(|(own, other)| format!("{theirs}.{} = _own.{}", quote(other), quote(own)))
-                    .collect::<Vec<_>>()
-                    .join(" AND ")
-            };
-            let there: Vec<String> =
-                key.columns.iter().map(|column| format!("_own.{} IS NOT NULL", quote(column))).collect();
-            let shown = || self.contract.key().iter().chain(&key.columns);
-            let mut sql = format!(
-                "SELECT _own._place, {} FROM {WAITING} AS _own WHERE {} AND NOT EXISTS \
-                 (SELECT 1 FROM {} AS _target WHERE {})",
-                keys::selected("_own", self.contract, shown()),
-                there.join(" AND "),
-                table_name(&target.contract),
-                matches("_target")
-            );
-            if target.uid == self.table.uid {
-                sql += &format!(
-                    " AND NOT EXISTS (SELECT 1 FROM {WAITING} AS _waiting WHERE {})",
-                    matches("_waiting")
-                );
-            }
-            sql += " ORDER BY _own._place LIMIT 1";
-            if let Some(found) = self.first(sql).await? {
-                let row_key = keys::coordinate(&found, 1, self.contract, self.contract.key())?;
-                let values =
-                    keys::coordinate(&found, 1 + self.contract.key().len(), self.contract, &key.columns)?;
-                let row = format!("{} {}, row {row_key}", self.place, place(&found, 0)?);
-                return Ok(Some(BrokenKey::of(self.contract, key, row, &values, &target)));
-            }
-        }
-        Ok(None)
     }
 
     /// Delete the rows that the file does not have; how many there were.

@@ -95,10 +95,7 @@ pub(super) async fn extend(
     .bind(rows)
     .fetch_all(&mut *connection)
     .await
-    .map_err(|error| match refusal(&error) {
-        Some(Refusal::Value(problem)) => too_long(contract, added, problem),
-        _ => failed(STORING)(error),
-    })?;
+    .map_err(|error| refused(error, contract, added))?;
     if extended.len() == added.len() {
         return Ok(());
     }
@@ -115,6 +112,39 @@ pub(super) async fn extend(
         }
     }
     Err(StoreError::Damaged(format!("progress of table {table_uid}: two coordinates have one text")))
+}
+
+/// Account for rows that were inserted wherever they lie. Nothing that is kept moves back.
+pub(super) async fn merge(
+    connection: &mut PgConnection,
+    table_uid: &str,
+    contract: &Contract,
+    inserted: &Progress,
+) -> Result<(), StoreError> {
+    let Columns { coordinates, min, max, rows } = Columns::of(contract, inserted)?;
+    sqlx::query(
+        "INSERT INTO datanode.progress AS kept (table_uid, coordinate, min_time, max_time, row_count) \
+         SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) \
+         ON CONFLICT (table_uid, coordinate) DO UPDATE SET min_time = least(kept.min_time, excluded.min_time), \
+         max_time = greatest(kept.max_time, excluded.max_time), row_count = kept.row_count + excluded.row_count",
+    )
+    .bind(table_uid)
+    .bind(coordinates)
+    .bind(min)
+    .bind(max)
+    .bind(rows)
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(|error| refused(error, contract, inserted))
+}
+
+/// Why progress was not taken.
+fn refused(error: sqlx::Error, contract: &Contract, added: &Progress) -> StoreError {
+    match refusal(&error) {
+        Some(Refusal::Value(problem)) => too_long(contract, added, problem),
+        _ => failed(STORING)(error),
+    }
 }
 
 /// A coordinate that does not fit an index is the longest.

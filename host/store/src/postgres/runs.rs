@@ -120,11 +120,15 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 }
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
-/// lease is given up with it.
-pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<(), StoreError> {
-    if by_id(connection, &run.run_id).await?.is_none() {
-        insert(connection, run).await?;
-        insert_lineage(connection, run).await?;
+/// lease is given up with it. The record that stands.
+pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<RunRecord, StoreError> {
+    // A commit of this run whose client was cut off may still be under way in the server.
+    lease::wait_for_commit(connection, &run.node_uid, &run.run_id).await?;
+    lease::release_of_run(connection, &run.node_uid, &run.run_id).await?;
+    if let Some(first) = by_id(connection, &run.run_id).await? {
+        return Ok(first);
     }
-    lease::release_of_run(connection, &run.node_uid, &run.run_id).await
+    insert(connection, run).await?;
+    insert_lineage(connection, run).await?;
+    Ok(run.clone())
 }

@@ -210,7 +210,7 @@ impl Store for PostgresStore {
         Ok(outcome)
     }
 
-    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
+    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError> {
         write!(self, begin, "storing a run", |connection| runs::end(connection, record))
     }
 
@@ -227,7 +227,7 @@ impl Store for PostgresStore {
 impl Leases for PostgresStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
         let lease: Result<_, StoreError> =
-            write!(self, begin, "claiming a lease", |connection| lease::claim(connection, asked));
+            write!(self, begin_lease, "claiming a lease", |connection| lease::claim(connection, asked));
         if lease.is_ok() {
             fault::reached(Step::LeaseClaimed);
         }
@@ -235,11 +235,11 @@ impl Leases for PostgresStore {
     }
 
     async fn extend_lease(&self, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
-        write!(self, begin, "extending a lease", |connection| lease::extend(connection, held, duration))
+        write!(self, begin_lease, "extending a lease", |connection| lease::extend(connection, held, duration))
     }
 
     async fn release_lease(&self, held: &Lease) -> Result<(), StoreError> {
-        write!(self, begin, "giving a lease up", |connection| lease::release(connection, held))
+        write!(self, begin_lease, "giving a lease up", |connection| lease::release(connection, held))
     }
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {

@@ -12,7 +12,8 @@ use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposal
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
 const BY_UID: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1";
-const LOCKED: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR UPDATE";
+const LOCKED: &str =
+    "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR NO KEY UPDATE";
 const SHARED: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR SHARE";
 const BY_IDENTIFIER: &str =
     "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE identifier = $1";
@@ -52,7 +53,8 @@ pub(super) async fn by_uid(connection: &mut PgConnection, uid: &str) -> Result<T
     find(connection, BY_UID, uid).await?.ok_or_else(|| not_found(uid))
 }
 
-/// By uid; locked until the transaction ends.
+/// By uid; nobody else locks it in this way or shares it until the transaction ends. What merely refers to it, as records
+/// of other runs do, does not wait.
 pub(super) async fn locked(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
     find(connection, LOCKED, uid).await?.ok_or_else(|| not_found(uid))
 }

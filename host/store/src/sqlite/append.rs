@@ -20,14 +20,16 @@ const MAX_PARAMETERS: usize = 32_766;
 
 const DOING: &str = "storing rows";
 
-/// Append all rows; how many there were. `on_rows` hears of the progress after each batch.
+/// Append all rows to a table with the columns and the key of the contract; how many there were. `table` is its name in
+/// SQL. `on_rows` hears of the progress after each batch.
 pub(super) fn append(
     connection: &Connection,
     contract: &Contract,
+    table: &str,
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, StoreError> {
-    let mut inserts = Inserts::prepare(connection, contract)?;
+    let mut inserts = Inserts::prepare(connection, contract, table)?;
     let mut written = 0;
     for batch in rows {
         let batch = batch.map_err(StoreError::Rows)?;
@@ -48,10 +50,10 @@ struct Inserts<'c> {
 }
 
 impl<'c> Inserts<'c> {
-    fn prepare(connection: &'c Connection, contract: &'c Contract) -> Result<Self, StoreError> {
+    fn prepare(connection: &'c Connection, contract: &'c Contract, table: &str) -> Result<Self, StoreError> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
-        let prepare = |rows| connection.prepare(&insert(contract, rows)).map_err(failed(DOING));
+        let prepare = |rows| connection.prepare(&insert(contract, table, rows)).map_err(failed(DOING));
         Ok(Self {
             connection,
             contract,
@@ -120,10 +122,10 @@ impl<'c> Inserts<'c> {
 }
 
 /// Plain `INSERT`: a row that is there already is never skipped or replaced in silence.
-fn insert(contract: &Contract, rows: usize) -> String {
+fn insert(contract: &Contract, table: &str, rows: usize) -> String {
     let names = contract.columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
     let row = format!("({})", vec!["?"; contract.columns.len()].join(", "));
-    format!("INSERT INTO {} ({names}) VALUES {}", quote(contract.physical_name()), vec![row; rows].join(", "))
+    format!("INSERT INTO {table} ({names}) VALUES {}", vec![row; rows].join(", "))
 }
 
 pub(super) fn is_duplicate(error: &rusqlite::Error) -> bool {

@@ -184,7 +184,7 @@ pub async fn restore(
     // A backup of an older release is brought up to date, that of a newer one refused, while nothing is replaced yet.
     let copy = SqliteStore::open(&partial.0).await?;
     // Whoever held a node of the original holds nothing of this one.
-    copy.write("restoring the database", lease::forget).await?;
+    copy.write("restoring the database", lease::release_all).await?;
     copy.close().await?;
     let (database, file) = (database.to_owned(), file.to_owned());
     connection::blocking(DOING, move || {

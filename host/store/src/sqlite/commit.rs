@@ -5,15 +5,17 @@ use std::time::Instant;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
-use super::{append, lease, progress, revision, runs, tables};
+use super::ddl::quote;
+use super::{append, lease, overwrite, progress, revision, runs, tables};
 use crate::fault::{self, Step};
-use crate::{CommitOutcome, CommitRun, StoreError};
+use crate::write_mode::Written;
+use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
 
 /// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
-    let CommitRun { lease: held, table: seen, record, rows, added, on_rows } = commit;
+    let CommitRun { lease: held, table: seen, record, mode, rows, added, on_rows } = commit;
     // Asked first: a client that lost the answer of its commit asks again, and by then its lease is given up and the
     // table may have moved.
     if let Some(record) = runs::by_id(connection, &record.run_id)? {
@@ -34,29 +36,46 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table)?;
     }
-    // Before the rows: it decides whether they may come at all.
-    progress::extend(connection, &table.uid, &table.contract, &added)?;
-    fault::reached(Step::ProgressStored);
-    let written = append::append(connection, &table.contract, rows, &|rows| {
+    let on_rows = |rows| {
         on_rows(rows);
         if rows * 2 >= added.rows() {
             fault::reached(Step::HalfTheRowsStored);
         }
-    })?;
-    if written != added.rows() {
+    };
+    let written = match mode {
+        WriteMode::Append => {
+            // Before the rows: it decides whether they may come at all.
+            progress::extend(connection, &table.uid, &table.contract, &added)?;
+            fault::reached(Step::ProgressStored);
+            let name = quote(table.contract.physical_name());
+            let inserted = append::append(connection, &table.contract, &name, rows, &on_rows)?;
+            fault::reached(Step::RowsStored);
+            Written::new(inserted)
+        }
+        WriteMode::Overwrite | WriteMode::FillGaps => {
+            overwrite::store(connection, &table, mode, rows, &added, &on_rows)?
+        }
+    };
+    if written.rows() != added.rows() {
         // Progress that differs from the rows would drop or repeat rows in every later run.
         return Err(StoreError::Damaged(format!(
-            "run {} brought {written} rows for table `{}` and progress that counts {}; nothing was stored",
+            "run {} brought {} rows for table `{}` and progress that counts {}; nothing was stored",
             record.run_id,
+            written.rows(),
             table.contract.identifier,
             added.rows()
         )));
     }
-    fault::reached(Step::RowsStored);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord { rows_inserted: written, durations, ..record };
+    let record = RunRecord {
+        rows_inserted: written.inserted,
+        rows_updated: written.updated,
+        rows_unchanged: written.unchanged,
+        durations,
+        ..record
+    };
     runs::insert(connection, &record)?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record)?;

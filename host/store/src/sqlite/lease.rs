@@ -135,9 +135,12 @@ pub(super) fn release_of_run(
         .map_err(failed("giving a lease up"))
 }
 
-/// Forget all leases: for a copy that has no runs yet.
-pub(super) fn forget(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM _leases", ()).map(|_| ()).map_err(failed("forgetting leases"))
+/// Give all leases up; the epochs stay. For a copy: whoever holds a node of the original holds nothing of it.
+pub(super) fn release_all(connection: &Connection) -> Result<(), StoreError> {
+    connection
+        .execute("UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL", ())
+        .map(|_| ())
+        .map_err(failed("giving leases up"))
 }
 
 /// Those that have not expired, the next to expire first.

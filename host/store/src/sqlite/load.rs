@@ -13,12 +13,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::append::is_duplicate;
 use super::bind::bind;
-use super::ddl::{self, list, quote};
+use super::ddl::{list, quote};
+use super::overwrite::{broken_key, create_waiting, overwrite};
 use super::stored::{count, failed, to_integer};
 use super::value_list::parameter;
 use super::{foreign_keys, tables};
 use crate::rows::{Cells, key_tuple};
-use crate::{BrokenKey, LoadRows, Loaded, PlacedBatch, StoreError, Table};
+use crate::{LoadRows, Loaded, PlacedBatch, StoreError, Table, WriteMode};
 
 const DOING: &str = "loading rows";
 
@@ -69,18 +70,7 @@ impl Load<'_> {
         &self,
         rows: impl Iterator<Item = Result<PlacedBatch, crate::RowsError>>,
     ) -> Result<u64, StoreError> {
-        let columns = self
-            .contract
-            .columns
-            .iter()
-            .map(|column| ddl::define(self.contract, column))
-            .collect::<Result<Vec<_>, _>>()?;
-        let create = format!(
-            "CREATE TABLE {WAITING} ({}, _place INTEGER NOT NULL, PRIMARY KEY ({})) STRICT, WITHOUT ROWID",
-            columns.join(", "),
-            list(self.contract.key())
-        );
-        execute(self.connection, &create)?;
+        create_waiting(self.connection, WAITING, self.contract, "_place INTEGER NOT NULL, ")?;
         let parameters = vec!["?"; self.contract.columns.len() + 1].join(", ");
         let mut insert = self
             .connection
@@ -141,27 +131,11 @@ impl Load<'_> {
             })
             .map_err(failed(DOING))?;
         let inserted = staged.saturating_sub(count("rows that are known", known)?);
-        let others =
-            self.contract.columns.iter().filter(|column| !self.contract.key().contains(&column.name));
-        let others: Vec<String> = others.map(|column| quote(&column.name)).collect();
-        let action = if others.is_empty() {
-            "NOTHING".to_owned()
-        } else {
-            let set: Vec<String> =
-                others.iter().map(|column| format!("{column} = excluded.{column}")).collect();
-            let differs: Vec<String> =
-                others.iter().map(|column| format!("{name}.{column} IS NOT excluded.{column}")).collect();
-            format!("UPDATE SET {} WHERE {}", set.join(", "), differs.join(" OR "))
-        };
-        let columns = self.columns();
-        // `WHERE TRUE` tells the parser that ON does not begin a join.
-        let sql = format!(
-            "INSERT INTO {name} ({columns}) SELECT {columns} FROM {WAITING} WHERE TRUE ON CONFLICT ({key}) DO {action}"
-        );
-        let changed = match self.connection.execute(&sql, ()) {
-            Ok(changed) => changed as u64,
+        let changed = match overwrite(self.connection, WAITING, self.contract, WriteMode::Overwrite) {
+            Ok(changed) => changed,
             Err(error) if foreign_keys::is_broken(&error) => {
-                return Err(self.broken_key()?.unwrap_or_else(|| failed(DOING)(error)));
+                let broken = broken_key(self.connection, self.table, WAITING, Some(self.place))?;
+                return Err(broken.unwrap_or_else(|| failed(DOING)(error)));
             }
             Err(error) => return Err(failed(DOING)(error)),
         };
@@ -172,48 +146,6 @@ impl Load<'_> {
             unchanged: staged.saturating_sub(changed),
             deleted: 0,
         })
-    }
-
-    /// The first row that waits and refers to nothing.
-    fn broken_key(&self) -> Result<Option<StoreError>, StoreError> {
-        for key in &self.contract.foreign_keys {
-            let target = tables::by_uid(self.connection, &key.references.table)?;
-            let matches = |theirs: &str| {
-                let pairs = key.columns.iter().zip(&key.references.columns);
-                pairs
-                    .map(|(own, other)| format!("{theirs}.{} = _own.{}", quote(other), quote(own)))
-                    .collect::<Vec<_>>()
-                    .join(" AND ")
-            };
-            let there: Vec<String> =
-                key.columns.iter().map(|column| format!("_own.{} IS NOT NULL", quote(column))).collect();
-            let mut sql = format!(
-                "SELECT _own.* FROM {WAITING} AS _own WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS _target WHERE {})",
-                there.join(" AND "),
-                quote(target.contract.physical_name()),
-                matches("_target")
-            );
-            if target.uid == self.table.uid {
-                sql += &format!(
-                    " AND NOT EXISTS (SELECT 1 FROM {WAITING} AS _waiting WHERE {})",
-                    matches("_waiting")
-                );
-            }
-            sql += " ORDER BY _own._place LIMIT 1";
-            let found = self
-                .connection
-                .query_row(&sql, (), |row| {
-                    let row_key = self.values(row, self.contract.key())?;
-                    Ok((row_key, self.values(row, &key.columns)?, row.get::<_, i64>("_place")?))
-                })
-                .optional()
-                .map_err(failed(DOING))?;
-            if let Some((row_key, values, place)) = found {
-                let row = format!("{} {place}, row {row_key}", self.place);
-                return Ok(Some(BrokenKey::of(self.contract, key, row, &values, &target)));
-            }
-        }
-        Ok(None)
     }
 
     /// Delete the rows that the file does not have; how many there were.

@@ -6,7 +6,7 @@
 //!
 //! * `connection`: who may write, where the work is done; `handle` is the one unsafe place.
 //! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`: the catalogue, one family each.
-//! * `ddl`: contracts as tables; `append` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
+//! * `ddl`: contracts as tables; `append`, `overwrite` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
 //! * `sql`: read-only SQL of users, on connections that can do nothing else.
@@ -30,6 +30,7 @@ mod lease;
 mod load;
 mod migrate;
 mod nodes;
+mod overwrite;
 mod progress;
 mod read;
 mod reference;

@@ -3,6 +3,7 @@
 use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
+use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use rusqlite::{Connection, params};
 
@@ -85,14 +86,7 @@ pub(super) fn extend(
         )
         .map_err(&failed)?;
     for (coordinate, progress) in added.iter() {
-        let text = coordinate.to_json();
-        // A text that does not read back would make this table's progress, and so the table, unusable for ever.
-        if Coordinate::from_json(&text, &types).as_ref() != Ok(coordinate) {
-            return Err(StoreError::Damaged(format!(
-                "table `{}`: the progress of coordinate {coordinate} cannot be kept",
-                contract.identifier
-            )));
-        }
+        let text = readable(contract, &types, coordinate)?;
         let rows = to_integer("rows of a coordinate", progress.rows)?;
         let changed = statement
             .execute(params![table_uid, text, progress.min.micros(), progress.max.micros(), rows])
@@ -107,6 +101,45 @@ pub(super) fn extend(
         }
     }
     Ok(())
+}
+
+/// Account for rows that were inserted wherever they lie. Nothing that is kept moves back.
+pub(super) fn merge(
+    connection: &Connection,
+    table_uid: &str,
+    contract: &Contract,
+    inserted: &Progress,
+) -> Result<(), StoreError> {
+    let types = contract.dimension_types();
+    let failed = failed("storing progress");
+    let mut statement = connection
+        .prepare(
+            "INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (table_uid, coordinate) DO UPDATE SET min_time = min(min_time, excluded.min_time), \
+             max_time = max(max_time, excluded.max_time), row_count = row_count + excluded.row_count",
+        )
+        .map_err(&failed)?;
+    for (coordinate, progress) in inserted.iter() {
+        let text = readable(contract, &types, coordinate)?;
+        let rows = to_integer("rows of a coordinate", progress.rows)?;
+        statement
+            .execute(params![table_uid, text, progress.min.micros(), progress.max.micros(), rows])
+            .map_err(&failed)?;
+    }
+    Ok(())
+}
+
+/// A coordinate as text. One that does not read back would make this table's progress, and so the table, unusable for
+/// ever.
+fn readable(contract: &Contract, types: &[DataType], coordinate: &Coordinate) -> Result<String, StoreError> {
+    let text = coordinate.to_json();
+    if Coordinate::from_json(&text, types).as_ref() == Ok(coordinate) {
+        return Ok(text);
+    }
+    Err(StoreError::Damaged(format!(
+        "table `{}`: the progress of coordinate {coordinate} cannot be kept",
+        contract.identifier
+    )))
 }
 
 /// The latest time of a coordinate that has one.

@@ -117,11 +117,13 @@ pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result
 }
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
-/// lease is given up with it.
-pub(super) fn end(connection: &Connection, run: &RunRecord) -> Result<(), StoreError> {
-    if by_id(connection, &run.run_id)?.is_none() {
-        insert(connection, run)?;
-        insert_lineage(connection, run)?;
+/// lease is given up with it. The record that stands.
+pub(super) fn end(connection: &Connection, run: RunRecord) -> Result<RunRecord, StoreError> {
+    lease::release_of_run(connection, &run.node_uid, &run.run_id)?;
+    if let Some(first) = by_id(connection, &run.run_id)? {
+        return Ok(first);
     }
-    lease::release_of_run(connection, &run.node_uid, &run.run_id)
+    insert(connection, &run)?;
+    insert_lineage(connection, &run)?;
+    Ok(run)
 }

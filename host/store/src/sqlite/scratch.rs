@@ -32,7 +32,7 @@ impl SqliteStore {
         sqlx::query("VACUUM INTO ?1").bind(target).execute(&mut connection).await.map_err(failed)?;
         let copy = Self::open(&file).await?;
         // Who holds a node there has nothing to do with the copy.
-        copy.write("copying the database", lease::forget).await?;
+        copy.write("copying the database", lease::release_all).await?;
         Ok(copy)
     }
 }

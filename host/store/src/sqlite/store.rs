@@ -213,9 +213,9 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
-    async fn record_run(&self, record: &RunRecord) -> Result<(), StoreError> {
+    async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError> {
         let record = record.clone();
-        self.write("storing a run", move |connection| runs::end(connection, &record)).await
+        self.write("storing a run", move |connection| runs::end(connection, record)).await
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {

@@ -82,7 +82,8 @@ impl<'t> Tail<'t> {
 
     /// Delete them and correct the progress of their coordinates; how many there were.
     fn delete(&self) -> Result<u64, StoreError> {
-        let gone = groups(self.connection, &self.table.contract, &self.condition, &self.parameters)?;
+        let gone =
+            groups(self.connection, &self.table.contract, &self.name(), &self.condition, &self.parameters)?;
         if gone.is_empty() {
             return Ok(0);
         }
@@ -195,10 +196,12 @@ impl<'t> Tail<'t> {
     }
 }
 
-/// What the rows of a condition say, coordinate by coordinate.
-fn groups(
+/// What the rows of a condition say, coordinate by coordinate. They are in a table with the columns of the contract,
+/// `AS _t` in the condition.
+pub(super) fn groups(
     connection: &Connection,
     contract: &Contract,
+    table: &str,
     condition: &str,
     parameters: &[Value],
 ) -> Result<Progress, StoreError> {
@@ -210,8 +213,7 @@ fn groups(
         (format!(", {}", list(dimensions)), format!(" GROUP BY {}", list(dimensions)))
     };
     let sql = format!(
-        "SELECT count(*), min({time}), max({time}){also} FROM {} AS _t WHERE {condition}{grouped}",
-        quote(contract.physical_name()),
+        "SELECT count(*), min({time}), max({time}){also} FROM {table} AS _t WHERE {condition}{grouped}"
     );
     let mut statement = connection.prepare(&sql).map_err(failed(COUNTING))?;
     let mut rows = statement.query(params_from_iter(parameters)).map_err(failed(COUNTING))?;
@@ -230,7 +232,7 @@ fn groups(
 }
 
 /// The values of key columns, which a row has from a place on.
-fn coordinate(
+pub(super) fn coordinate(
     row: &Row<'_>,
     first: usize,
     contract: &Contract,
@@ -254,7 +256,8 @@ fn verify_progress(connection: &Connection, table_uid: &str) -> Result<Vec<Progr
         return Ok(Vec::new());
     }
     let kept = progress::read(connection, &table)?;
-    let counted = groups(connection, &table.contract, "TRUE", &[])?;
+    let name = quote(table.contract.physical_name());
+    let counted = groups(connection, &table.contract, &name, "TRUE", &[])?;
     let mut coordinates: Vec<&Coordinate> = kept.iter().chain(counted.iter()).map(|(at, _)| at).collect();
     coordinates.sort_unstable();
     coordinates.dedup();

@@ -26,7 +26,7 @@ use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSu
 use datanode_core::window::Window;
 use datanode_store::{
     ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, StoreError,
-    Table,
+    Table, WriteMode,
 };
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
@@ -405,6 +405,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         rows_emitted: 0,
         rows_dropped: 0,
         rows_inserted: 0,
+        rows_updated: 0,
+        rows_unchanged: 0,
         coverage: Coverage::default(),
         bytes_emitted: 0,
         output_digest: None,
@@ -443,6 +445,7 @@ pub async fn commit(
         lease: claim(store, &record.node_uid, &record.run_id).await,
         table: table.clone(),
         record,
+        mode: WriteMode::Append,
         rows: Box::new(batches.into_iter().map(Ok)),
         added,
         on_rows: Box::new(|_| {}),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic here is the report
 
 mod commits;
+mod connections;
 mod leases;
 mod reads;
 mod speed;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use super::snapshot::PostgresSnapshot;
 use super::write::write;
 use super::{commit, ddl, lease, tables};
-use crate::{ClaimLease, CommitOutcome, CommitRun, Node, Snapshot, StoreError, Table};
+use crate::{ClaimLease, CommitOutcome, CommitRun, Node, Snapshot, StoreError, Table, WriteMode};
 use support::{Model, batch, progress, run};
 
 fn url() -> String {
@@ -125,6 +126,7 @@ impl Place {
             lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
             table: table.clone(),
             record,
+            mode: WriteMode::Append,
             rows: Box::new(std::iter::empty()),
             added,
             on_rows: Box::new(|_| {}),
