@@ -166,6 +166,10 @@ fn every_command_prints_what_the_schema_says() {
         schemas.each("run", &failed);
         schemas.check("run_error", &failed[0]["error"]);
         schemas.check("guest_failure", &failed[0]["error"]["guest"]);
+        let again = project.output(&["run", "retry", failed[0]["run_id"].as_str().unwrap(), "--json"]);
+        schemas.each("run", &serde_json::from_slice(&again.stdout).unwrap());
+        schemas.check("node", &project.json(&["node", "set", guest, "lookback=7d", "retries=1"]));
+        schemas.each("node_window", &project.json(&["node", "windows", guest]));
     }
 
     // A node that a run of another process holds.
@@ -240,6 +244,7 @@ fn every_command_prints_what_the_schema_says() {
             "sha256",
             "stored_rows",
             "value",
+            "violation",
             "window",
         ]
         .map(str::to_owned),

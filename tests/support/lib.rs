@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod memory;
+mod next;
 pub mod proxy;
 mod server;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use next::proposals;
 pub use server::ServerDatabase;
 
 /// The variable by which the command is told of a database on a server.
@@ -196,6 +198,16 @@ impl Project {
     pub fn copy(&self) -> Self {
         let server = self.server.as_ref().map(ServerDatabase::copy);
         let copy = Self { directory: TempDir::new().expect("a scratch directory"), server };
+        copy_all(self.path(), copy.path());
+        copy
+    }
+
+    /// A copy of a project on a server, whose database is filled by `restore`, which is told where it is.
+    #[must_use]
+    pub fn restored(&self, restore: impl FnOnce(&str)) -> Self {
+        let server = ServerDatabase::new();
+        restore(&server.url());
+        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: Some(server) };
         copy_all(self.path(), copy.path());
         copy
     }

@@ -15,7 +15,8 @@ pub struct ServerDatabase {
 }
 
 impl ServerDatabase {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self::made("")
     }
 
@@ -63,6 +64,12 @@ impl ServerDatabase {
             assert!(Instant::now() < give_up, "the server still serves a process that is gone");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Default for ServerDatabase {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

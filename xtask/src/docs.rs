@@ -52,6 +52,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node show` | [node_shown](#node_shown) |
 | `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
+| `node windows` | array of [node_window](#node_window), by time |
+| `node set` | [node](#node) |
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
@@ -61,6 +63,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node run --progress json` | [event](#event), one per line on standard error |
 | `run list` | array of [run](#run) |
 | `run show` | [run](#run) |
+| `run retry` | array of [run](#run), of one |
 | `run leases` | array of [lease](#lease) |
 | `run logs` | [log_line](#log_line), one per line |
 | any that fails | [error](#error), one per line on standard error; but a run that fails is no failure of the command's own: its error is in its [run](#run) on standard output, and the exit code tells it |

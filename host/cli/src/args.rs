@@ -12,6 +12,7 @@ use datanode_core::query_text::{End, bound};
 use crate::commands::backup::{BackupArguments, RestoreArguments};
 use crate::commands::delete_after::DeleteAfterArguments;
 use crate::commands::load::LoadArguments;
+use crate::commands::node_windows::{SetArguments, WindowsArguments};
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
 use crate::commands::stats::StatsCommand;
@@ -499,6 +500,10 @@ pub(crate) enum NodeCommand {
     /// Run a node after everything that it depends on
     #[command(after_help = crate::run_args::AFTER_HELP)]
     Run(RunArguments),
+    /// List what a node has done, found empty, or failed at
+    Windows(WindowsArguments),
+    /// Change how the runs of a node are made
+    Set(SetArguments),
 }
 
 #[derive(Debug, Args)]
@@ -569,6 +574,26 @@ pub(crate) enum RunCommand {
     Show {
         /// Run id, or the beginning of it
         run: String,
+    },
+    /// Make a failed run again, over the window that it had
+    #[command(
+        after_help = "The node is run alone, by the release that runs now, with the runtime options of the failed run, and covers\n\
+        exactly the window of that run, whatever a run of today would cover. It is a run of its own, with a record that\n\
+        names the failed one. Rows that the table has got since stay as they are.\n\n\
+        Example:\n  datanode run retry 01a204a9-91c4"
+    )]
+    Retry {
+        /// Run id, or the beginning of it
+        run: String,
+        /// Runtime option in the place of the failed run's; the value is JSON, or text when it is not
+        #[arg(long = "option", value_name = "NAME=VALUE")]
+        option: Vec<String>,
+        /// Wait so long for a node that another run is writing, before the run fails
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+        /// How progress is shown
+        #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
+        progress: ProgressMode,
     },
     /// List the runs that hold a node now, and until when
     #[command(

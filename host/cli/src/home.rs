@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use datanode_runtime::{Host, LeaseSettings, SpillSettings};
+use datanode_core::node_settings::MAX_RETRIES;
+use datanode_runtime::{DEFAULT_RETRIES, Host, LeaseSettings, SpillSettings};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -46,11 +47,17 @@ struct RunSettings {
     spill_after_bytes: u64,
     /// Seconds for which the lease of a run holds without a heartbeat.
     lease_seconds: Option<NonZeroU32>,
+    /// How often a run is made again whose commit was refused because others had written its table.
+    retries: u32,
 }
 
 impl Default for RunSettings {
     fn default() -> Self {
-        Self { spill_after_bytes: SpillSettings::default().after_bytes, lease_seconds: None }
+        Self {
+            spill_after_bytes: SpillSettings::default().after_bytes,
+            lease_seconds: None,
+            retries: DEFAULT_RETRIES,
+        }
     }
 }
 
@@ -230,7 +237,10 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     if let Some(seconds) = runs.lease_seconds {
         leases.duration = Duration::from_secs(seconds.get().into());
     }
-    let host = Host::new(database.store(), sandbox(home)?).with_spill(spill).with_leases(leases);
+    let host = Host::new(database.store(), sandbox(home)?)
+        .with_spill(spill)
+        .with_leases(leases)
+        .with_retries(runs.retries.min(MAX_RETRIES));
     Ok(Session { host, database })
 }
 

@@ -55,6 +55,11 @@ impl Cadence {
         self.shift(moment, true)
     }
 
+    /// The moment one period earlier, None when it leaves the years 1 to 9999.
+    pub fn previous(self, moment: Timestamp) -> Option<Timestamp> {
+        self.shift(moment, false)
+    }
+
     fn period_start(self, now: Timestamp) -> Option<Timestamp> {
         match self.length() {
             Length::Micros { micros, origin } => {

@@ -58,6 +58,17 @@ impl Progress {
         self.0.values().map(|progress| progress.rows).sum()
     }
 
+    /// The same as if each coordinate ended at what `end` makes of its latest time, when that is earlier. Coordinates that
+    /// would have no row left are not in it; of the others the rows are counted as before.
+    #[must_use]
+    pub fn ending(&self, end: impl Fn(Timestamp) -> Option<Timestamp>) -> Self {
+        let cut = self.0.iter().filter_map(|(coordinate, known)| {
+            let max = end(known.max)?.min(known.max);
+            (max >= known.min).then(|| (coordinate.clone(), CoordinateProgress { max, ..*known }))
+        });
+        cut.collect()
+    }
+
     /// True when, of each coordinate, all of these rows come after what is held of it.
     pub fn is_followed_by(&self, rows: &Self) -> bool {
         rows.iter().all(|(coordinate, rows)| self.get(coordinate).is_none_or(|held| held.max < rows.min))
@@ -150,5 +161,19 @@ mod tests {
             (progress.min_time(), progress.max_time(), progress.rows()),
             (Some(at(1)), Some(at(5)), 5)
         );
+    }
+
+    #[test]
+    fn progress_that_is_cut_never_reaches_further() {
+        let at = |day: i64| Timestamp::from_micros(day * 86_400_000_000).unwrap();
+        let id = |name: &str| Coordinate(vec![CoordinateValue::Text(name.into())]);
+        let held = |min, max| CoordinateProgress { min: at(min), max: at(max), rows: 9 };
+        let progress: Progress =
+            [(id("a"), held(1, 9)), (id("b"), held(8, 9)), (id("c"), held(1, 3))].into_iter().collect();
+        let until = progress.ending(|max| Some(max.min(at(5))));
+        assert_eq!((until.get(&id("a")), until.get(&id("b"))), (Some(&held(1, 5)), None));
+        assert_eq!(until.get(&id("c")), Some(&held(1, 3)));
+        assert_eq!(progress.ending(|_| Some(at(100))), progress);
+        assert!(progress.ending(|_| None).is_empty());
     }
 }

@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::cadence::Cadence;
 use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::progress::Progress;
+use crate::quality::Violation;
 use crate::window::Window;
 
 /// How a run ended.
@@ -214,6 +216,12 @@ pub struct RunRecord {
     pub finished_at: Timestamp,
     /// What it might cover.
     pub window: Window,
+    /// The failed run whose window it covers again. Older records have none.
+    #[serde(default)]
+    pub retry_of: Option<String>,
+    /// How far before the latest rows it looked for late ones, as its node was set.
+    #[serde(default)]
+    pub lookback: Option<Cadence>,
     /// Component name.
     pub component: String,
     /// Component release.
@@ -226,7 +234,7 @@ pub struct RunRecord {
     pub hash_namespace: String,
     /// Runtime options.
     pub options: BTreeMap<String, Value>,
-    /// What the table held before.
+    /// What the run was told that the table held before: all of it, but for what it looked for again.
     pub statistics: StatisticsSummary,
     /// Frames read, in the order in which they were opened.
     pub inputs: Vec<InputRecord>,
@@ -265,6 +273,9 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// Things a person should look at.
     pub warnings: Vec<String>,
+    /// What checks of the contract found, whether it failed the run or only warned. Older records have none.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
     /// Log lines of the guest, bounded.
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
@@ -314,6 +325,7 @@ mod tests {
         let record: RunRecord = serde_json::from_value(old).unwrap();
         assert_eq!((record.rows_inserted, record.rows_updated, record.rows_unchanged), (1, 0, 0));
         assert_eq!(record.coverage, Coverage::default());
+        assert_eq!(record.violations, []);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::cadence::Cadence;
+use crate::ledger::Ledger;
 
 /// What one run may cover. Both ends are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ impl Window {
 
 /// What a window is decided from.
 #[derive(Debug, Clone, Copy)]
-pub struct WindowRequest {
+pub struct WindowRequest<'r> {
     /// The host's clock, read once per run tree.
     pub now: Timestamp,
     /// `--until`.
@@ -32,38 +33,71 @@ pub struct WindowRequest {
     pub cadence: Option<Cadence>,
     /// `offset_start` of the config, or the component's default.
     pub offset_start: Option<Timestamp>,
-    /// Latest time of the output table.
-    pub max_time: Option<Timestamp>,
+    /// Time of the latest row that the node has brought and that is there.
+    pub latest: Option<Timestamp>,
+    /// What the node has done; None: nothing but that it has brought its latest row.
+    pub ledger: Option<&'r Ledger>,
+    /// How far before its latest row the node looks for rows that come late.
+    pub lookback: Option<Cadence>,
     /// Number of identity dimensions of the output table.
     pub dimensions: usize,
 }
 
+/// The window of a run, and where it takes its table to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided {
+    /// What the run may cover.
+    pub window: Window,
+    /// Of a table that is indexed by time alone: what comes after this moment, the run looks for again, whether it is there
+    /// or not. None: all of it.
+    pub behind: Option<Timestamp>,
+}
+
 /// Decide the window of a run.
 ///
-/// *End:* `until`, else by cadence (see [`Cadence::latest_complete`]), else now rounded down to the second.
+/// *End:* see [`end`].
 /// *Start:* on a first run, and always for a table with identity dimensions (whose guest narrows per coordinate),
-/// `offset_start`; later, for a table indexed by time alone, the latest time plus one cadence (or 1 µs).
-pub fn decide(request: &WindowRequest) -> Window {
-    let end = request.until.unwrap_or_else(|| match request.cadence {
-        Some(cadence) => cadence.latest_complete(request.now).unwrap_or(request.now),
-        None => whole_second(request.now),
-    });
-    let start = match request.max_time {
-        Some(last) if request.dimensions == 0 => {
-            let next = match request.cadence {
-                Some(cadence) => cadence.next(last),
-                None => Timestamp::from_micros(last.micros().saturating_add(1)).ok(),
-            };
-            let Some(next) = next else {
-                // At the end of time there is nothing left to cover.
-                let before = Timestamp::from_micros(last.micros() - 1).unwrap_or(last);
-                return Window { start: Some(last), end: before };
-            };
-            Some(next.max(request.offset_start.unwrap_or(last)))
-        }
-        _ => request.offset_start,
+/// `offset_start`; later, for a table indexed by time alone, the latest time less the lookback, plus one cadence (or 1 µs),
+/// or the first moment before it that the node has left open.
+pub fn decide(request: &WindowRequest<'_>) -> Decided {
+    let end = end(request.now, request.until, request.cadence);
+    let Some(latest) = request.latest.filter(|_| request.dimensions == 0) else {
+        return Decided { window: Window { start: request.offset_start, end }, behind: None };
     };
-    Window { start, end }
+    let open =
+        request.ledger.map(|ledger| ledger.open_within(request.offset_start, latest)).unwrap_or_default();
+    let behind = match request.lookback {
+        Some(lookback) => lookback.previous(latest).unwrap_or(Timestamp::nearest_micros(i64::MIN)),
+        None => latest,
+    };
+    if let Some(hole) = open.first().filter(|hole| hole.start.is_none_or(|start| start <= behind)) {
+        // What lies before it is done, up to its last moment.
+        let before = hole.start.and_then(|start| Timestamp::from_micros(start.micros() - 1).ok());
+        return Decided { window: Window { start: hole.start, end }, behind: before };
+    }
+    let next = match request.cadence {
+        Some(cadence) => cadence.next(behind),
+        None => Timestamp::from_micros(behind.micros().saturating_add(1)).ok(),
+    };
+    let window = match next {
+        Some(next) => {
+            Window { start: Some(request.offset_start.map_or(next, |offset| next.max(offset))), end }
+        }
+        // At the end of time there is nothing left to cover.
+        None => {
+            let before = Timestamp::from_micros(latest.micros() - 1).unwrap_or(latest);
+            Window { start: Some(latest), end: before }
+        }
+    };
+    Decided { window, behind: Some(behind) }
+}
+
+/// Where a run ends: `until`, else by cadence (see [`Cadence::latest_complete`]), else now rounded down to the second.
+pub fn end(now: Timestamp, until: Option<Timestamp>, cadence: Option<Cadence>) -> Timestamp {
+    until.unwrap_or_else(|| match cadence {
+        Some(cadence) => cadence.latest_complete(now).unwrap_or(now),
+        None => whole_second(now),
+    })
 }
 
 fn whole_second(now: Timestamp) -> Timestamp {
@@ -73,52 +107,107 @@ fn whole_second(now: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Visit;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn request() -> WindowRequest {
+    fn request() -> WindowRequest<'static> {
         WindowRequest {
             now: at("2026-11-22T17:30:00.5Z"),
             until: None,
             cadence: Some("1d".parse().unwrap()),
             offset_start: None,
-            max_time: None,
+            latest: None,
+            ledger: None,
+            lookback: None,
             dimensions: 0,
         }
     }
 
+    /// The window alone.
+    fn decided(request: &WindowRequest<'_>) -> Window {
+        decide(request).window
+    }
+
     #[test]
     fn the_end_follows_until_then_cadence_then_the_second() {
-        assert_eq!(decide(&request()).end, at("2026-11-21"));
+        assert_eq!(decided(&request()).end, at("2026-11-21"));
         assert_eq!(
-            decide(&WindowRequest { until: Some(at("2020-12-31")), ..request() }).end,
+            decided(&WindowRequest { until: Some(at("2020-12-31")), ..request() }).end,
             at("2020-12-31")
         );
-        assert_eq!(decide(&WindowRequest { cadence: None, ..request() }).end, at("2026-11-22T17:30:00Z"));
+        assert_eq!(decided(&WindowRequest { cadence: None, ..request() }).end, at("2026-11-22T17:30:00Z"));
     }
 
     #[test]
     fn the_start_follows_the_index() {
         let first = WindowRequest { offset_start: Some(at("1999-01-01")), ..request() };
-        assert_eq!(decide(&first).start, Some(at("1999-01-01")));
-        let later = WindowRequest { max_time: Some(at("2020-01-01")), ..first };
-        assert_eq!(decide(&later).start, Some(at("2020-01-02")));
+        assert_eq!(decided(&first).start, Some(at("1999-01-01")));
+        let later = WindowRequest { latest: Some(at("2020-01-01")), ..first };
+        assert_eq!(decided(&later).start, Some(at("2020-01-02")));
         assert_eq!(
-            decide(&WindowRequest { cadence: None, ..later }).start,
+            decided(&WindowRequest { cadence: None, ..later }).start,
             Some(at("2020-01-01T00:00:00.000001Z"))
         );
-        assert_eq!(decide(&WindowRequest { dimensions: 1, ..later }).start, Some(at("1999-01-01")));
-        assert_eq!(decide(&request()).start, None);
+        assert_eq!(decided(&WindowRequest { dimensions: 1, ..later }).start, Some(at("1999-01-01")));
+        assert_eq!(decided(&request()).start, None);
     }
 
     #[test]
     fn a_table_that_is_up_to_date_has_an_empty_window() {
-        let done = WindowRequest { max_time: Some(at("2026-11-21")), ..request() };
-        assert!(decide(&done).is_empty());
-        assert!(!decide(&WindowRequest { max_time: Some(at("2026-11-20")), ..done }).is_empty());
+        let done = WindowRequest { latest: Some(at("2026-11-21")), ..request() };
+        assert!(decided(&done).is_empty());
+        assert!(!decided(&WindowRequest { latest: Some(at("2026-11-20")), ..done }).is_empty());
         let end = at("9999-12-31");
-        assert!(decide(&WindowRequest { max_time: Some(end), until: Some(end), ..done }).is_empty());
+        assert!(decided(&WindowRequest { latest: Some(end), until: Some(end), ..done }).is_empty());
+    }
+
+    #[test]
+    fn late_rows_are_looked_for_behind_the_latest_row() {
+        let lookback = Some("7d".parse().unwrap());
+        let late = WindowRequest { latest: Some(at("2020-01-31")), lookback, ..request() };
+        assert_eq!(decided(&late).start, Some(at("2020-01-25")));
+        assert_eq!(decide(&late).behind, Some(at("2020-01-24")));
+        assert_eq!(
+            decided(&WindowRequest { offset_start: Some(at("2020-01-30")), ..late }).start,
+            Some(at("2020-01-30"))
+        );
+        let first = WindowRequest { latest: None, offset_start: Some(at("2020-01-01")), ..late };
+        assert_eq!(decided(&first).start, Some(at("2020-01-01")), "there is no latest row to look behind");
+        let all = Some("9000y".parse().unwrap());
+        assert!(decided(&WindowRequest { lookback: all, ..late }).start < Some(at("0002-01-01")));
+    }
+
+    #[test]
+    fn what_was_left_open_comes_first() {
+        let mut ledger = Ledger::default();
+        let mut done = |start: &str, end: &str| {
+            let window = Window { start: Some(at(start)), end: at(end) };
+            let cadence = request().cadence;
+            ledger.succeed(&Visit { window, cadence, run_id: "r", at: at(end) }, Some(at(end)));
+        };
+        done("2020-01-01", "2020-01-10");
+        done("2020-01-11", "2020-01-20");
+        done("2020-02-01", "2020-02-10");
+        let offset_start = Some(at("2020-01-01"));
+        let request =
+            WindowRequest { latest: ledger.latest(), ledger: Some(&ledger), offset_start, ..request() };
+        assert_eq!(decided(&request).start, Some(at("2020-01-20T00:00:00.000001Z")));
+        assert_eq!(
+            decide(&request).behind,
+            Some(at("2020-01-20")),
+            "what a node computes from is the last thing done"
+        );
+        assert_eq!(decide(&WindowRequest { ledger: None, ..request }).behind, Some(at("2020-02-10")));
+        // What was never asked for before is open too.
+        let earlier = WindowRequest { offset_start: Some(at("2019-01-01")), ..request };
+        assert_eq!(decided(&earlier).start, Some(at("2019-01-01")));
+        assert_eq!(decided(&WindowRequest { offset_start: None, ..request }).start, None);
+        // And with nothing open before its latest row, a node goes on behind that.
+        let later = WindowRequest { offset_start: Some(at("2020-02-01")), ..request };
+        assert_eq!(decided(&later).start, Some(at("2020-02-11")));
+        assert_eq!(decided(&WindowRequest { dimensions: 1, ..request }).start, offset_start);
     }
 }

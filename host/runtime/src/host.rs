@@ -11,6 +11,8 @@ use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKi
 use semver::Version;
 use serde::Serialize;
 
+use crate::declared::Declared;
+use crate::run::DEFAULT_RETRIES;
 use crate::{LeaseSettings, RuntimeError, SpillSettings, clock};
 
 /// A host process over one store.
@@ -20,8 +22,12 @@ pub struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) spill: SpillSettings,
     pub(crate) leases: LeaseSettings,
+    /// How often a run is made again whose commit was refused because others had written its table.
+    pub(crate) retries: u32,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
+    /// What components have declared to this process.
+    pub(crate) declared: Arc<Declared>,
 }
 
 impl std::fmt::Debug for Host {
@@ -43,7 +49,15 @@ impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
         let (spill, leases) = (SpillSettings::default(), LeaseSettings::default());
-        Self { store, sandbox, spill, leases, prepared: Arc::default() }
+        Self {
+            store,
+            sandbox,
+            spill,
+            leases,
+            retries: DEFAULT_RETRIES,
+            prepared: Arc::default(),
+            declared: Arc::default(),
+        }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
@@ -56,6 +70,13 @@ impl Host {
     #[must_use]
     pub fn with_leases(self, leases: LeaseSettings) -> Self {
         Self { leases, ..self }
+    }
+
+    /// How often a run is made again whose commit was refused because others had written its table, unless its node is set
+    /// otherwise.
+    #[must_use]
+    pub fn with_retries(self, retries: u32) -> Self {
+        Self { retries, ..self }
     }
 
     /// The store.

@@ -20,6 +20,7 @@
 
 mod check;
 mod clock;
+mod declared;
 mod error;
 mod events;
 mod export;
@@ -46,7 +47,7 @@ pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
-    Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope,
-    SpillSettings, StoredRows,
+    DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,
+    RunTree, Scope, SpillSettings, StoredRows,
 };
 pub use table_reader::{ReadError, TableQuery, TableReader};

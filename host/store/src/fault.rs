@@ -21,6 +21,10 @@ pub enum Step {
     HalfTheRowsStored,
     /// In the transaction: all rows are there.
     RowsStored,
+    /// In the transaction: no check of the contract refuses the rows.
+    ChecksPassed,
+    /// In the transaction: the window is the node's.
+    LedgerStored,
     /// In the transaction: the record of the run is there.
     RecordStored,
     /// In the transaction: its lineage is there.
@@ -33,13 +37,15 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::LeaseClaimed,
         Self::LeaseChecked,
         Self::ProgressStored,
         Self::RowsBegun,
         Self::HalfTheRowsStored,
         Self::RowsStored,
+        Self::ChecksPassed,
+        Self::LedgerStored,
         Self::RecordStored,
         Self::LineageStored,
         Self::LeaseReleased,
@@ -55,6 +61,8 @@ impl Step {
             Self::RowsBegun => "commit.rows_begun",
             Self::HalfTheRowsStored => "commit.half_the_rows_stored",
             Self::RowsStored => "commit.rows_stored",
+            Self::ChecksPassed => "commit.checks_passed",
+            Self::LedgerStored => "commit.ledger_stored",
             Self::RecordStored => "commit.record_stored",
             Self::LineageStored => "commit.lineage_stored",
             Self::LeaseReleased => "commit.lease_released",

@@ -14,6 +14,8 @@ use datanode_core::dependency::DependencyTarget;
 use datanode_core::diagnostic::Diagnostic;
 use datanode_core::difference::Change;
 use datanode_core::digest::Digest;
+use datanode_core::ledger::Ledger;
+use datanode_core::node_settings::NodeSettings;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
@@ -21,7 +23,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, ReadOnlySql, Revisions, StoreError, TailDeletes, WriteMode};
+use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -262,6 +264,8 @@ pub struct Node {
     pub table: String,
     /// What it reads.
     pub dependencies: Vec<NodeDependency>,
+    /// How its runs are made.
+    pub settings: NodeSettings,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -342,6 +346,30 @@ pub struct RunFilter {
     pub limit: Option<u32>,
 }
 
+/// What planning the run of a node begins with, as it was at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planning {
+    /// The node.
+    pub node: Node,
+    /// The release that it runs: the pinned one, or the highest enabled version.
+    pub release: StoredComponent,
+    /// All tables, by identifier.
+    pub tables: Vec<Table>,
+    /// All nodes, by output table and `update_hash`.
+    pub nodes: Vec<Node>,
+}
+
+/// A snapshot, and what every run reads from it first.
+#[derive(Debug)]
+pub struct Opened {
+    /// The snapshot.
+    pub snapshot: Box<dyn Snapshot>,
+    /// The table, as the snapshot sees it.
+    pub table: Table,
+    /// Its progress.
+    pub progress: Progress,
+}
+
 /// One view of the database that no commit changes, for all reads of one run. Dropping it ends it.
 #[async_trait]
 pub trait Snapshot: Send + Debug {
@@ -350,6 +378,9 @@ pub trait Snapshot: Send + Debug {
 
     /// Progress of a table.
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
+
+    /// What a node has done, by its uid.
+    async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError>;
 
     /// How many rows a table has. Of a time-indexed table its progress knows; those of a reference table are counted.
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError>;
@@ -376,7 +407,7 @@ pub trait TableRead: Send + Sync + Debug {
 /// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
+pub trait Store: Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debug {
     /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
     /// is refused.
     async fn add_component(&self, component: NewComponent)
@@ -479,25 +510,36 @@ pub trait Store: Leases + Revisions + TailDeletes + Send + Sync + Debug {
     /// A node by reference.
     async fn node(&self, reference: &str) -> Result<Node, StoreError>;
 
+    /// What planning the run of a node begins with, in one question.
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError>;
+
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// A copy of everything in a file of this directory, for trials: nothing that is done there comes back. The caller
-    /// removes the directory when it has dropped the copy.
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
+    /// Begin a snapshot, and read a table (by uid) and its progress from it, in one question where the database can.
+    async fn snapshot_of(&self, table_uid: &str) -> Result<Opened, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let table = snapshot.table(table_uid).await?;
+        let progress = snapshot.progress(&table).await?;
+        Ok(Opened { snapshot, table, progress })
+    }
 
-    /// Store rows, progress, run record and lineage, and give the lease up, in one transaction. A run id that is there
-    /// answers with its first outcome before anything else is looked at. Refused when the lease is not the latest of the
-    /// node ([`StoreError::LeaseLost`]), when the table was changed other than by appending since the run's snapshot
-    /// ([`StoreError::TableMoved`]), and when rows of a coordinate have come that rows to append do not lie behind
-    /// ([`StoreError::ProgressMoved`]). Rows that do not merely append ([`WriteMode`]) raise the table's epoch, which other
-    /// commits in flight check. When the future is dropped before the commit, nothing is stored; a panic of the rows is the
-    /// caller's, and nothing is stored.
+    /// A copy in a file of this directory, for trials. The caller removes the directory when it has dropped the copy.
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError>;
+
+    /// Store rows, progress, the window of the node, run record and lineage, and give the lease up, in one transaction. A
+    /// run id that is there answers with its first outcome before anything else is looked at. Refused when the lease is not
+    /// the latest of the node ([`StoreError::LeaseLost`]), when the table was changed other than by appending since the
+    /// run's snapshot ([`StoreError::TableMoved`]; rows or none, for a window may have been opened again), and when rows of
+    /// a coordinate have come that rows to append do not lie behind ([`StoreError::ProgressMoved`]). Rows that do not merely
+    /// append ([`WriteMode`]) raise the table's epoch, which other commits in flight check. When the future is dropped
+    /// before the commit, nothing is stored; a panic of the rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 
     /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`), and give up the lease that the run
-    /// may hold, in one transaction. A run id that is there keeps its first record. Answers the record that stands: after a
-    /// commit whose answer was lost, that of the commit, for which this waits while it is still under way.
+    /// may hold, in one transaction. A run id that is there keeps its first record. The window of a failed run is noted
+    /// where the run still holds its node: whoever has claimed it since knows better. Answers the record that stands: after
+    /// a commit whose answer was lost, that of the commit, for which this waits while it is still under way.
     async fn record_run(&self, record: &RunRecord) -> Result<RunRecord, StoreError>;
 
     /// Runs, newest first.

@@ -5,7 +5,7 @@ use datanode_core::Timestamp;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::progress::{CoordinateProgress, Progress};
 
-use crate::{StoreError, Table};
+use crate::{Reopened, StoreError, Table};
 
 /// Which coordinates of a table lose their tail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,12 +33,15 @@ pub struct DeleteAfter {
 /// What a tail delete did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deleted {
-    /// The table after it; its epoch has grown when rows went.
+    /// The table after it; its epoch has grown when rows went or windows were opened.
     pub table: Table,
     /// Rows that went.
     pub rows: u64,
     /// What the table holds now; empty when it has no row left.
     pub progress: Progress,
+    /// What the nodes that write the table have to do again. Windows know no coordinates: all of the table are opened,
+    /// whatever the scope.
+    pub reopened: Vec<Reopened>,
 }
 
 /// One coordinate whose kept progress is not what the rows say.
@@ -55,7 +58,8 @@ pub struct ProgressDifference {
 /// Rows that go, and progress that stays right.
 #[async_trait]
 pub trait TailDeletes {
-    /// Delete rows, correct progress and raise the table's epoch, which commits in flight check, in one transaction.
+    /// Delete rows, correct progress, open the windows of the table's nodes from there on, and raise the table's epoch,
+    /// which commits in flight check, in one transaction.
     async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError>;
 
     /// Count the rows of a table anew, in one snapshot, and compare with the progress that is kept. Empty: it is right.

@@ -8,11 +8,12 @@ use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::Host;
-use datanode_store::{DeleteAfter, DeleteScope, StoreError, Table};
+use datanode_store::{DeleteAfter, DeleteScope, Reopened, StoreError, Table};
 use serde_json::{Map, Value, json};
 
+use super::node_windows::{self, start};
 use super::table::values;
-use super::table_read::filters;
+use super::table_read::{does_not_fit, filters};
 use crate::failure::{Failure, OrFail};
 use crate::print::{self, Printer, count};
 use crate::{say, usage};
@@ -24,7 +25,8 @@ const PAGE: usize = 50_000;
 #[command(
     after_help = "There is no last moment: what is deleted is a tail, so that the next run of the node computes it again.\n\
     Without --where and --coordinate the tail of all coordinates goes. A run that is under way and has read the\n\
-    table before stores nothing. Tables that other nodes computed from these rows stay as they are.\n\
+    table before stores nothing. The windows of all nodes that write the table are open again from there on, whatever\n\
+    the scope. Tables that other nodes computed from these rows stay as they are.\n\
     On a terminal the command counts the rows and asks; a script says --yes.\n\n\
     Examples:\n  datanode table delete-after fx_log_returns 2024-01-01 --dry-run\n  \
     datanode table delete-after fx_log_returns 2024-01-01 --where currency=USD --where currency=GBP\n  \
@@ -62,14 +64,16 @@ pub(crate) async fn run(
     }
     let scope = scope(&table.contract, &arguments)?;
     let query = query(arguments.after, &scope);
-    query.check(&table.contract).map_err(|error| usage(error.to_string()))?;
+    query.check(&table.contract).map_err(|error| does_not_fit(&table.contract, error))?;
     let after = arguments.after;
     let words = words(after, &scope);
     if arguments.dry_run {
         let (rows, all) = count_rows(&table, &query, host).await?;
-        let answer = document(&table, after, &scope, rows, rows == all, &Value::Null);
+        let reopened = would_reopen(&table, after, host).await?;
+        let answer = document(&table, after, &scope, rows, rows == all, &Value::Null, &reopened);
         return printer.show(&answer, || {
             print::done(&format!("{name}: {} of {} rows would go: {words}", count(rows), count(all)));
+            show_reopened("would be open again", &reopened);
         });
     }
     if !arguments.yes {
@@ -82,12 +86,20 @@ pub(crate) async fn run(
         "rows": progress.rows(), "coordinates": progress.len(),
         "min_time": progress.min_time(), "max_time": progress.max_time(),
     });
-    let answer =
-        document(&deleted.table, after, &delete.scope, deleted.rows, progress.is_empty(), &statistics);
+    let answer = document(
+        &deleted.table,
+        after,
+        &delete.scope,
+        deleted.rows,
+        progress.is_empty(),
+        &statistics,
+        &deleted.reopened,
+    );
     printer.show(&answer, || {
         print::done(&format!("{name}: {} rows deleted: {words}", count(deleted.rows)));
         if progress.is_empty() {
             say!("the table is empty now");
+            show_reopened("open again", &deleted.reopened);
             return;
         }
         let time = |time: Option<Timestamp>| time.map_or("-".to_owned(), Timestamp::short);
@@ -97,7 +109,33 @@ pub(crate) async fn run(
             ("first", time(progress.min_time())),
             ("last", time(progress.max_time())),
         ]);
+        show_reopened("open again", &deleted.reopened);
     })
+}
+
+/// What the nodes that write a table would have to do again.
+async fn would_reopen(table: &Table, after: Timestamp, host: &Host) -> anyhow::Result<Vec<Reopened>> {
+    let mut reopened = Vec::new();
+    let nodes = host.store().nodes().await.or_fail()?;
+    for node in nodes.into_iter().filter(|node| node.table_uid == table.uid) {
+        let windows = host.store().node_windows(&node.uid).await.or_fail()?.reopen(after, None);
+        if !windows.is_empty() {
+            reopened.push(Reopened { node_uid: node.uid, update_hash: node.update_hash, windows });
+        }
+    }
+    Ok(reopened)
+}
+
+/// What the next runs of nodes do again.
+fn show_reopened(verb: &str, reopened: &[Reopened]) {
+    for node in reopened {
+        let windows: Vec<String> = node
+            .windows
+            .iter()
+            .map(|window| format!("{} to {} ({})", start(window), window.last.short(), window.state.as_str()))
+            .collect();
+        say!("{verb} for {}: {}", node.update_hash, windows.join(", "));
+    }
 }
 
 /// The answer; `statistics` are null of a dry run.
@@ -108,10 +146,17 @@ fn document(
     rows: u64,
     is_empty: bool,
     statistics: &Value,
+    reopened: &[Reopened],
 ) -> Value {
+    let windows = |node: &Reopened| node.windows.iter().map(node_windows::document).collect::<Vec<_>>();
+    let reopened = reopened.iter().map(
+        |node| json!({"node_uid": node.node_uid, "update_hash": node.update_hash, "windows": windows(node)}),
+    );
+    let reopened: Vec<Value> = reopened.collect();
     json!({
         "uid": table.uid, "table": table.contract.identifier, "after": after, "scope": scope_document(scope),
         "dry_run": statistics.is_null(), "rows": rows, "is_empty": is_empty, "statistics": statistics,
+        "reopened": reopened,
     })
 }
 

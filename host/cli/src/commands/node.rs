@@ -80,6 +80,8 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
             super::graph::show(node.as_deref(), format, host, printer).await?;
         }
         NodeCommand::Run(arguments) => return super::node_run::run(arguments, host, printer).await,
+        NodeCommand::Windows(arguments) => super::node_windows::windows(arguments, host, printer).await?,
+        NodeCommand::Set(arguments) => super::node_windows::set(arguments, host, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -111,6 +113,7 @@ fn show(node: &Node, metadata: Option<Digest>, runs: &[RunRecord]) {
         ("hashed", node.hashed_document.clone()),
         ("metadata digest", metadata.map_or("-".to_owned(), |digest| digest.to_string())),
         ("reads", if edges.is_empty() { "nothing of this host".to_owned() } else { edges.join("\n") }),
+        ("settings", super::node_windows::settings(node.settings)),
         ("created", node.created_at.to_string()),
     ]);
     say!("\nlast runs");

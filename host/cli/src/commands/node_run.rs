@@ -234,7 +234,7 @@ fn dry_json(dry: &DryRun) -> Value {
 }
 
 /// Say what failed, and answer the exit code of the worst outcome.
-fn finish(runs: &[RunRecord], printer: Printer) -> ExitCode {
+pub(super) fn finish(runs: &[RunRecord], printer: Printer) -> ExitCode {
     let mut classes = Vec::new();
     for run in runs {
         let Some(error) = &run.error else { continue };

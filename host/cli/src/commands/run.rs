@@ -1,17 +1,19 @@
 //! `datanode run`
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use datanode_core::options::{self, Options};
 use datanode_core::run::{Coverage, LogLine, RunRecord, RunStatus};
-use datanode_runtime::Host;
+use datanode_runtime::{Host, RunOptions};
 use datanode_store::{Lease, Node, RunFilter};
 use serde_json::json;
 
 use crate::args::{LogLevel, RunCommand};
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count, duration};
-use crate::say;
+use crate::{progress, say};
 
 pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
@@ -34,6 +36,19 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> a
         RunCommand::Show { run } => {
             let run = host.store().run(&run).await.or_fail()?;
             printer.show(&run, || show(&run))?;
+        }
+        RunCommand::Retry { run, option, wait, progress } => {
+            let options = RunOptions {
+                wait: Duration::from_secs(wait),
+                options: options::with_single(Options::new(), &option).or_fail()?,
+                observer: progress::observer(progress),
+                ..RunOptions::default()
+            };
+            let tree = host.retry_run(&run, &options).await.or_fail()?;
+            // Clears the moving line before the summary is printed.
+            drop(options);
+            printer.show(&tree.runs, || summary(&tree.runs))?;
+            return Ok(super::node_run::finish(&tree.runs, printer));
         }
         RunCommand::Leases => leases(host, printer).await?,
         RunCommand::Logs { run, level, tail } => {
@@ -129,6 +144,8 @@ fn show(run: &RunRecord) {
         ),
         ("options", if run.options.is_empty() { "-".to_owned() } else { json!(run.options).to_string() }),
         ("window", format!("{start} to {}", run.window.end.short())),
+        ("lookback", run.lookback.map_or("-".to_owned(), |lookback| lookback.to_string())),
+        ("retry of", run.retry_of.clone().unwrap_or("-".to_owned())),
         ("started", run.started_at.to_string()),
         (
             "took",

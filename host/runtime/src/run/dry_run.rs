@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use datanode_core::quality;
 use datanode_core::run::{DRY_RUN, RunError, RunRecord, RunStatus};
 use datanode_core::statistics;
-use datanode_store::StoreError;
+use datanode_store::{Rows, StoreError};
 
 use super::RunOptions;
-use super::execute::{Computed, Looks, new_record, note_start};
+use super::execute::{Computed, Given, Looks, new_record, note_start};
 use super::sample::Frame;
 use super::stored_rows::{self, StoredRows};
 use super::unique;
@@ -53,7 +54,8 @@ impl Host {
         DRY_RUN.clone_into(&mut record.kind);
         let given = request.statistics.as_deref();
         let given = given.map(|text| statistics::parse(text, &planned.table.contract)).transpose()?;
-        let prepared = self.prepare_run(&planned, now, options, given.map(Arc::new)).await?;
+        let given = Given { statistics: given.map(Arc::new), window: None };
+        let prepared = self.prepare_run(&planned, now, options, given).await?;
         note_start(&mut record, &prepared);
         let observer = Arc::clone(&options.observer);
         observer.event(&RunEvent::started(&record));
@@ -64,7 +66,10 @@ impl Host {
             let looks = Looks { sample: request.sample, dropped: true };
             match self.compute(&planned, prepared, options, looks, &mut answer.record).await {
                 Ok(computed) => self.look(computed, request.sample, &mut answer).await?,
-                Err(error) => answer.record.error = Some(RunError::from_diagnostic(&error)),
+                Err(error) => {
+                    answer.record.error = Some(RunError::from_diagnostic(&error));
+                    answer.record.violations.extend_from_slice(error.violations());
+                }
             }
         }
         answer.record.finished_at = clock::now();
@@ -74,27 +79,64 @@ impl Host {
 
     /// What the commit would have been given, and what the table has of the rest.
     async fn look(&self, computed: Computed, sample: usize, answer: &mut DryRun) -> Result<(), RuntimeError> {
-        let Computed { table, collected } = computed;
+        let Computed { table, fills_gaps, collected } = computed;
         let rows = collected.summary.added.rows();
-        match unique::check(&table.contract, collected.kept.into_rows().map_err(StoreError::Rows)?) {
-            Ok(true) => {}
-            Ok(false) => answer.record.warnings.push(
-                "not all rows were looked at for index tuples that come in two batches: a run would refuse these"
-                    .to_owned(),
-            ),
+        let mut snapshot = collected.snapshot;
+        let (kept, looked) =
+            unique::watched(&table.contract, collected.kept.into_rows().map_err(StoreError::Rows)?);
+        // Where the run fills gaps, what the table has already stays as it is.
+        let there = match &mut snapshot {
+            Some(snapshot) if fills_gaps => stored_rows::compare(snapshot, &table, kept, 0).await,
+            _ => all_of(kept),
+        };
+        let there = match there {
+            Ok(there) => there,
             Err(error) => {
                 answer.record.error = Some(RunError::from_diagnostic(&error));
                 return Ok(());
             }
+        };
+        if !looked.at_all() {
+            answer.record.warnings.push(
+                "not all rows were looked at for index tuples that come in two batches: a run would refuse these"
+                    .to_owned(),
+            );
+        }
+        if there.not_compared > 0 {
+            answer.record.warnings.push(format!(
+                "of {} rows nobody has looked whether the table has them already; they are counted as new",
+                there.not_compared
+            ));
+        }
+        if rows > 0 {
+            let checks = quality::stored(&table.contract);
+            let names: Vec<String> = checks.iter().map(|check| format!("`{}`", check.name())).collect();
+            if !names.is_empty() {
+                answer.record.warnings.push(format!(
+                    "not judged: {}, which compare new rows with stored ones; a run is judged when its rows are in the \
+                     table, before anybody sees them",
+                    names.join(", ")
+                ));
+            }
         }
         answer.record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
-        answer.record.rows_inserted = rows;
+        answer.record.rows_unchanged = there.equal + there.different;
+        answer.record.rows_inserted = rows - answer.record.rows_unchanged;
         answer.frame = Some(Frame { contract: table.contract.clone(), rows, sample: collected.sample });
-        if let (Some(dropped), Some(mut snapshot)) = (collected.dropped, collected.snapshot) {
+        if let (Some(dropped), Some(mut snapshot)) = (collected.dropped, snapshot) {
             let dropped = dropped.into_rows().map_err(StoreError::Rows)?;
             answer.stored = Some(stored_rows::compare(&mut snapshot, &table, dropped, sample).await?);
             snapshot.end().await;
         }
         Ok(())
     }
+}
+
+/// Rows of which none can be there already.
+fn all_of(rows: Rows) -> Result<StoredRows, RuntimeError> {
+    let mut found = StoredRows::default();
+    for batch in rows {
+        found.absent += batch.map_err(StoreError::Rows)?.num_rows() as u64;
+    }
+    Ok(found)
 }

@@ -9,9 +9,9 @@ use datanode_core::dependency::SELF_KEY;
 use datanode_core::frame::OutputValidator;
 use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
-use datanode_core::window::{self, Window, WindowRequest};
+use datanode_core::window::{self, Decided, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Lease, Snapshot, StoreError, Table, WriteMode};
+use datanode_store::{CommitRun, Lease, Opened, Snapshot, StoreError, Table, WriteMode};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
@@ -29,12 +29,58 @@ const RECORDING_PATIENCE: Duration = Duration::from_secs(10);
 /// Before each time.
 const RECORDING_PAUSE: Duration = Duration::from_millis(500);
 
+/// What one run is to do, beside what all of its tree are given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Task {
+    /// Names of its dependencies that failed: it is blocked.
+    pub(super) failed_dependencies: Vec<String>,
+    /// Answer the first rows of the frame that was written: so many.
+    pub(super) sample: Option<usize>,
+    /// Do what this run has failed to do.
+    pub(super) retry: Option<Retry>,
+}
+
+/// A run that is made again.
+#[derive(Debug, Clone)]
+pub(super) struct Retry {
+    /// The run that failed first.
+    pub(super) of: String,
+    /// Its window, whatever a run of now would cover. Where nothing bounds its start, and something of it has been done
+    /// since, what is left of it.
+    pub(super) window: Window,
+    /// What it was told to be the latest time of its table.
+    pub(super) behind: Option<Timestamp>,
+}
+
+impl Retry {
+    /// Make a run again.
+    pub(super) fn of(record: &RunRecord) -> Self {
+        Self {
+            of: record.retry_of.clone().unwrap_or_else(|| record.run_id.clone()),
+            window: record.window,
+            behind: record.statistics.max_time,
+        }
+    }
+}
+
+/// What decides about a run before it reads anything.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    /// Statistics that the guest is told in place of the table's own: of a dry run.
+    pub(super) statistics: Option<Arc<Progress>>,
+    /// A window that is not decided now, with where it takes its table to end: see [`window::Decided`].
+    pub(super) window: Option<(Window, Option<Timestamp>)>,
+}
+
 /// What a run works on, read after its dependencies have committed.
 pub(super) struct Prepared {
     snapshot: Box<dyn Snapshot>,
     table: Table,
-    /// What the table holds: decides which rows are new.
+    /// What the table holds.
     progress: Arc<Progress>,
+    /// What of it decides which rows are new: less than all where the run looks for rows that come late, or where others
+    /// have written behind the start of its window.
+    known: Arc<Progress>,
     /// What the guest is told that the table holds: the same, but in a dry run that says otherwise.
     statistics: Arc<Progress>,
     pub(super) window: Window,
@@ -45,6 +91,8 @@ pub(super) struct Prepared {
 /// What is left to do after the guest has returned.
 pub(super) struct Computed {
     pub(super) table: Table,
+    /// Rows among the output may be there already: the run was told of less than the table has.
+    pub(super) fills_gaps: bool,
     pub(super) collected: Collected,
 }
 
@@ -62,37 +110,42 @@ pub(super) struct Executed {
     pub(super) record: RunRecord,
     /// What was written, where it was wanted and the run succeeded.
     pub(super) frame: Option<Frame>,
+    /// The commit was refused because others had written the table meanwhile: made again, the run may succeed.
+    pub(super) was_overtaken: bool,
 }
 
 impl Host {
-    /// Run one node and record the outcome, and answer the first `sample` rows of the frame that was written, where
-    /// they are wanted. An error here means that not even the record could be stored.
+    /// Run one node and record the outcome. An error here means that not even the record could be stored.
     pub(super) async fn execute(
         &self,
         planned: &PlannedNode,
         now: Timestamp,
         options: &RunOptions,
-        failed_dependencies: Vec<String>,
-        sample: Option<usize>,
+        task: Task,
     ) -> Result<Executed, RuntimeError> {
         let mut record = new_record(planned, options, self.sandbox.limits(), now);
-        if !failed_dependencies.is_empty() {
+        if let Some(retry) = &task.retry {
+            record.window = retry.window;
+            record.retry_of = Some(retry.of.clone());
+        }
+        if !task.failed_dependencies.is_empty() {
             // It reads nothing that matters and writes nothing: it needs no lease.
-            let prepared = self.prepare_run(planned, now, options, None).await;
+            let prepared = self.prepare_run(planned, now, options, Given::default()).await;
             record.status = RunStatus::Blocked;
             if let Ok(prepared) = &prepared {
                 note_start(&mut record, prepared);
                 options.observer.event(&RunEvent::started(&record));
             }
-            return self.end(record, RuntimeError::Blocked(failed_dependencies), options).await;
+            return self.end(record, RuntimeError::Blocked(task.failed_dependencies), options).await;
         }
         let lease = match self.claim(&planned.node.uid, &record.run_id, options.wait).await {
             Ok(lease) => lease,
             Err(error) => return self.end(record, error.into(), options).await,
         };
         // On the heap: futures around this one would carry all of a run with them.
-        let executed = Box::pin(self.execute_under(&lease, planned, now, options, sample, record)).await?;
-        lease.recorded().await;
+        let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record));
+        let executed = lease.keep(executed).await?;
+        lease.recorded();
         Ok(executed)
     }
 
@@ -103,10 +156,13 @@ impl Host {
         planned: &PlannedNode,
         now: Timestamp,
         options: &RunOptions,
-        sample: Option<usize>,
+        task: Task,
         mut record: RunRecord,
     ) -> Result<Executed, RuntimeError> {
-        let prepared = match self.prepare_run(planned, now, options, None).await {
+        let window = task.retry.map(|retry| (retry.window, retry.behind));
+        let given = Given { window, ..Given::default() };
+        let sample = task.sample;
+        let prepared = match self.prepare_run(planned, now, options, given).await {
             Ok(prepared) => Prepared { interrupt: lease.interrupt.clone(), ..prepared },
             Err(error) => return self.end(record, error, options).await,
         };
@@ -116,7 +172,7 @@ impl Host {
             record.status = RunStatus::Skipped;
             let record = self.record(record).await?;
             options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
-            return Ok(Executed { record, frame: None });
+            return Ok(Executed { record, frame: None, was_overtaken: false });
         }
 
         let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
@@ -134,7 +190,7 @@ impl Host {
         match self.commit(lease.lease.clone(), computed, record.clone(), options).await {
             Ok(record) => {
                 options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
-                Ok(Executed { record, frame })
+                Ok(Executed { record, frame, was_overtaken: false })
             }
             Err(error) => {
                 let executed = self.end(record, error, options).await?;
@@ -156,9 +212,15 @@ impl Host {
             record.status = RunStatus::Failed;
         }
         record.error = Some(RunError::from_diagnostic(&error));
+        record.violations.extend_from_slice(error.violations());
         let record = self.record(record).await?;
         options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
-        Ok(Executed { record, frame: None })
+        let moved = matches!(
+            error,
+            RuntimeError::Store(StoreError::TableMoved { .. } | StoreError::ProgressMoved { .. })
+        );
+        let was_overtaken = moved && record.status == RunStatus::Failed;
+        Ok(Executed { record, frame: None, was_overtaken })
     }
 
     pub(super) async fn prepare_run(
@@ -166,21 +228,41 @@ impl Host {
         planned: &PlannedNode,
         now: Timestamp,
         options: &RunOptions,
-        statistics: Option<Arc<Progress>>,
+        given: Given,
     ) -> Result<Prepared, RuntimeError> {
-        let mut snapshot = self.store.snapshot().await?;
-        let table = snapshot.table(&planned.table.uid).await?;
-        let progress = Arc::new(snapshot.progress(&table).await?);
-        let statistics = statistics.unwrap_or_else(|| Arc::clone(&progress));
-        let window = window::decide(&WindowRequest {
+        let Opened { mut snapshot, table, progress } = self.store.snapshot_of(&planned.table.uid).await?;
+        let progress = Arc::new(progress);
+        let ledger = snapshot.node_windows(&planned.node.uid).await?;
+        let (contract, lookback) = (&table.contract, planned.node.settings.lookback);
+        let dimensions = contract.dimensions().len();
+        let latest = match &given.statistics {
+            Some(statistics) => statistics.max_time(),
+            // Rows that the node has brought may be gone by other ways than a tail delete.
+            None => ledger.latest().zip(progress.max_time()).map(|(brought, stored)| brought.min(stored)),
+        };
+        let decided = window::decide(&WindowRequest {
             now,
-            until: options.until,
-            cadence: table.contract.cadence,
+            until: given.window.map(|(window, _)| window.end).or(options.until),
+            cadence: contract.cadence,
             offset_start: planned.config.offset_start.or(planned.release.manifest.default_offset_start),
-            max_time: statistics.max_time(),
-            dimensions: table.contract.dimensions().len(),
+            latest,
+            ledger: given.statistics.is_none().then_some(&ledger),
+            lookback,
+            dimensions,
         });
-        Ok(Prepared { snapshot, table, progress, statistics, window, interrupt: Interrupt::default() })
+        let Decided { window, behind } = match given.window {
+            Some((window, behind)) if window.start.is_some() => Decided { window, behind },
+            _ => decided,
+        };
+        let known = match (&given.statistics, lookback) {
+            (None, _) if dimensions == 0 => Arc::new(progress.ending(|_| behind)),
+            (_, Some(lookback)) if dimensions > 0 => Arc::new(progress.ending(|max| lookback.previous(max))),
+            // Of a dry run that is told otherwise the table still says which rows are new.
+            _ => Arc::clone(&progress),
+        };
+        let statistics = given.statistics.unwrap_or_else(|| Arc::clone(&known));
+        let interrupt = Interrupt::default();
+        Ok(Prepared { snapshot, table, progress, known, statistics, window, interrupt })
     }
 
     /// Call `update` and collect what it saw and made.
@@ -212,7 +294,7 @@ impl Host {
         }
         let contract = Arc::new(prepared.table.contract.clone());
         let validator =
-            OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.progress))
+            OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.known))
                 .map_err(|error| StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
         let calls = RunCalls::new(
             &run_id,
@@ -252,7 +334,9 @@ impl Host {
         let newest = prepared.progress.max_time().max(collected.summary.added.max_time());
         let warnings = collected.quality.finish(newest, prepared.window.end)?;
         record.warnings.extend(warnings.iter().map(ToString::to_string));
-        Ok(Computed { table: prepared.table, collected })
+        record.violations.extend(warnings);
+        let fills_gaps = prepared.known != prepared.progress;
+        Ok(Computed { table: prepared.table, fills_gaps, collected })
     }
 
     /// Store rows, progress and record together, and give the lease up with them.
@@ -263,7 +347,7 @@ impl Host {
         mut record: RunRecord,
         options: &RunOptions,
     ) -> Result<RunRecord, RuntimeError> {
-        let Computed { table, collected } = computed;
+        let Computed { table, fills_gaps, collected } = computed;
         let rows = collected.summary.added.rows();
         record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
         record.finished_at = clock::now();
@@ -274,7 +358,7 @@ impl Host {
             lease,
             table,
             record,
-            mode: WriteMode::Append,
+            mode: if fills_gaps { WriteMode::FillGaps } else { WriteMode::Append },
             rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
             added: collected.summary.added,
             on_rows: Box::new(move |rows| {
@@ -345,7 +429,9 @@ pub(super) fn new_record(
         status: RunStatus::Failed,
         started_at: clock::now().max(now),
         finished_at: now,
-        window: Window { start: None, end: options.until.unwrap_or(now) },
+        window: Window { start: None, end: window::end(now, options.until, planned.table.contract.cadence) },
+        retry_of: None,
+        lookback: planned.node.settings.lookback,
         component: release.manifest.name.clone(),
         component_version: release.manifest.version.clone(),
         component_digest: release.digest,
@@ -374,6 +460,7 @@ pub(super) fn new_record(
         ]),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

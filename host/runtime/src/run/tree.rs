@@ -8,6 +8,7 @@ use datanode_core::Timestamp;
 use datanode_core::run::{RunRecord, RunStatus};
 use serde_json::Value;
 
+use super::execute::Task;
 use super::sample::Frame;
 use crate::events::{Observer, Silent};
 use crate::{Host, PlannedNode, RuntimeError, clock};
@@ -70,7 +71,8 @@ impl std::fmt::Debug for RunOptions {
 /// What became of a run tree.
 #[derive(Debug, Clone)]
 pub struct RunTree {
-    /// One record per node in the order of execution; the node asked for is the last.
+    /// One record per node in the order of execution, that of its last run where it was made again; the node asked for is
+    /// the last.
     pub runs: Vec<RunRecord>,
     /// What the node asked for wrote, where [`RunOptions::sample`] wants it and the run succeeded.
     pub frame: Option<Frame>,
@@ -93,8 +95,7 @@ impl Host {
         hash_namespace: &str,
         options: &RunOptions,
     ) -> Result<RunTree, RuntimeError> {
-        let node = self.store.node(reference).await?;
-        let planned = self.plan_node(&node, hash_namespace).await?;
+        let planned = self.plan_reference(reference, hash_namespace).await?;
         self.run_planned(&planned, options).await
     }
 
@@ -128,7 +129,8 @@ impl Host {
             // The dependencies' frames are read through their tables.
             let is_asked_for = options.scope != Scope::DependenciesAlone && place + 1 == chosen.len();
             let sample = options.sample.filter(|_| is_asked_for);
-            let executed = self.execute(node, now, options, failed, sample).await?;
+            let task = Task { failed_dependencies: failed, sample, retry: None };
+            let executed = self.execute_again(node, now, options, task).await?;
             outcomes.insert(&node.node.uid, executed.record.status);
             runs.push(executed.record);
             frame = executed.frame;

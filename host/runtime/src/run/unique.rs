@@ -1,46 +1,61 @@
 //! Index tuples that come in two batches: what the unique index finds in a commit, and a dry run has to look for.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::digest::Digest;
-use datanode_store::{Rows, StoreError};
+use datanode_store::{Rows, RowsError, StoreError};
 
 use super::stored_rows::key;
 
 /// Rows that are looked at: each is remembered in some 20 bytes.
 const MAX_ROWS: usize = 2_000_000;
 
-/// Refuse rows of which two have one index tuple; answers whether all could be looked at.
-pub(super) fn check(contract: &Contract, rows: Rows) -> Result<bool, StoreError> {
-    check_within(MAX_ROWS, contract, rows)
+/// Whether all rows could be looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Looked(Arc<AtomicBool>);
+
+impl Looked {
+    /// False: there were too many.
+    pub(super) fn at_all(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
-fn check_within(max_rows: usize, contract: &Contract, rows: Rows) -> Result<bool, StoreError> {
-    let mut seen = HashSet::new();
-    for batch in rows {
-        let batch = batch.map_err(StoreError::Rows)?;
+/// The same rows, which end in an error when two of them have one index tuple.
+pub(super) fn watched(contract: &Contract, rows: Rows) -> (Rows, Looked) {
+    watched_within(MAX_ROWS, contract, rows)
+}
+
+fn watched_within(max_rows: usize, contract: &Contract, rows: Rows) -> (Rows, Looked) {
+    let looked = Looked(Arc::new(AtomicBool::new(true)));
+    let (contract, mut seen, at_all) = (contract.clone(), HashSet::new(), Arc::clone(&looked.0));
+    let watched = rows.map(move |batch| {
+        let batch = batch?;
         for row in 0..batch.num_rows() {
             if seen.len() >= max_rows {
-                return Ok(false);
+                at_all.store(false, Ordering::Relaxed);
+                break;
             }
-            let Some(tuple) = tuple(contract, &batch, row) else { continue };
+            let Some(tuple) = tuple(&contract, &batch, row) else { continue };
             // Half a SHA-256: what a guest emits cannot make two tuples look alike.
             let digest = Digest::of(tuple.to_json().as_bytes()).to_string();
             if !seen
                 .insert(u128::from_str_radix(digest.get(..32).unwrap_or_default(), 16).unwrap_or_default())
             {
-                return Err(StoreError::DuplicateKey {
-                    table: contract.identifier.clone(),
-                    key: tuple.to_string(),
-                });
+                let twice =
+                    StoreError::DuplicateKey { table: contract.identifier.clone(), key: tuple.to_string() };
+                return Err(Box::new(twice) as RowsError);
             }
         }
-    }
-    Ok(true)
+        Ok(batch)
+    });
+    (Box::new(watched), looked)
 }
 
 /// The time before the identity dimensions.
@@ -52,8 +67,6 @@ fn tuple(contract: &Contract, batch: &RecordBatch, row: usize) -> Option<Coordin
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{ArrayRef, StringArray, TimestampMicrosecondArray};
 
     use super::*;
@@ -76,10 +89,15 @@ mod tests {
         Box::new(batches.iter().map(batch).collect::<Vec<_>>().into_iter())
     }
 
+    fn check(max_rows: usize, rows: Rows) -> Result<bool, RowsError> {
+        let (rows, looked) = watched_within(max_rows, &contract(), rows);
+        rows.collect::<Result<Vec<_>, _>>().map(|_| looked.at_all())
+    }
+
     #[test]
     fn a_tuple_of_two_batches_is_named() {
-        assert!(check(&contract(), rows(&[&[(1, "a"), (1, "b")], &[(2, "a")]])).unwrap());
-        let error = check(&contract(), rows(&[&[(1, "a"), (1, "b")], &[(2, "a"), (1, "b")]])).unwrap_err();
+        assert!(check(MAX_ROWS, rows(&[&[(1, "a"), (1, "b")], &[(2, "a")]])).unwrap());
+        let error = check(MAX_ROWS, rows(&[&[(1, "a"), (1, "b")], &[(2, "a"), (1, "b")]])).unwrap_err();
         let said = error.to_string();
         assert_eq!(
             said,
@@ -90,7 +108,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_it_says_that_it_did_not_look() {
         let batches: [&[_]; 2] = [&[(1, "a"), (1, "b")], &[(2, "a")]];
-        assert!(check_within(3, &contract(), rows(&batches)).unwrap());
-        assert!(!check_within(2, &contract(), rows(&batches)).unwrap());
+        assert!(check(3, rows(&batches)).unwrap());
+        assert!(!check(2, rows(&batches)).unwrap());
     }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod components;
 pub(crate) mod foreign_keys;
+pub(crate) mod ledger;
 pub(crate) mod nodes;
 pub(crate) mod reference;
+pub(crate) mod revision;
 pub(crate) mod stored;
 pub(crate) mod tables;

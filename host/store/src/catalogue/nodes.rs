@@ -1,5 +1,6 @@
 //! Which node is meant.
 
+use datanode_core::node_settings::NodeSettings;
 use uuid::Uuid;
 
 use super::reference::{MAX_CANDIDATES, ambiguous};
@@ -46,6 +47,7 @@ pub(crate) fn created(node: NewNode, table: String) -> Node {
         table_uid: node.table_uid,
         table,
         dependencies: node.dependencies,
+        settings: NodeSettings::default(),
         created_at: node.created_at,
     }
 }

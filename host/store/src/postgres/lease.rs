@@ -158,12 +158,12 @@ pub(super) async fn release(connection: &mut PgConnection, held: &Lease) -> Resu
     .map_err(failed("giving a lease up"))
 }
 
-/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write.
+/// Give up whatever lease a run holds on its node: its outcome is stored, so it will not write. Whether it held one.
 pub(super) async fn release_of_run(
     connection: &mut PgConnection,
     node_uid: &str,
     run_id: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     sqlx::query(
         "UPDATE datanode.leases SET holder = NULL, run_id = NULL, expires_at = NULL \
          WHERE node_uid = $1 AND run_id = $2",
@@ -172,7 +172,7 @@ pub(super) async fn release_of_run(
     .bind(run_id)
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() > 0)
     .map_err(failed("giving a lease up"))
 }
 

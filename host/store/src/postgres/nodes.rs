@@ -15,7 +15,7 @@ use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
 const DOING: &str = "storing a node";
 
 const SELECT: &str = "SELECT n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
-     n.hash_namespace, n.table_uid, t.identifier, n.created_at FROM datanode.nodes n \
+     n.hash_namespace, n.table_uid, t.identifier, n.settings, n.created_at FROM datanode.nodes n \
      JOIN datanode.tables t ON t.uid = n.table_uid";
 
 /// A row of [`SELECT`].
@@ -30,6 +30,7 @@ struct Raw {
     hash_namespace: String,
     table_uid: String,
     identifier: String,
+    settings: String,
     created_at: i64,
 }
 
@@ -47,6 +48,7 @@ impl Raw {
             table_uid: self.table_uid,
             table: self.identifier,
             dependencies,
+            settings: from_json(&place, &self.settings)?,
             created_at: timestamp(&place, self.created_at)?,
             uid: self.uid,
         })
@@ -108,6 +110,20 @@ pub(super) async fn update_hash(connection: &mut PgConnection, uid: &str) -> Res
         .await
         .map_err(failed("looking a node up"))?
         .ok_or_else(|| not_found(uid))
+}
+
+/// Uid and `update_hash` of the nodes that write a table.
+pub(super) async fn writing(
+    connection: &mut PgConnection,
+    table_uid: &str,
+) -> Result<Vec<(String, String)>, StoreError> {
+    sqlx::query_as(
+        "SELECT uid, update_hash FROM datanode.nodes WHERE table_uid = $1 ORDER BY update_hash, uid",
+    )
+    .bind(table_uid)
+    .fetch_all(connection)
+    .await
+    .map_err(failed("reading the nodes of a table"))
 }
 
 /// By uid, `update_hash`, identifier of an output table (of those that write it, the one without a hash namespace comes

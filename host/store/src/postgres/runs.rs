@@ -1,11 +1,11 @@
 //! Run records and their lineage.
 
-use datanode_core::run::RunRecord;
+use datanode_core::run::{RunRecord, RunStatus};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{failed, from_json, to_integer, to_json};
-use super::{lease, nodes, tables};
+use super::{lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
 
@@ -124,9 +124,13 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 pub(super) async fn end(connection: &mut PgConnection, run: &RunRecord) -> Result<RunRecord, StoreError> {
     // A commit of this run whose client was cut off may still be under way in the server.
     lease::wait_for_commit(connection, &run.node_uid, &run.run_id).await?;
-    lease::release_of_run(connection, &run.node_uid, &run.run_id).await?;
+    let held = lease::release_of_run(connection, &run.node_uid, &run.run_id).await?;
     if let Some(first) = by_id(connection, &run.run_id).await? {
         return Ok(first);
+    }
+    // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
+    if held && run.status == RunStatus::Failed {
+        ledger::fail(connection, run).await?;
     }
     insert(connection, run).await?;
     insert_lineage(connection, run).await?;

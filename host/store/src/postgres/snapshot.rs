@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datanode_core::contract::TableKind;
+use datanode_core::ledger::Ledger;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use sqlx::pool::PoolConnection;
@@ -17,7 +18,7 @@ use super::ddl::table_name;
 use super::read::{self, Canceller, PageEnd};
 use super::select::Select;
 use super::stored::{count, failed};
-use super::{progress, revision, tables};
+use super::{ledger, progress, revision, tables};
 use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// Not `READ ONLY`, for such a transaction creates no temporary tables, which range maps need; this module writes to
@@ -127,12 +128,20 @@ impl Snapshot for PostgresSnapshot {
         // Every run asks for its tables here: one that somebody has altered by hand is named before a component
         // computes anything from it.
         revision::refuse_drift(connection, &table).await?;
+        revision::hold(connection, &self.view.canceller.pool, &table).await?;
+        // Behind the savepoint to which a page that fails goes back.
+        sqlx::raw_sql(SAVE_AGAIN).execute(connection).await.map_err(failed(BEGINNING))?;
         Ok(table)
     }
 
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let mut held = self.view.lock().await;
         progress::read(in_use(&mut held)?, table).await
+    }
+
+    async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
+        let mut held = self.view.lock().await;
+        ledger::read(in_use(&mut held)?, node_uid).await
     }
 
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {

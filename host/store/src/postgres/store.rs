@@ -1,28 +1,29 @@
 //! The trait: each method in one transaction.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
+use datanode_core::ledger::Ledger;
+use datanode_core::node_settings::SettingChange;
 use datanode_core::run::RunRecord;
 use semver::Version;
 
 use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
-    PostgresStore, commit, components, foreign_keys, lease, load, nodes, repoint, runs, sources, tables,
-    tail_delete, write,
+    PostgresStore, commit, components, foreign_keys, lease, ledger, load, nodes, repoint, runs, sources,
+    tables, tail_delete, write,
 };
 use crate::fault::{self, Step};
 use crate::{
-    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, LoadRows, Loaded,
-    NewComponent, NewNode, Node, ProgressDifference, Referrer, Registered, RegisteredTable, Repointed,
-    RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
-    TailDeletes,
+    ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
+    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError,
+    StoredComponent, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -190,15 +191,24 @@ impl Store for PostgresStore {
         read!(self, |connection| nodes::by_reference(connection, reference))
     }
 
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError> {
+        let mut transaction = self.pools.begin_read().await?;
+        let connection = &mut *transaction;
+        let node = nodes::by_reference(connection, reference).await?;
+        let release = match &node.pinned_digest {
+            Some(digest) => components::by_digest(connection, digest).await?,
+            None => components::by_name(connection, &node.component, None).await?,
+        };
+        let (tables, nodes) = (tables::all(connection).await?, nodes::all(connection).await?);
+        Ok(Planning { node, release, tables, nodes })
+    }
+
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?))
     }
 
-    async fn scratch(&self, _directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Err(StoreError::NotOnThisDatabase {
-            what: "a trial run, which needs a copy of the store",
-            next_step: "check the component in an embedded store: DATANODE_DATABASE_URL= datanode check … --home DIRECTORY",
-        })
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        self.copy_into(directory).await
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
@@ -244,6 +254,19 @@ impl Leases for PostgresStore {
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
         read!(self, |connection| lease::all(connection))
+    }
+}
+
+#[async_trait]
+impl Ledgers for PostgresStore {
+    async fn node_windows(&self, node_uid: &str) -> Result<Ledger, StoreError> {
+        read!(self, |connection| ledger::read(connection, node_uid))
+    }
+
+    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
+        write!(self, begin_catalogue, "changing the settings of a node", |connection| ledger::set(
+            connection, node_uid, changes
+        ))
     }
 }
 

@@ -15,7 +15,7 @@ use super::literal::{array, literal};
 use super::refusal::{Refusal, refusal};
 use super::select::conditions;
 use super::stored::{count, failed, timestamp};
-use super::{foreign_keys, progress, tables};
+use super::{foreign_keys, ledger, progress, tables};
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table};
 
 const DELETING: &str = "deleting the tail of a table";
@@ -23,7 +23,7 @@ const SAVE: &str = "SAVEPOINT _delete";
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _delete";
 const COUNTING: &str = "counting the rows of a table";
 
-/// Delete rows, correct progress and raise the table's epoch. The caller commits, or rolls back on an error.
+/// Delete rows, correct progress, open windows and raise the table's epoch. The caller commits, or rolls back on an error.
 pub(super) async fn delete_after(
     connection: &mut PgConnection,
     delete: &DeleteAfter,
@@ -37,16 +37,20 @@ pub(super) async fn delete_after(
     if rows > 0 {
         let kept = progress::read(connection, &table).await?;
         correct(connection, &table, &kept, gone, delete).await?;
-        tables::raise_epoch(connection, &table.uid).await?;
         for uid in foreign_keys::changed_by_deletion(connection, &table.uid).await? {
             if uid != table.uid {
                 tables::raise_epoch(connection, &uid).await?;
             }
         }
     }
-    let table = tables::by_uid(connection, &table.uid).await?;
     let progress = progress::read(connection, &table).await?;
-    Ok(Deleted { table, rows, progress })
+    let reopened = ledger::reopen(connection, &table.uid, delete.after, progress.max_time()).await?;
+    // A commit in flight must not close a window that was opened here, even if it brings no row.
+    if rows > 0 || !reopened.is_empty() {
+        tables::raise_epoch(connection, &table.uid).await?;
+    }
+    let table = tables::by_uid(connection, &table.uid).await?;
+    Ok(Deleted { table, rows, progress, reopened })
 }
 
 /// Delete the rows; how many of each coordinate.
@@ -232,7 +236,10 @@ pub(super) async fn verify_progress(
 }
 
 /// What the rows say.
-async fn counted(connection: &mut PgConnection, contract: &Contract) -> Result<Progress, StoreError> {
+pub(super) async fn counted(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<Progress, StoreError> {
     let dimensions = contract.dimensions();
     let time = format!("_t.{}", quote(TIME_INDEX));
     let sql = format!(

@@ -2,16 +2,19 @@
 
 use std::time::Instant;
 
+use datanode_core::progress::Progress;
+use datanode_core::quality;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::ddl::quote;
-use super::{append, lease, overwrite, progress, revision, runs, tables};
+use super::{append, checks, lease, ledger, overwrite, progress, revision, runs, tables};
+use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
 use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
 
-/// Check the lease and the table, write progress, rows, record and lineage, and give the lease up. The caller commits,
+/// Check the lease and the table, write progress, rows, the window of the node, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md.
 pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
@@ -24,8 +27,8 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     lease::check(connection, &held)?;
     fault::reached(Step::LeaseChecked);
     let table = tables::by_uid(connection, &seen.uid)?;
-    // A run without rows takes nothing from the table and puts nothing in: it cannot clash.
-    if table.epoch != seen.epoch && added.rows() > 0 {
+    // Rows or none: the window that this run is going to close may have been opened meanwhile.
+    if table.epoch != seen.epoch {
         return Err(StoreError::TableMoved {
             table: table.contract.identifier,
             current: table.epoch,
@@ -36,6 +39,9 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table)?;
     }
+    // A run without rows has nothing to be judged.
+    let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };
+    let before = if look_back(&checks) { progress::read(connection, &table)? } else { Progress::default() };
     let on_rows = |rows| {
         on_rows(rows);
         if rows * 2 >= added.rows() {
@@ -66,16 +72,24 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
             added.rows()
         )));
     }
+    // All rows are there, and nobody else sees one.
+    let found = checks::judge(connection, &seen.contract, &checks, &added, &before)?;
+    let warnings = quality::settle(&table.contract.identifier, found)?;
+    fault::reached(Step::ChecksPassed);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord {
+    let mut record = RunRecord {
         rows_inserted: written.inserted,
         rows_updated: written.updated,
         rows_unchanged: written.unchanged,
         durations,
         ..record
     };
+    record.warnings.extend(warnings.iter().map(ToString::to_string));
+    record.violations.extend(warnings);
+    ledger::succeeded(connection, &record, &table, added.max_time())?;
+    fault::reached(Step::LedgerStored);
     runs::insert(connection, &record)?;
     fault::reached(Step::RecordStored);
     runs::insert_lineage(connection, &record)?;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::reference::starting_with;
-use super::stored::{damaged, failed, from_json, timestamp, to_json};
+use super::stored::{damaged, failed, find, from_json, timestamp, to_json};
 use super::{components, tables};
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
 use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
@@ -13,7 +13,7 @@ use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
 const DOING: &str = "storing a node";
 
 const SELECT: &str = "SELECT n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
-     n.hash_namespace, n.table_uid, t.identifier, n.created_at FROM _nodes n JOIN _tables t ON t.uid = n.table_uid";
+     n.hash_namespace, n.table_uid, t.identifier, n.settings, n.created_at FROM _nodes n JOIN _tables t ON t.uid = n.table_uid";
 
 /// A row of [`SELECT`] as SQLite has it.
 struct Raw {
@@ -26,6 +26,7 @@ struct Raw {
     hash_namespace: String,
     table_uid: String,
     table: String,
+    settings: String,
     created_at: i64,
 }
 
@@ -41,7 +42,8 @@ impl Raw {
             hash_namespace: row.get(6)?,
             table_uid: row.get(7)?,
             table: row.get(8)?,
-            created_at: row.get(9)?,
+            settings: row.get(9)?,
+            created_at: row.get(10)?,
         })
     }
 
@@ -58,6 +60,7 @@ impl Raw {
             table_uid: self.table_uid,
             table: self.table,
             dependencies,
+            settings: from_json(&place, &self.settings)?,
             created_at: timestamp(&place, self.created_at)?,
             uid: self.uid,
         })
@@ -67,7 +70,7 @@ impl Raw {
 fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Node>, StoreError> {
     let failed = failed("reading nodes");
     let mut statement = connection
-        .prepare(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
+        .prepare_cached(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
         .map_err(&failed)?;
     let raw = statement.query_map(values, Raw::read).map_err(&failed)?;
     let raw = raw.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
@@ -92,7 +95,7 @@ fn edges(
 ) -> Result<HashMap<String, Vec<NodeDependency>>, StoreError> {
     let failed = failed("reading the dependencies of nodes");
     let mut statement = connection
-        .prepare(&format!(
+        .prepare_cached(&format!(
             "SELECT node_uid, key, table_uid, provider_uid, declared FROM _node_dependencies {condition} \
              ORDER BY node_uid, position"
         ))
@@ -123,11 +126,19 @@ pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), Store
 
 /// What errors call a node, by uid.
 pub(super) fn update_hash(connection: &Connection, uid: &str) -> Result<String, StoreError> {
-    let found = connection
-        .query_row("SELECT update_hash FROM _nodes WHERE uid = ?1", [uid], |row| row.get(0))
-        .optional()
+    let found = find(connection, "SELECT update_hash FROM _nodes WHERE uid = ?1", [uid], |row| row.get(0))
         .map_err(failed("looking a node up"))?;
     found.ok_or_else(|| not_found(uid))
+}
+
+/// Uid and `update_hash` of the nodes that write a table.
+pub(super) fn writing(connection: &Connection, table_uid: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let failed = failed("reading the nodes of a table");
+    let mut statement = connection
+        .prepare("SELECT uid, update_hash FROM _nodes WHERE table_uid = ?1 ORDER BY update_hash, uid")
+        .map_err(&failed)?;
+    let rows = statement.query_map([table_uid], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+    rows.collect::<Result<_, _>>().map_err(&failed)
 }
 
 /// By uid, `update_hash`, identifier of an output table (of those that write it, the one without a hash namespace comes

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use super::ddl::{list, quote};
 use super::stored::{count, failed, timestamp};
 use super::value_list::{from_cell, parameter};
-use super::{SqliteStore, foreign_keys, progress, select, tables};
+use super::{SqliteStore, foreign_keys, ledger, progress, select, tables};
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table, TailDeletes};
 
 const DELETING: &str = "deleting the tail of a table";
@@ -32,7 +32,7 @@ impl TailDeletes for SqliteStore {
     }
 }
 
-/// Delete rows, correct progress and raise the table's epoch. The caller commits, or rolls back on an error.
+/// Delete rows, correct progress, open windows and raise the table's epoch. The caller commits, or rolls back on an error.
 fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
     let table = tables::by_uid(connection, &delete.table_uid)?;
     if table.contract.kind != TableKind::TimeIndexed {
@@ -42,8 +42,13 @@ fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted
         Some(tail) => tail.delete()?,
         None => 0,
     };
-    if rows > 0 {
+    let progress = progress::read(connection, &table)?;
+    let reopened = ledger::reopen(connection, &table.uid, delete.after, progress.max_time())?;
+    // A commit in flight must not close a window that was opened here, even if it brings no row.
+    if rows > 0 || !reopened.is_empty() {
         tables::raise_epoch(connection, &table.uid)?;
+    }
+    if rows > 0 {
         for uid in foreign_keys::changed_by_deletion(connection, &table.uid)? {
             if uid != table.uid {
                 tables::raise_epoch(connection, &uid)?;
@@ -51,8 +56,7 @@ fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted
         }
     }
     let table = tables::by_uid(connection, &table.uid)?;
-    let progress = progress::read(connection, &table)?;
-    Ok(Deleted { table, rows, progress })
+    Ok(Deleted { table, rows, progress, reopened })
 }
 
 /// The rows that go.

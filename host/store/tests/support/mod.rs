@@ -101,6 +101,10 @@ impl Place {
         if self.is_on_server() { Database::server() } else { Database::directory() }
     }
 
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.database, Database::Directory(_))
+    }
+
     pub fn path(&self) -> PathBuf {
         match &*self.database {
             Database::Directory(directory) => directory.path().join("data.sqlite"),
@@ -119,6 +123,33 @@ impl Place {
             Database::Directory(_) => self.raw().query_row(sql, (), |row| row.get(0)).unwrap(),
             Database::Server { name } => on_server(name, for_server(sql), true).unwrap(),
         }
+    }
+
+    /// The texts of the one column that a query answers; written for SQLite, as above.
+    pub fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        match &self.database {
+            Database::Directory(_) => {
+                let raw = self.raw();
+                let mut statement = raw.prepare(sql).unwrap();
+                statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            }
+            Database::Server { name } => {
+                let (url, sql) = (server(name), for_server(sql));
+                on_thread(async move {
+                    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+                    sqlx::raw_sql("SET search_path = datanode_tables")
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
+                    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+                })
+            }
+        }
+    }
+
+    /// Whether it is a database of a server.
+    pub fn is_server(&self) -> bool {
+        matches!(self.database, Database::Server { .. })
     }
 
     /// A moment in SQL.
@@ -195,6 +226,10 @@ fn on_server(database: &str, sql: String, answers: bool) -> Option<i64> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         None
     };
+    on_thread(work)
+}
+
+fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::spawn(move || runtime.block_on(work)).join().unwrap()
 }
@@ -393,6 +428,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         started_at: at(10),
         finished_at: at(20),
         window: Window { start: None, end: at(100) },
+        retry_of: None,
+        lookback: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),
@@ -417,6 +454,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

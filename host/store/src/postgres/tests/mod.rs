@@ -7,7 +7,7 @@ mod commits;
 mod connections;
 mod leases;
 mod reads;
-mod speed;
+mod revisions;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 
@@ -179,6 +179,7 @@ fn node(table: &Table, uid: &str) -> Node {
         table_uid: table.uid.clone(),
         table: table.contract.identifier.clone(),
         dependencies: Vec::new(),
+        settings: datanode_core::node_settings::NodeSettings::default(),
         created_at: support::at(0),
     }
 }
