@@ -5,16 +5,14 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
 
-use datanode_tests::{Project, root};
-use rusqlite::Connection;
+use datanode_tests::{Project, on_both_databases, root};
 use serde_json::Value;
 
 /// A node that computes for ever, so that it holds its node for as long as a test likes.
 const ENDLESS: &str = "endless_loop";
 
-fn project(runs: &str) -> Project {
-    let project =
-        Project::with_settings(&format!("[limits]\nfuel = 9_000_000_000_000_000\n\n[runs]\n{runs}\n"));
+fn project(empty: Project, runs: &str) -> Project {
+    let project = empty.set(&format!("[limits]\nfuel = 9_000_000_000_000_000\n\n[runs]\n{runs}\n"));
     let text = std::fs::read_to_string(root().join("tests/hostile/contract.toml")).unwrap();
     let contract = project.path().join("contract.toml");
     std::fs::write(&contract, text.replace("\"hostile_output\"", "\"out\"")).unwrap();
@@ -64,9 +62,8 @@ fn process_of(lease: &Value) -> u32 {
     lease["holder"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-#[test]
-fn a_node_that_is_held_answers_who_holds_it_and_until_when() {
-    let project = project("lease_seconds = 600");
+fn a_node_that_is_held_answers_who_holds_it_and_until_when(empty: Project) {
+    let project = project(empty, "lease_seconds = 600");
     assert_eq!(project.run(&["run", "leases"]), "no run holds a node now\n");
     let other = Other::start(&project);
     let leases = project.json(&["run", "leases"]);
@@ -98,17 +95,14 @@ fn a_node_that_is_held_answers_who_holds_it_and_until_when() {
     assert_eq!((process_of(&again[0]), again[0]["epoch"].as_i64()), (next.child.id(), Some(2)));
 }
 
-#[test]
-fn a_held_dependency_blocks_what_reads_it_and_a_dry_run_asks_for_no_lease() {
-    let project = Project::with_fx();
+fn a_held_dependency_blocks_what_reads_it_and_a_dry_run_asks_for_no_lease(empty: Project) {
+    let project = empty.and_fx();
     let rates = project.json(&["node", "show", "fx_ecb_daily_rates"])["node"]["uid"].clone();
-    let database = Connection::open(project.database()).unwrap();
-    database
-        .execute(
-            "INSERT INTO _leases VALUES (?1, 3, 'elsewhere, process 7', 'r', 4102444800000000)",
-            [rates.as_str().unwrap()],
-        )
-        .unwrap();
+    project.execute(&format!(
+        "INSERT INTO _leases (node_uid, epoch, holder, run_id, expires_at) \
+         VALUES ('{}', 3, 'elsewhere, process 7', 'r', 4102444800000000)",
+        rates.as_str().unwrap()
+    ));
     let output = project.output(&["node", "run", "fx_log_returns", "--json"]);
     let runs: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&runs[0]["error"]["code"], &runs[1]["status"]), (&"lease.held".into(), &"blocked".into()));
@@ -118,9 +112,8 @@ fn a_held_dependency_blocks_what_reads_it_and_a_dry_run_asks_for_no_lease() {
     assert_eq!(project.json(&["run", "leases"])[0]["epoch"], 3);
 }
 
-#[test]
-fn a_lease_holds_as_long_as_its_process_lives() {
-    let project = project("lease_seconds = 1");
+fn a_lease_holds_as_long_as_its_process_lives(empty: Project) {
+    let project = project(empty, "lease_seconds = 1");
     let other = Other::start(&project);
     let first = project.json(&["run", "leases"]);
     std::thread::sleep(Duration::from_millis(2_500));
@@ -134,22 +127,17 @@ fn a_lease_holds_as_long_as_its_process_lives() {
     assert_eq!(process_of(&project.json(&["run", "leases"])[0]), next.child.id());
 }
 
-#[test]
-fn a_guest_is_stopped_when_its_run_has_lost_its_lease() {
-    let project = project("lease_seconds = 1");
+fn a_guest_is_stopped_when_its_run_has_lost_its_lease(empty: Project) {
+    let project = project(empty, "lease_seconds = 1");
     let other = Other::start(&project);
     // As another run does that finds the lease expired.
-    let database = Connection::open(project.database()).unwrap();
-    database
-        .busy_timeout(Duration::from_secs(30))
-        .and_then(|()| database.execute("UPDATE _leases SET epoch = epoch + 1, run_id = 'another'", ()))
-        .unwrap();
+    project.execute("UPDATE _leases SET epoch = epoch + 1, run_id = 'another'");
     let (exit, runs) = other.ended();
     assert_eq!(exit, Some(5), "{runs:#}");
     assert_eq!(runs[0]["error"]["code"], "lease.lost", "{runs:#}");
     assert_eq!(runs[0]["status"], "failed");
-    let lease: String = database.query_row("SELECT run_id FROM _leases", (), |row| row.get(0)).unwrap();
-    assert_eq!(lease, "another", "who has lost a lease does not give away that of another");
+    let others = project.number("SELECT count(*) FROM _leases WHERE run_id = 'another'");
+    assert_eq!(others, 1, "who has lost a lease does not give away that of another");
 }
 
 #[test]
@@ -158,3 +146,10 @@ fn a_lease_that_would_hold_for_no_time_is_refused() {
     let (exit, said) = project.fails(&["run", "leases"]);
     assert!(exit == 2 && said.contains("lease_seconds"), "{said}");
 }
+
+on_both_databases!(
+    a_node_that_is_held_answers_who_holds_it_and_until_when,
+    a_held_dependency_blocks_what_reads_it_and_a_dry_run_asks_for_no_lease,
+    a_lease_holds_as_long_as_its_process_lives,
+    a_guest_is_stopped_when_its_run_has_lost_its_lease,
+);

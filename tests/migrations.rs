@@ -267,7 +267,7 @@ fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
             project.server().cut_off();
         }
         child.wait().unwrap();
-        project.server().settled();
+        project.settle();
         if standing(&project, "rate", "rate_text") {
             after += 1;
         } else {

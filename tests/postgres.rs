@@ -1,12 +1,10 @@
-//! The same program on a PostgreSQL server: the same tables, and nothing torn when it is killed or the server is lost.
+//! The same program on a PostgreSQL server: the same tables, and what it can and cannot do there. (What a user is promised of
+//! either database is in the other files, whose tests run on both; what a crash or a lost server leaves, in `crash.rs`.)
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use datanode_store::fault::{self, Step};
-use datanode_tests::{Project, root, rounds};
+use datanode_tests::{Project, root};
 use serde_json::Value;
 
 const RATES: &str = "fx_ecb_daily_rates";
@@ -39,109 +37,6 @@ fn two_legs_on_either_database_end_in_the_same_tables() {
     }
     assert_eq!(inserted(&server, &["--force"]), [0, 0], "what is there is not computed again");
     is_sound(&server);
-}
-
-#[test]
-fn a_deleted_tail_comes_back_with_the_next_run() {
-    let server = Project::on_server().and_fx();
-    inserted(&server, &[]);
-    let before = [digest(&server, RATES), digest(&server, RETURNS)];
-    let scope = ["--where", "currency=USD", "--where", "currency=JPY"];
-    for table in [RATES, RETURNS] {
-        let delete = ["table", "delete-after", table, "2024-01-01", "--yes"];
-        assert!(server.json(&[&delete[..], &scope].concat())["rows"].as_u64().unwrap() > 1_000);
-    }
-    is_sound(&server);
-    assert_ne!(digest(&server, RATES), before[0]);
-    inserted(&server, &["--force"]);
-    assert_eq!([digest(&server, RATES), digest(&server, RETURNS)], before);
-}
-
-/// Killed, or cut off from the server, at moments drawn evenly over a run: the rows are all there or none of them are,
-/// and the next run brings what is missing.
-#[test]
-fn a_killed_run_and_a_lost_server_leave_all_or_nothing() {
-    let server = Project::on_server().and_fx();
-    let whole = {
-        let begin = Instant::now();
-        inserted(&server, &["--until", "2010-12-31"]);
-        begin.elapsed()
-    };
-    let (rates, returns) = (digest(&server, RATES), digest(&server, RETURNS));
-    let start_again = || {
-        for table in [RATES, RETURNS] {
-            server.run(&["table", "delete-after", table, "1999-01-01", "--yes"]);
-        }
-    };
-    let (rounds, mut stored, mut nothing) = (rounds(10, 250), 0, 0);
-    for round in 0..rounds {
-        start_again();
-        let mut child = server
-            .command(&["node", "run", RETURNS, "--until", "2010-12-31"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(whole * (2 * round + 1) / (2 * rounds));
-        if round % 2 == 0 {
-            child.kill().unwrap();
-        } else {
-            server.server().cut_off();
-        }
-        child.wait().unwrap();
-        server.server().settled();
-        let rows = server.server().number("SELECT count(*) FROM datanode_tables.fx_ecb_daily_rates");
-        let kept: i64 = server.server().number(
-            "SELECT coalesce(sum(row_count), 0)::bigint FROM datanode.progress p \
-             JOIN datanode.tables t ON t.uid = p.table_uid WHERE t.identifier = 'fx_ecb_daily_rates'",
-        );
-        assert_eq!(rows, kept, "round {round}: progress and rows go together");
-        if rows == 0 {
-            nothing += 1;
-        } else {
-            assert_eq!(digest(&server, RATES), rates, "round {round}: all of it or nothing");
-            stored += 1;
-        }
-        is_sound(&server);
-        server.expire_leases();
-        inserted(&server, &["--until", "2010-12-31", "--force"]);
-        assert_eq!((digest(&server, RATES), digest(&server, RETURNS)), (rates.clone(), returns.clone()));
-    }
-    println!("{rounds} rounds: {nothing} with nothing stored, {stored} with everything");
-    assert!(nothing > 0, "no round fell before the commit");
-}
-
-/// Ended at each step of the commit protocol: what is left is whole, says who held the node, and the next run completes it.
-#[test]
-fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing() {
-    const SIGABRT: i32 = 6;
-    let server = Project::on_server().and_fx();
-    // So that no lease ends before it is looked at, however busy the machine is.
-    std::fs::write(server.path().join("datanode.toml"), "[runs]\nlease_seconds = 3600\n").unwrap();
-    let run = ["node", "run", RATES, "--until", "2010-12-31"];
-    server.run(&run);
-    let whole = digest(&server, RATES);
-    for step in Step::ALL {
-        let name = step.as_str();
-        server.run(&["table", "delete-after", RATES, "1999-01-01", "--yes"]);
-        let aborted = server.command(&run).env(fault::VARIABLE, name).output().unwrap();
-        assert_eq!(aborted.status.signal(), Some(SIGABRT), "{name} was never reached");
-        server.server().settled();
-        is_sound(&server);
-        let leases = server.json(&["run", "leases"]);
-        if step == Step::Committed {
-            assert_eq!(digest(&server, RATES), whole, "{name}");
-            assert_eq!(leases, Value::Array(Vec::new()), "{name}: the lease is given up with the commit");
-        } else {
-            assert_eq!(server.json(&["table", "show", RATES])["rows"], 0, "{name}");
-            let (exit, said) = server.fails(&run);
-            assert_eq!(exit, 5, "{name}: {said}");
-            assert!(said.contains(leases[0]["holder"].as_str().unwrap()), "{name}: {said}");
-        }
-        server.expire_leases();
-        server.run(&run);
-        assert_eq!(digest(&server, RATES), whole, "the run after one that was ended at {name}");
-    }
 }
 
 #[test]

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use datanode_tests::{Project, root};
+use datanode_tests::{Project, on_both_databases, root};
 use serde_json::{Value, json};
 
 const SERIES: &str = "daily_series";
 
 /// A project with the component `daily_series` and tables of its shape.
-fn with_tables(tables: &[&str]) -> Project {
-    let project = Project::new();
+fn with_tables(empty: Project, tables: &[&str]) -> Project {
+    let project = empty;
     project.upload(SERIES);
     let contract = std::fs::read_to_string(root().join("tests/guests/daily_series/contract.toml")).unwrap();
     for table in tables {
@@ -89,7 +89,7 @@ fn settled(project: &Project, said: &str) -> String {
 
 #[test]
 fn every_outcome_is_reached() {
-    let project = with_tables(&["root", "sound", "failing"]);
+    let project = with_tables(Project::new(), &["root", "sound", "failing"]);
     let config = json!({"series": ["R"], "sound_table": "sound", "failing_table": "failing"});
     create(&project, "root", &config);
     let run = ["node", "run", "root", "--until", "2000-01-05"];
@@ -116,9 +116,8 @@ fn every_outcome_is_reached() {
 }
 
 /// The output table is no part of the identity: one config writes two tables by two nodes of one hash.
-#[test]
-fn one_config_with_two_tables_is_one_identity_and_two_nodes() {
-    let project = with_tables(&["one", "other"]);
+fn one_config_with_two_tables_is_one_identity_and_two_nodes(empty: Project) {
+    let project = with_tables(empty, &["one", "other"]);
     let config = json!({"series": ["A"]});
     let hashes = ["one", "other"].map(|table| create(&project, table, &config));
     assert_eq!(hashes[0], hashes[1]);
@@ -134,9 +133,8 @@ fn one_config_with_two_tables_is_one_identity_and_two_nodes() {
     assert_eq!((rows("one"), rows("other")), (5, 2));
 }
 
-#[test]
-fn a_node_without_anything_new_is_skipped_unless_forced() {
-    let project = with_tables(&["one"]);
+fn a_node_without_anything_new_is_skipped_unless_forced(empty: Project) {
+    let project = with_tables(empty, &["one"]);
     create(&project, "one", &json!({"series": ["A"]}));
     project.run(&["node", "run", "one", "--until", "2000-01-05"]);
     project.upload("reads_rows");
@@ -157,9 +155,8 @@ fn a_node_without_anything_new_is_skipped_unless_forced() {
     assert_eq!(project.json(&["table", "show", "reads_rows"])["rows"], 1);
 }
 
-#[test]
-fn a_tree_is_run_in_parts() {
-    let project = with_tables(&["root", "sound"]);
+fn a_tree_is_run_in_parts(empty: Project) {
+    let project = with_tables(empty, &["root", "sound"]);
     create(&project, "root", &json!({"series": ["R"], "sound_table": "sound"}));
     let run = |more: &[&str]| {
         outcomes(&project, &[&["node", "run", "root", "--until", "2000-01-05"], more].concat())
@@ -174,9 +171,8 @@ fn a_tree_is_run_in_parts() {
 }
 
 /// One table, two hashes, both windows right.
-#[test]
-fn two_nodes_write_disjoint_series_into_one_table() {
-    let project = with_tables(&["shared"]);
+fn two_nodes_write_disjoint_series_into_one_table(empty: Project) {
+    let project = with_tables(empty, &["shared"]);
     let usd = create(&project, "shared", &json!({"series": ["USD", "GBP"]}));
     let jpy = create(&project, "shared", &json!({"series": ["JPY"], "offset_start": "2000-01-03T00:00:00Z"}));
     assert_ne!(usd, jpy);
@@ -217,9 +213,8 @@ fn two_nodes_write_disjoint_series_into_one_table() {
     assert!(said.contains("store.ambiguous") && said.contains(&usd) && said.contains(&jpy), "{said}");
 }
 
-#[test]
-fn a_full_history_is_dropped_with_a_warning() {
-    let project = with_tables(&["one"]);
+fn a_full_history_is_dropped_with_a_warning(empty: Project) {
+    let project = with_tables(empty, &["one"]);
     let node = create(&project, "one", &json!({"series": ["A"], "whole_history": true}));
     let run = |until: &str| project.json(&["node", "run", &node, "--until", until])[0].clone();
     assert_eq!(run("2000-01-10")["warnings"], json!([]));
@@ -235,9 +230,8 @@ fn a_full_history_is_dropped_with_a_warning() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("25 of 25 emitted rows were dropped"));
 }
 
-#[test]
-fn a_record_says_which_coordinates_were_reached() {
-    let project = with_tables(&["shared"]);
+fn a_record_says_which_coordinates_were_reached(empty: Project) {
+    let project = with_tables(empty, &["shared"]);
     let both = create(&project, "shared", &json!({"series": ["A", "B"]}));
     let other = create(&project, "shared", &json!({"series": ["C"]}));
     let run = |node: &str, until: &str| project.json(&["node", "run", node, "--until", until])[0].clone();
@@ -253,9 +247,8 @@ fn a_record_says_which_coordinates_were_reached() {
     assert!(shown.contains("2 coordinates with progress got no new row: (A), (B)"), "{shown}");
 }
 
-#[test]
-fn runtime_options_come_from_a_file_and_single_ones_override() {
-    let project = with_tables(&["one"]);
+fn runtime_options_come_from_a_file_and_single_ones_override(empty: Project) {
+    let project = with_tables(empty, &["one"]);
     let node = create(&project, "one", &json!({"series": ["A"]}));
     for (name, content) in
         [("options.toml", "factor = 2\nmode = \"fast\""), ("options.json", "{\"factor\": 3}")]
@@ -278,9 +271,8 @@ fn runtime_options_come_from_a_file_and_single_ones_override() {
     assert_eq!((options, value), (json!({"factor": 4, "mode": "fast"}), 4.0 * 10_959.0));
 }
 
-#[test]
-fn a_hash_namespace_isolates_the_identity_of_a_tree() {
-    let project = with_tables(&["root", "sound"]);
+fn a_hash_namespace_isolates_the_identity_of_a_tree(empty: Project) {
+    let project = with_tables(empty, &["root", "sound"]);
     let plain = create(&project, "root", &json!({"series": ["R"], "sound_table": "sound"}));
     let run = |arguments: &[&str], ambient: Option<&str>| {
         let mut command = project.command(&[&["node", "run"], arguments, &["--json"]].concat());
@@ -317,9 +309,8 @@ fn a_hash_namespace_isolates_the_identity_of_a_tree() {
     assert_eq!(created[0]["node"]["hash_namespace"], "ambient.one");
 }
 
-#[test]
-fn a_dry_run_shows_what_would_be_written_and_writes_nothing() {
-    let project = with_tables(&["root", "sound"]);
+fn a_dry_run_shows_what_would_be_written_and_writes_nothing(empty: Project) {
+    let project = with_tables(empty, &["root", "sound"]);
     let node = create(
         &project,
         "root",
@@ -368,9 +359,8 @@ fn a_dry_run_shows_what_would_be_written_and_writes_nothing() {
     assert_eq!(catalogue(&project), before, "nothing was written, and the dependency was not run");
 }
 
-#[test]
-fn a_dry_run_takes_other_statistics() {
-    let project = with_tables(&["one"]);
+fn a_dry_run_takes_other_statistics(empty: Project) {
+    let project = with_tables(empty, &["one"]);
     let node = create(&project, "one", &json!({"series": ["A"]}));
     project.run(&["node", "run", &node, "--until", "2000-01-03"]);
     let file = project.path().join("statistics.json");
@@ -391,9 +381,8 @@ fn a_dry_run_takes_other_statistics() {
     assert_eq!(project.json(&["table", "show", "one"])["rows"], 3);
 }
 
-#[test]
-fn a_dry_run_that_fails_leaves_nothing() {
-    let project = with_tables(&["failing"]);
+fn a_dry_run_that_fails_leaves_nothing(empty: Project) {
+    let project = with_tables(empty, &["failing"]);
     let node = create(&project, "failing", &json!({"fails": true}));
     let before = catalogue_without_runs(&project);
     let output = project.output(&["node", "run", &node, "--dry-run", "--json"]);
@@ -407,9 +396,7 @@ fn a_dry_run_that_fails_leaves_nothing() {
 }
 
 /// What only the commit would find is found all the same.
-#[test]
-fn a_dry_run_finds_a_tuple_of_two_batches() {
-    let project = Project::new();
+fn a_dry_run_finds_a_tuple_of_two_batches(project: Project) {
     project.upload("duplicate_key_across_batches");
     let contract = root().join("tests/hostile/contract.toml");
     project.run(&["table", "register", contract.to_str().unwrap()]);
@@ -436,9 +423,8 @@ fn catalogue_without_runs(project: &Project) -> Vec<Value> {
     catalogue(project).split_off(1)
 }
 
-#[test]
-fn a_debugged_run_shows_the_frame_that_was_written() {
-    let project = with_tables(&["root", "sound"]);
+fn a_debugged_run_shows_the_frame_that_was_written(empty: Project) {
+    let project = with_tables(empty, &["root", "sound"]);
     let node = create(&project, "root", &json!({"series": ["A"], "sound_table": "sound"}));
     let debug = ["node", "run", &node, "--until", "2000-01-04", "--debug", "--sample", "2"];
     let answer = project.json(&debug);
@@ -457,9 +443,8 @@ fn a_debugged_run_shows_the_frame_that_was_written() {
     assert!(project.json(&["node", "run", &node, "--until", "2000-01-06"]).is_array());
 }
 
-#[test]
-fn mistakes_are_answered_with_the_next_step() {
-    let project = with_tables(&["one"]);
+fn mistakes_are_answered_with_the_next_step(empty: Project) {
+    let project = with_tables(empty, &["one"]);
     create(&project, "one", &json!({"series": ["A"], "whole_history": true}));
     let write = |name: &str, content: &str| std::fs::write(project.path().join(name), content).unwrap();
     write("broken.json", "{\"factor\": }");
@@ -491,7 +476,7 @@ fn mistakes_are_answered_with_the_next_step() {
             &["node", "run", "two", "--dry-run"],
         ],
     );
-    insta::assert_snapshot!(said);
+    insta::assert_snapshot!("mistakes_are_answered_with_the_next_step", said);
     // The next step that a dry run names creates the node.
     let step = said.lines().find_map(|line| line.split_once("create it: datanode ")).unwrap().1;
     let (words, config) = (step.replace('\'', ""), "{\"");
@@ -500,3 +485,20 @@ fn mistakes_are_answered_with_the_next_step() {
     project.run(&["node", "run", "one", "--dry-run", "--hash-namespace", "mine"]);
     assert_eq!(project.json(&["run", "list"]), json!([]), "no mistake ran anything");
 }
+
+on_both_databases!(
+    one_config_with_two_tables_is_one_identity_and_two_nodes,
+    a_node_without_anything_new_is_skipped_unless_forced,
+    a_tree_is_run_in_parts,
+    two_nodes_write_disjoint_series_into_one_table,
+    a_full_history_is_dropped_with_a_warning,
+    a_record_says_which_coordinates_were_reached,
+    runtime_options_come_from_a_file_and_single_ones_override,
+    a_hash_namespace_isolates_the_identity_of_a_tree,
+    a_dry_run_shows_what_would_be_written_and_writes_nothing,
+    a_dry_run_takes_other_statistics,
+    a_dry_run_that_fails_leaves_nothing,
+    a_dry_run_finds_a_tuple_of_two_batches,
+    a_debugged_run_shows_the_frame_that_was_written,
+    mistakes_are_answered_with_the_next_step,
+);

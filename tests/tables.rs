@@ -2,7 +2,7 @@
 //! that move, metadata.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use datanode_tests::{Project, component, root};
+use datanode_tests::{Project, component, on_both_databases, root};
 use serde_json::Value;
 
 /// What a user typed and read, with what differs from run to run masked.
@@ -172,9 +172,7 @@ fn faults_of_a_contract_are_shown_with_file_line_and_column() {
     insta::assert_snapshot!("faults_of_a_contract_in_json", transcript.0);
 }
 
-#[test]
-fn a_taken_identifier_names_its_holder_and_the_ways_on() {
-    let project = Project::new();
+fn a_taken_identifier_names_its_holder_and_the_ways_on(project: Project) {
     write(&project, "prices.toml", PRICES);
     project.run(&["table", "register", "prices.toml"]);
     let mut transcript = Transcript::default();
@@ -209,12 +207,10 @@ fn a_taken_identifier_names_its_holder_and_the_ways_on() {
     // Of a table that is not there.
     write(&project, "prices.toml", &PRICES.replace("\"prices\"", "\"costs\""));
     transcript.mends(&project, &["table", "diff", "prices.toml"], &["table", "register", "prices.toml"]);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("a_taken_identifier_names_its_holder_and_the_ways_on", transcript.0);
 }
 
-#[test]
-fn foreign_keys_lead_to_registered_tables_that_fit() {
-    let project = Project::new();
+fn foreign_keys_lead_to_registered_tables_that_fit(project: Project) {
     write(&project, "prices.toml", &format!("{PRICES}{FOREIGN_KEY}"));
     write(&project, "articles.toml", ARTICLES);
     let mut transcript = Transcript::default();
@@ -249,12 +245,10 @@ fn foreign_keys_lead_to_registered_tables_that_fit() {
         write(&project, "others.toml", &other);
         assert_eq!(project.mended_by(&said), 1, "{said}");
     }
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("foreign_keys_lead_to_registered_tables_that_fit", transcript.0);
 }
 
-#[test]
-fn rows_of_a_reference_table_come_from_files() {
-    let project = Project::new();
+fn rows_of_a_reference_table_come_from_files(project: Project) {
     write(&project, "articles.toml", ARTICLES);
     write(&project, "prices.toml", PRICES);
     project.run(&["table", "register", "articles.toml", "prices.toml"]);
@@ -318,12 +312,12 @@ fn rows_of_a_reference_table_come_from_files() {
         (3.into(), 3.into())
     );
     transcript.run(&project, &["table", "load", "articles", "rows.txt", "--format", "csv"]);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("rows_of_a_reference_table_come_from_files", transcript.0);
 }
 
 /// The rates of the example, each of a known currency.
-fn with_currencies() -> Project {
-    let project = Project::new();
+fn with_currencies(empty: Project) -> Project {
+    let project = empty;
     let rates = std::fs::read_to_string(example("contracts/fx_ecb_daily_rates.toml")).unwrap();
     let key = "\n[[foreign_keys]]\ncolumns = [\"currency\"]\nreferences = { table = \"currencies\", columns = [\"currency\"] }\n";
     write(&project, "rates.toml", &(rates + key));
@@ -334,9 +328,8 @@ fn with_currencies() -> Project {
     project
 }
 
-#[test]
-fn a_row_that_refers_to_nothing_stores_nothing() {
-    let project = with_currencies();
+fn a_row_that_refers_to_nothing_stores_nothing(empty: Project) {
+    let project = with_currencies(empty);
     let all = std::fs::read_to_string(example("reference/currencies.csv")).unwrap();
     let without = |codes: &[&str]| {
         let kept = all.lines().filter(|line| !codes.iter().any(|code| line.starts_with(code)));
@@ -348,7 +341,7 @@ fn a_row_that_refers_to_nothing_stores_nothing() {
     let (exit, said) = project.fails(&run);
     assert_eq!(exit, 1);
     let said = masked(said.split("see:").next().unwrap());
-    insta::assert_snapshot!(said);
+    insta::assert_snapshot!("a_row_that_refers_to_nothing_stores_nothing", said);
     assert_eq!(project.json(&["table", "show", "fx_ecb_daily_rates"])["rows"], 0);
     let failed = &project.json(&["run", "list"])[0];
     assert_eq!(
@@ -405,9 +398,7 @@ fn a_row_that_refers_to_no_row_of_a_node_stores_nothing() {
     assert_eq!(project.json(&["table", "show", "trades"])["rows"], 5);
 }
 
-#[test]
-fn a_reference_table_may_refer_to_itself_and_to_others() {
-    let project = Project::new();
+fn a_reference_table_may_refer_to_itself_and_to_others(project: Project) {
     let groups = r#"
         identifier = "groups"
         kind = "reference"
@@ -460,12 +451,11 @@ fn a_reference_table_may_refer_to_itself_and_to_others() {
     project.run(&["table", "load", "groups", "groups.csv", "--replace"]);
     assert_eq!(project.json(&["table", "read", "things"])[0]["group_id"], Value::Null);
     assert_eq!(project.json(&["table", "show", "things"])["epoch"], before + 1);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("a_reference_table_may_refer_to_itself_and_to_others", transcript.0);
 }
 
-#[test]
-fn a_moved_identifier_changes_no_node_that_is_there() {
-    let project = Project::with_fx();
+fn a_moved_identifier_changes_no_node_that_is_there(empty: Project) {
+    let project = empty.and_fx();
     let run = ["node", "run", "fx_log_returns", "--until"];
     project.run(&[&run[..], &["1999-02-01"]].concat());
     let before = project.json(&["node", "show", "fx_log_returns"]);
@@ -513,11 +503,14 @@ fn a_moved_identifier_changes_no_node_that_is_there() {
 
     // Nor does a newer release see another identity: the release that is there is made an older one, and the same
     // component is uploaded again with an empty section more, so that its bytes are others.
-    let catalogue = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
-    let older = "UPDATE _components SET version = '0.0.1', manifest = json_set(manifest, '$.version', '0.0.1') \
-                 WHERE name = 'fx_log_returns'";
-    assert_eq!(catalogue.execute(older, ()).unwrap(), 1);
-    drop(catalogue);
+    let manifest = if project.is_on_server() {
+        "jsonb_set(manifest::jsonb, '{version}', '\"0.0.1\"')::text"
+    } else {
+        "json_set(manifest, '$.version', '0.0.1')"
+    };
+    project.execute(&format!(
+        "UPDATE _components SET version = '0.0.1', manifest = {manifest} WHERE name = 'fx_log_returns'"
+    ));
     let bytes = std::fs::read(component("fx_log_returns")).unwrap();
     let newer = project.path().join("newer.wasm");
     std::fs::write(&newer, [&bytes[..], &[0, 2, 1, b'x']].concat()).unwrap();
@@ -542,12 +535,10 @@ fn a_moved_identifier_changes_no_node_that_is_there() {
     let again = project.json(&create);
     assert_eq!(again[1]["node"]["uid"], before["node"]["uid"]);
     assert_eq!(again[1]["created"], false);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("a_moved_identifier_changes_no_node_that_is_there", transcript.0);
 }
 
-#[test]
-fn labels_and_descriptions_are_changed_in_place() {
-    let project = Project::new();
+fn labels_and_descriptions_are_changed_in_place(project: Project) {
     write(&project, "prices.toml", PRICES);
     project.run(&["table", "register", "prices.toml"]);
     let mut transcript = Transcript::default();
@@ -582,12 +573,10 @@ fn labels_and_descriptions_are_changed_in_place() {
     assert_eq!(contract["labels"], serde_json::json!(["a", "b"]));
     assert_eq!(contract["columns"][2]["label"], "Price");
     assert_eq!(project.json(&["table", "show", "prices"])["epoch"], 0);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("labels_and_descriptions_are_changed_in_place", transcript.0);
 }
 
-#[test]
-fn nodes_read_reference_tables_and_write_none() {
-    let project = Project::new();
+fn nodes_read_reference_tables_and_write_none(project: Project) {
     project.upload("reads_rows");
     let output = root().join("tests/guests/reads_rows/contract.toml");
     project.run(&["table", "register", &example("contracts/currencies.toml"), output.to_str().unwrap()]);
@@ -611,5 +600,16 @@ fn nodes_read_reference_tables_and_write_none() {
     assert_eq!((&input["min_time"], &input["max_time"]), (&Value::Null, &Value::Null));
     assert_eq!(project.json(&["table", "read", &table])[0]["rows"], 41);
     assert_eq!(project.json(&["node", "graph"])["published"][0]["rows"], 41);
-    insta::assert_snapshot!(transcript.0);
+    insta::assert_snapshot!("nodes_read_reference_tables_and_write_none", transcript.0);
 }
+
+on_both_databases!(
+    a_taken_identifier_names_its_holder_and_the_ways_on,
+    foreign_keys_lead_to_registered_tables_that_fit,
+    rows_of_a_reference_table_come_from_files,
+    a_row_that_refers_to_nothing_stores_nothing,
+    a_reference_table_may_refer_to_itself_and_to_others,
+    a_moved_identifier_changes_no_node_that_is_there,
+    labels_and_descriptions_are_changed_in_place,
+    nodes_read_reference_tables_and_write_none,
+);

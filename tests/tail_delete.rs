@@ -1,7 +1,7 @@
 //! Tails that a user deletes and nodes compute again, and progress that somebody broke.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use datanode_tests::{Project, root};
+use datanode_tests::{Project, on_both_databases, root};
 use serde_json::{Value, json};
 
 const RATES: &str = "fx_ecb_daily_rates";
@@ -20,9 +20,8 @@ fn how_many(rows: &str, keep: impl Fn(&str, &str) -> bool) -> u64 {
     rows.lines().filter(matches).count() as u64
 }
 
-#[test]
-fn a_tail_of_two_currencies_comes_back_as_it_was() {
-    let project = Project::with_fx();
+fn a_tail_of_two_currencies_comes_back_as_it_was(empty: Project) {
+    let project = empty.and_fx();
     project.run(&["node", "run", RETURNS, "--until", "2020-12-31"]);
     let (rates, returns) = (rows(&project, RATES), rows(&project, RETURNS));
     let tail = |day: &str, currency: &str| day >= "2015-06-01" && ["USD", "GBP"].contains(&currency);
@@ -78,9 +77,8 @@ fn a_tail_of_two_currencies_comes_back_as_it_was() {
     assert_eq!(rows(&project, RETURNS), returns);
 }
 
-#[test]
-fn what_has_no_tail_or_names_no_coordinate_is_refused() {
-    let project = Project::with_fx();
+fn what_has_no_tail_or_names_no_coordinate_is_refused(empty: Project) {
+    let project = empty.and_fx();
     let contract = root().join("examples/fx/contracts/currencies.toml");
     project.run(&["table", "register", contract.to_str().unwrap()]);
     let (code, error) = project.fails(&["table", "delete-after", "currencies", "2020-01-01", "--yes"]);
@@ -97,21 +95,21 @@ fn what_has_no_tail_or_names_no_coordinate_is_refused() {
     }
 }
 
-#[test]
-fn progress_that_somebody_broke_is_reported() {
-    let project = Project::with_fx();
+fn progress_that_somebody_broke_is_reported(empty: Project) {
+    let project = empty.and_fx();
     project.run(&["node", "run", RETURNS, "--until", "1999-03-01"]);
     assert!(project.run(&["stats", "verify", RATES, RETURNS]).contains("2 tables"));
-    let database = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
     let sql = "UPDATE _progress SET row_count = row_count + 3 WHERE coordinate = '[\"USD\"]' AND table_uid = \
                (SELECT uid FROM _tables WHERE identifier = 'fx_log_returns')";
-    assert_eq!(database.execute(sql, ()).unwrap(), 1);
-    let sql = "DELETE FROM fx_ecb_daily_rates WHERE currency = 'GBP'";
-    assert!(database.execute(sql, ()).unwrap() > 0);
+    project.execute(sql);
+    project.execute("DELETE FROM fx_ecb_daily_rates WHERE currency = 'GBP'");
 
     let output = project.output(&["stats", "verify"]);
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+    insta::assert_snapshot!(
+        "progress_that_somebody_broke_is_reported",
+        String::from_utf8(output.stdout).unwrap()
+    );
     project.run(&["stats", "show", RATES]);
     let output = project.output(&["stats", "verify", RETURNS, "--json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -121,3 +119,9 @@ fn progress_that_somebody_broke_is_reported() {
     let rows = |side: &str| difference[side]["rows"].as_u64().unwrap();
     assert_eq!(rows("kept"), rows("counted") + 3);
 }
+
+on_both_databases!(
+    a_tail_of_two_currencies_comes_back_as_it_was,
+    what_has_no_tail_or_names_no_coordinate_is_refused,
+    progress_that_somebody_broke_is_reported,
+);

@@ -1,18 +1,17 @@
 //! Every step of the commit protocol, one after the other: the process aborts there.
 
 use std::os::unix::process::ExitStatusExt;
-use std::sync::PoisonError;
 
 use datanode_store::fault::{self, Step};
-use serde_json::Value;
+use datanode_tests::{Project, on_both_databases};
 
-use super::{ALONE, Job, accounts, job, measure};
+use super::{Job, accounts, completes, held_nodes, job, measure, with_leases};
 
 /// What `abort` sends.
 const SIGABRT: i32 = 6;
 
 /// The run is ended at a step; what it leaves is whole, says who held the node, and the next run completes it.
-fn abort_at(step: Step, job: &Job, all: u64) {
+fn abort_at(step: Step, job: &Job, all: i64) {
     let project = job.project.copy();
     let aborted = project.command(job.arguments).env(fault::VARIABLE, step.as_str()).output().unwrap();
     let name = step.as_str();
@@ -22,13 +21,12 @@ fn abort_at(step: Step, job: &Job, all: u64) {
     let is_committed = step == Step::Committed;
     let stored = if is_committed { all } else { 0 };
     assert_eq!(accounts(job, &project), [stored; 3], "aborted at {name}");
-    let runs = project.json(&["run", "list", "--limit", "0"]);
-    assert_eq!(runs.as_array().unwrap().len(), usize::from(is_committed), "{name}: {runs:#}");
-    let leases = project.json(&["run", "leases"]);
+    let recorded = project.number("SELECT count(*) FROM _runs");
+    assert_eq!(recorded, i64::from(is_committed), "{name}");
     if is_committed {
-        assert_eq!(leases, Value::Array(Vec::new()), "{name}: the lease is given up with the commit");
+        assert_eq!(held_nodes(&project), 0, "{name}: the lease is given up with the commit");
     } else {
-        let lease = &leases[0];
+        let lease = &project.json(&["run", "leases"])[0];
         assert_eq!(lease["epoch"], 1, "{name}");
         let (exit, said) = project.fails(job.arguments);
         assert_eq!(exit, 5, "{name}: {said}");
@@ -37,24 +35,19 @@ fn abort_at(step: Step, job: &Job, all: u64) {
     }
 
     project.expire_leases();
-    project.run(job.arguments);
-    assert_eq!(accounts(job, &project), [all; 3], "the run after one aborted at {name}");
-    let runs = project.json(&["run", "list", "--status", "ok", "--limit", "0"]);
-    assert_eq!(runs.as_array().unwrap().len(), 1, "{name}: rows come from one run");
-    assert_eq!(project.json(&["run", "leases"]), Value::Array(Vec::new()), "{name}");
+    completes(job, &project, all, &format!("one that was aborted at {name}"));
     // And once more: there is nothing left to do.
-    project.run(job.arguments);
-    assert_eq!(accounts(job, &project), [all; 3]);
+    completes(job, &project, all, &format!("two, of which the first was aborted at {name}"));
 }
 
-#[test]
-fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let job = job();
+fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing(empty: Project) {
+    let job = job(empty);
     // So that no lease ends before it is looked at, however busy the machine is.
-    std::fs::write(job.project.path().join("datanode.toml"), "[runs]\nlease_seconds = 3600\n").unwrap();
+    with_leases(&job, 3_600);
     let (_, all) = measure(&job);
     for step in Step::ALL {
         abort_at(step, &job, all);
     }
 }
+
+on_both_databases!(a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing);

@@ -1,21 +1,24 @@
-//! Two processes run one node. The first is stopped for longer than its lease holds, and continued when the second has
-//! taken the node over: exactly one of them commits.
+//! Two processes run one node. The first is stopped, mostly for longer than its lease holds, and continued when the second
+//! has taken the node over or waits for it: exactly one of them commits.
 
-use std::process::{Child, Command, Stdio};
-use std::sync::PoisonError;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datanode_tests::{Project, rounds};
-use serde_json::Value;
+use datanode_store::fault::{self, Step};
+use datanode_tests::{Project, on_both_databases, rounds};
 
-use super::{ALONE, Draw, Job, Run, accounts, is, job, measure, start};
+use super::{Draw, Ended, Job, Run, accounts, held_nodes, job, measure, stored_runs, with_leases};
 
 /// How long the second process is given, while the first is stopped. Where that one holds the lock to write it would
 /// wait for ever.
-const STOPPED: Duration = Duration::from_secs(5);
+const STOPPED: Duration = Duration::from_secs(3);
+/// Where it is known to wait: longer than a lease of the first one holds.
+const STOPPED_INSIDE: Duration = Duration::from_millis(1_200);
+/// Where it is known to end by itself.
+const STOPPED_OUTSIDE: Duration = Duration::from_mins(2);
 
-/// How a round ended for the process that was stopped.
+/// How a round ended for a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     /// It committed.
@@ -33,73 +36,76 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &id]).status().expect("kill starts").success());
 }
 
-/// Exit code and records of a process.
-fn ended(child: Child) -> (Option<i32>, Value) {
-    let output = child.wait_with_output().unwrap();
-    let records = serde_json::from_slice(&output.stdout);
-    (output.status.code(), records.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr))))
+/// Wait until a process has stopped itself.
+fn stopped(child: &Child) {
+    let give_up = Instant::now() + Duration::from_mins(1);
+    let id = child.id().to_string();
+    loop {
+        let state = Command::new("ps").args(["-o", "state=", "-p", &id]).output().expect("ps starts").stdout;
+        match state.first() {
+            Some(b'T') => return,
+            Some(b'Z') | None => panic!("it ended before it came to its step"),
+            Some(_) => assert!(Instant::now() < give_up, "it never came to its step"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
-fn ending((exit, runs): &(Option<i32>, Value)) -> Ending {
-    let run = &runs[0];
-    match (exit, run["status"].as_str().unwrap(), run["error"]["code"].as_str()) {
+fn ending(Ended { exit, record }: &Ended) -> Ending {
+    match (exit, record["status"].as_str().unwrap(), record["error"]["code"].as_str()) {
         (Some(0), "ok", None) => Ending::Committed,
         (Some(0), "skipped" | "empty", None) => Ending::NothingToDo,
         (Some(5), "failed", Some("lease.lost")) => Ending::Fenced,
         (Some(5), "failed", Some("lease.held")) => Ending::Held,
-        _ => panic!("exit {exit:?}: {run:#}"),
+        _ => panic!("exit {exit:?}: {record:#}"),
     }
 }
 
-/// Stop the first process when `wait` returns, let the second one run, and continue the first.
-fn race(job: &Job, project: &Project, wait: impl FnOnce(&Run)) -> Ending {
-    let stopped = start(job, project, Stdio::piped());
-    wait(&stopped);
-    signal(&stopped.child, "-STOP");
-    let arguments = [job.arguments, &["--wait", "120", "--json"]].concat();
-    let mut other =
-        project.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begin = Instant::now();
-    while other.try_wait().unwrap().is_none() && begin.elapsed() < STOPPED {
+/// Let the second process run while the first is stopped, but no longer than this, and continue the first. How both
+/// ended.
+fn race(job: &Job, project: &Project, first: Run, patience: Duration) -> (Ending, Ending) {
+    let arguments = [job.arguments, &["--wait", "120", "--progress", "json", "--json"]].concat();
+    let mut second = Run::of(project.command(&arguments));
+    while second.child.try_wait().unwrap().is_none() && second.begin.elapsed() < patience {
         thread::sleep(Duration::from_millis(10));
     }
-    signal(&stopped.child, "-CONT");
-    let first = ending(&ended(stopped.child));
-    let second = ending(&ended(other));
-    assert!(
-        matches!(
-            (first, second),
-            (Ending::Committed, Ending::NothingToDo)
-                | (Ending::NothingToDo | Ending::Fenced | Ending::Held, Ending::Committed)
-        ),
-        "the one that was stopped: {first:?}; the other: {second:?}"
-    );
-    first
+    signal(&first.child, "-CONT");
+    // Each answered with what is stored of it.
+    (ending(&first.ended(project)), ending(&second.ended(project)))
 }
 
-#[test]
-fn of_two_processes_that_run_one_node_exactly_one_commits() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let job = job();
-    std::fs::write(job.project.path().join("datanode.toml"), "[runs]\nlease_seconds = 1\n").unwrap();
+fn one_has_committed(job: &Job, project: &Project, all: i64, round: &str) {
+    assert_eq!(accounts(job, project), [all; 3], "{round}");
+    assert_eq!((stored_runs(project), held_nodes(project)), (1, 0), "{round}");
+}
+
+fn of_two_processes_that_run_one_node_exactly_one_commits(empty: Project) {
+    let job = job(empty);
+    with_leases(&job, 1);
     let (length, all) = measure(&job);
     let mut draw = Draw(20_261_123);
     let mut endings = Vec::new();
     for round in 0..rounds(10, 200) {
         let project = job.project.copy();
-        let ending = race(&job, &project, |run| {
-            if round % 2 == 0 {
-                // The moment at which it holds the lease and has stored nothing.
-                while run.events.recv().is_ok_and(|line| !is(&line, "updating")) {}
-            } else {
-                thread::sleep(length.mul_f64(draw.next()));
-            }
-        });
-        assert_eq!(accounts(&job, &project), [all; 3], "round {round}, {ending:?}");
-        let committed = project.json(&["run", "list", "--status", "ok", "--limit", "0"]);
-        assert_eq!(committed.as_array().unwrap().len(), 1, "round {round}, {ending:?}");
-        assert_eq!(project.json(&["run", "leases"]), Value::Array(Vec::new()), "round {round}, {ending:?}");
-        endings.push(ending);
+        let first = Run::start(&job, &project);
+        if round % 2 == 0 {
+            // The moment at which it holds the lease and has stored nothing.
+            first.until("updating", &mut Vec::new());
+        } else {
+            thread::sleep(length.mul_f64(draw.next()));
+        }
+        signal(&first.child, "-STOP");
+        let both = race(&job, &project, first, STOPPED);
+        assert!(
+            matches!(
+                both,
+                (Ending::Committed, Ending::NothingToDo)
+                    | (Ending::NothingToDo | Ending::Fenced | Ending::Held, Ending::Committed)
+            ),
+            "the one that was stopped and the other, in round {round}: {both:?}"
+        );
+        one_has_committed(&job, &project, all, &format!("round {round}, {both:?}"));
+        endings.push(both.0);
     }
     let count = |ending| endings.iter().filter(|found| **found == ending).count();
     println!("the process that was stopped, in {} rounds:", endings.len());
@@ -108,3 +114,32 @@ fn of_two_processes_that_run_one_node_exactly_one_commits() {
     }
     assert!(count(Ending::Fenced) > 0, "no process lost its lease while it computed: this has shown nothing");
 }
+
+/// The first process stops itself at a step: who has a lease alone loses the node, who is inside of its transaction keeps
+/// it.
+fn whoever_is_stopped_inside_of_its_commit_keeps_the_node(empty: Project) {
+    let job = job(empty);
+    with_leases(&job, 1);
+    let (_, all) = measure(&job);
+    for step in Step::ALL {
+        let project = job.project.copy();
+        let arguments = [job.arguments, &["--progress", "json", "--json"]].concat();
+        let mut command = project.command(&arguments);
+        command.env(fault::VARIABLE, format!("{}{}", step.as_str(), fault::STOP));
+        let first = Run::of(command);
+        stopped(&first.child);
+        let (patience, expected) = match step {
+            Step::LeaseClaimed => (STOPPED_OUTSIDE, (Ending::Fenced, Ending::Committed)),
+            Step::Committed => (STOPPED_OUTSIDE, (Ending::Committed, Ending::NothingToDo)),
+            _ => (STOPPED_INSIDE, (Ending::Committed, Ending::NothingToDo)),
+        };
+        let both = race(&job, &project, first, patience);
+        assert_eq!(both, expected, "the one that was stopped at {} and the other", step.as_str());
+        one_has_committed(&job, &project, all, step.as_str());
+    }
+}
+
+on_both_databases!(
+    of_two_processes_that_run_one_node_exactly_one_commits,
+    whoever_is_stopped_inside_of_its_commit_keeps_the_node,
+);

@@ -3,11 +3,13 @@
 
 pub mod memory;
 mod next;
+pub mod proxy;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -67,6 +69,34 @@ pub fn rounds(normal: u32, long: u32) -> u32 {
 /// The variable by which `cargo xtask test --long` asks for many rounds.
 const LONG: &str = "DATANODE_TEST_LONG";
 
+/// How long a writer of SQLite is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes two tests of each function that takes an empty [`Project`]: one on each database.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::Project::new());
+            })*
+        }
+
+        mod on_postgres {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::Project::on_server());
+            })*
+        }
+    };
+}
+
+/// Tables of the catalogue as they are called on a server.
+fn for_server(sql: &str) -> String {
+    sql.replace(" _", " datanode.")
+}
+
 /// A project of its own, gone when dropped.
 #[derive(Debug)]
 pub struct Project {
@@ -99,9 +129,19 @@ impl Project {
 
     /// A project whose `datanode.toml` is this text.
     pub fn with_settings(settings: &str) -> Self {
-        let project = Self::new();
-        std::fs::write(project.path().join("datanode.toml"), settings).expect("settings are written");
-        project
+        Self::new().set(settings)
+    }
+
+    /// The same with this text as its `datanode.toml`.
+    #[must_use]
+    pub fn set(self, settings: &str) -> Self {
+        std::fs::write(self.path().join("datanode.toml"), settings).expect("settings are written");
+        self
+    }
+
+    /// Whether its database is on a server.
+    pub fn is_on_server(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Its database on a server.
@@ -109,37 +149,37 @@ impl Project {
         self.server.as_ref().expect("a project that was made on a server")
     }
 
-    /// Whether its catalogue and tables are on a server.
-    pub fn is_on_server(&self) -> bool {
-        self.server.is_some()
-    }
-
-    /// Change something behind the program's back; tables of users go by their physical names.
-    pub fn execute(&self, sql: &str) {
-        match &self.server {
-            Some(server) => server.execute(sql),
-            None => self.raw().execute_batch(sql).expect("a statement that works"),
+    /// Wait until its server, if it has one, has noticed that a process is gone, and has ended what it left open.
+    pub fn settle(&self) {
+        if let Some(server) = &self.server {
+            server.settle();
         }
     }
 
-    /// The one integer that a query answers.
+    /// The one integer that a query answers, asked behind the program's back. It is written for SQLite: tables of the
+    /// catalogue begin with `_`.
     pub fn number(&self, sql: &str) -> i64 {
-        match &self.server {
-            Some(server) => server.number(sql),
-            None => self.raw().query_row(sql, (), |row| row.get(0)).expect("an integer"),
+        if let Some(server) = &self.server {
+            return server.number(&for_server(sql));
         }
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        database.query_row(sql, (), |row| row.get(0)).expect("an integer")
     }
 
-    fn raw(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.database()).expect("a database")
+    /// Change something behind the program's back; written for SQLite, as above.
+    pub fn execute(&self, sql: &str) {
+        if let Some(server) = &self.server {
+            return server.execute(&for_server(sql));
+        }
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        database
+            .busy_timeout(PATIENCE)
+            .and_then(|()| database.execute_batch(sql))
+            .expect("a statement that works");
     }
 
     /// As if the time of all leases were over, whose runs were killed.
     pub fn expire_leases(&self) {
-        if let Some(server) = &self.server {
-            server.execute("UPDATE datanode.leases SET expires_at = 0 WHERE expires_at > 0");
-            return;
-        }
         self.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0");
     }
 
@@ -156,7 +196,8 @@ impl Project {
     /// A copy that may be broken without harm.
     #[must_use]
     pub fn copy(&self) -> Self {
-        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: None };
+        let server = self.server.as_ref().map(ServerDatabase::copy);
+        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server };
         copy_all(self.path(), copy.path());
         copy
     }

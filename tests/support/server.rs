@@ -1,10 +1,12 @@
 //! A database on the PostgreSQL server that tests use.
 
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// How long the server may take to notice that a process is gone.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database of its own, gone when dropped.
 #[derive(Debug)]
@@ -15,8 +17,19 @@ pub struct ServerDatabase {
 impl ServerDatabase {
     /// An empty one.
     pub fn new() -> Self {
+        Self::made("")
+    }
+
+    /// A copy that may be broken without harm.
+    pub(crate) fn copy(&self) -> Self {
+        // A database can be copied while nobody is connected to it.
+        self.settle();
+        Self::made(&format!("TEMPLATE {}", self.name))
+    }
+
+    fn made(further: &str) -> Self {
         let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
-        work(&url("postgres"), format!("CREATE DATABASE {name}"), false);
+        work(&url("postgres"), format!("CREATE DATABASE {name} {further}"), false);
         Self { name }
     }
 
@@ -49,23 +62,22 @@ impl ServerDatabase {
         work(&self.url(), sql.to_owned(), true).expect("an integer")
     }
 
-    /// Wait until it has noticed that a process is gone, and has rolled back what was open.
-    pub fn settled(&self) {
-        let give_up = Instant::now() + Duration::from_secs(60);
-        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                    AND application_name = 'datanode'";
-        while self.number(open) > 0 {
-            assert!(Instant::now() < give_up, "the server still serves a process that is gone");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// End all connections to it but the one that asks for this: to those who had them, the server is lost.
     pub fn cut_off(&self) {
         self.number(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         );
+    }
+
+    /// Wait until the server has noticed that a process is gone, and has ended what it left open.
+    pub(crate) fn settle(&self) {
+        let give_up = Instant::now() + PATIENCE;
+        let open = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        while work(&url("postgres"), open.clone(), true).expect("an integer") > 0 {
+            assert!(Instant::now() < give_up, "the server still serves a process that is gone");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -93,16 +105,20 @@ fn url(database: &str) -> String {
 fn work(url: &str, sql: String, answers: bool) -> Option<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let options = PgConnectOptions::from_str(url).expect("a URL");
+        let options: PgConnectOptions = url.parse().expect("a URL of a server");
         let mut connection =
             PgConnection::connect_with(&options.options([("search_path", "datanode_tables")]))
                 .await
                 .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
-        if answers {
+        let answer = if answers {
             let query = sqlx::query_scalar(AssertSqlSafe(sql));
-            return Some(query.fetch_one(&mut connection).await.expect("an answer"));
-        }
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement that works");
-        None
+            Some(query.fetch_one(&mut connection).await.expect("an answer"))
+        } else {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement that works");
+            None
+        };
+        // Said and not just hung up: the server need not find out by itself that nobody is connected any more.
+        connection.close().await.expect("a connection that ends well");
+        answer
     })
 }

@@ -1,7 +1,8 @@
-//! Fault points: steps of the commit protocol at which a test can end the process, as a crash would.
+//! Fault points: steps of the commit protocol at which a test can end the process, as a crash would, or stop it.
 //!
 //! The environment variable `DATANODE_FAULT` names a step; a process that reaches it aborts, without unwinding and
-//! without answering anybody. Only builds with debug assertions listen to it, which are those that the tests build: a
+//! without answering anybody. With `:stop` behind the name it stops there, as by `SIGSTOP`, until somebody continues it:
+//! then others meet it at exactly this point. Only builds with debug assertions listen to it, which are those that the tests build: a
 //! release build has no such variable, and none of this code. A cargo feature would do the same, but would have to be
 //! asked for in each build and would compile everything above this crate twice.
 
@@ -14,6 +15,8 @@ pub enum Step {
     LeaseChecked,
     /// In the transaction: the progress is that of all rows.
     ProgressStored,
+    /// In the transaction: some rows of a batch are sent, and others are not; on a server the copy is open.
+    RowsBegun,
     /// In the transaction: at least half of the rows are there.
     HalfTheRowsStored,
     /// In the transaction: all rows are there.
@@ -34,10 +37,11 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LeaseClaimed,
         Self::LeaseChecked,
         Self::ProgressStored,
+        Self::RowsBegun,
         Self::HalfTheRowsStored,
         Self::RowsStored,
         Self::ChecksPassed,
@@ -54,6 +58,7 @@ impl Step {
             Self::LeaseClaimed => "lease.claimed",
             Self::LeaseChecked => "commit.lease_checked",
             Self::ProgressStored => "commit.progress_stored",
+            Self::RowsBegun => "commit.rows_begun",
             Self::HalfTheRowsStored => "commit.half_the_rows_stored",
             Self::RowsStored => "commit.rows_stored",
             Self::ChecksPassed => "commit.checks_passed",
@@ -69,15 +74,35 @@ impl Step {
 /// The variable that names a step.
 pub const VARIABLE: &str = "DATANODE_FAULT";
 
-/// Abort when a test has asked for it.
+/// Behind the name of a step: the process stops there, and does not end.
+pub const STOP: &str = ":stop";
+
+/// Abort or stop when a test has asked for it.
 #[cfg(debug_assertions)]
 pub(crate) fn reached(step: Step) {
     use std::sync::LazyLock;
 
     static ASKED_FOR: LazyLock<Option<String>> = LazyLock::new(|| std::env::var(VARIABLE).ok());
-    if ASKED_FOR.as_deref() == Some(step.as_str()) {
+    let Some(asked_for) = ASKED_FOR.as_deref() else { return };
+    if asked_for == step.as_str() {
         std::process::abort();
     }
+    if asked_for.strip_suffix(STOP) == Some(step.as_str()) {
+        stop();
+    }
+}
+
+/// Stop this process, the first time. It cannot send itself a signal without unsafe code, but the command `kill` can:
+/// it is there wherever such signals are.
+#[cfg(debug_assertions)]
+fn stop() {
+    use std::sync::Once;
+
+    static STOPPED: Once = Once::new();
+    STOPPED.call_once(|| {
+        let this = std::process::id().to_string();
+        let _ = std::process::Command::new("kill").args(["-STOP", &this]).status();
+    });
 }
 
 /// Builds without debug assertions have no fault points.

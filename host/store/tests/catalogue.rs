@@ -73,9 +73,7 @@ async fn components_are_kept_with_their_bytes(place: Place) {
     }
 }
 
-#[tokio::test]
-async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
-    let place = Place::sqlite().await;
+async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text(place: Place) {
     for version in ["1.9.0", "1.10.0", "2.0.0-rc.1", "0.1.0"] {
         place.store.add_component(component("fx", version, version.as_bytes())).await.unwrap();
     }
@@ -86,16 +84,17 @@ async fn the_highest_enabled_release_is_chosen_by_precedence_not_by_text() {
     assert_eq!(listed, ["ab 3.0.0", "fx 0.1.0", "fx 1.9.0", "fx 1.10.0", "fx 2.0.0-rc.1"]);
     let chosen = async || place.store.component("fx", None).await.map(|c| c.manifest.version.to_string());
     assert_eq!(chosen().await.unwrap(), "2.0.0-rc.1");
-    let disable = |version: &str| {
-        place.raw().execute("UPDATE _components SET enabled = 0 WHERE version = ?1", [version]).unwrap()
+    let disable = async |version: &str| {
+        let version = version.parse().unwrap();
+        assert!(!place.store.enable_component("fx", Some(&version), false).await.unwrap().enabled);
     };
-    assert_eq!(disable("2.0.0-rc.1"), 1);
+    disable("2.0.0-rc.1").await;
     assert_eq!(chosen().await.unwrap(), "1.10.0");
     // Asked for by version, a disabled release is shown, as disabled.
     let named = place.store.component("fx", Some(&"2.0.0-rc.1".parse().unwrap())).await.unwrap();
     assert!(!named.enabled);
     for version in ["1.9.0", "1.10.0", "0.1.0"] {
-        assert_eq!(disable(version), 1);
+        disable(version).await;
     }
     let error = chosen().await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("component.disabled", ErrorClass::Refused));
@@ -161,15 +160,14 @@ async fn a_release_is_removed_when_nothing_needs_it(place: Place) {
     assert!(error.to_string().ends_with(", pinned"), "{error}");
 }
 
-#[tokio::test]
-async fn damaged_bytes_are_noticed() {
-    let place = Place::sqlite().await;
+async fn damaged_bytes_are_noticed(place: Place) {
     let given = component("fx", "1.0.0", b"good");
     place.store.add_component(given.clone()).await.unwrap();
-    place.raw().execute("UPDATE _component_bytes SET bytes = CAST('evil' AS BLOB)", ()).unwrap();
+    let evil = if place.is_on_server() { "'evil'::bytea" } else { "CAST('evil' AS BLOB)" };
+    place.execute(&format!("UPDATE _component_bytes SET bytes = {evil}"));
     let error = place.store.component_bytes(&given.digest).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
-    place.raw().execute("UPDATE _components SET manifest = '{'", ()).unwrap();
+    place.execute("UPDATE _components SET manifest = '{'");
     let error = place.store.components().await.unwrap_err();
     assert!(
         matches!(&error, StoreError::Damaged(text) if text.contains(&given.digest.to_string())),
@@ -505,17 +503,35 @@ async fn runs_are_listed_newest_first_and_found_by_prefix(place: Place) {
     }
 }
 
-#[tokio::test]
-async fn what_was_written_is_there_after_reopening() {
-    let place = Place::sqlite().await;
+async fn what_was_written_is_there_after_reopening(place: Place) {
     let table = table(&*place.store, &contract("prices", &[])).await;
-    let path = place.path();
-    // A second opening while the first is open, then one after both are closed.
-    let second = SqliteStore::open(&path).await.unwrap();
+    // A second opening while the first is open, then one after both are gone.
+    let second = place.database().open().await.unwrap();
     assert_eq!(second.tables().await.unwrap(), std::slice::from_ref(&table));
-    second.close().await.unwrap();
-    let Place { store, .. } = &place;
-    assert_eq!(store.tables().await.unwrap(), [table]);
+    drop(second);
+    assert_eq!(place.store.tables().await.unwrap(), std::slice::from_ref(&table));
+    let database = place.database();
+    drop(place);
+    assert_eq!(database.open().await.unwrap().tables().await.unwrap(), [table]);
+}
+
+async fn a_database_of_a_newer_host_is_refused(place: Place) {
+    let (migrations, nothing) = if place.is_on_server() {
+        ("datanode.migrations", "''::bytea")
+    } else {
+        ("_sqlx_migrations", "x'00'")
+    };
+    place.execute(&format!(
+        "INSERT INTO {migrations} VALUES (9999, 'later', CURRENT_TIMESTAMP, true, {nothing}, 0)"
+    ));
+    let error = place.database().open().await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("store.migration", ErrorClass::Infrastructure));
+}
+
+/// Of the embedded database alone: readers and a writer do not wait for each other.
+#[tokio::test]
+async fn a_file_keeps_its_log_beside_it() {
+    let place = Place::sqlite().await;
     let mode: String = place.raw().query_row("PRAGMA journal_mode", (), |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
 }
@@ -536,7 +552,7 @@ async fn closing_leaves_one_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_and_one_of_a_newer_host_are_refused() {
+async fn a_file_that_is_no_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let open = async |name: &str| SqliteStore::open(&directory.path().join(name)).await.unwrap_err();
     let error = open("missing/data.sqlite").await;
@@ -548,18 +564,12 @@ async fn a_file_that_is_no_database_and_one_of_a_newer_host_are_refused() {
         .unwrap();
     let error = open("text").await;
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
-
-    let place = Place::sqlite().await;
-    place
-        .raw()
-        .execute("INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, 1, x'00', 0)", ())
-        .unwrap();
-    let error = SqliteStore::open(&place.path()).await.unwrap_err();
-    assert_eq!((error.code(), error.class()), ("store.migration", ErrorClass::Infrastructure));
 }
 
 on_both_databases!(
     components_are_kept_with_their_bytes,
+    the_highest_enabled_release_is_chosen_by_precedence_not_by_text,
+    damaged_bytes_are_noticed,
     a_release_is_removed_when_nothing_needs_it,
     tables_are_registered_once,
     metadata_is_applied_at_once_and_changes_nothing_else,
@@ -569,4 +579,6 @@ on_both_databases!(
     references_lead_to_one_node_or_say_what_else_they_mean,
     a_table_names_its_one_node_without_a_namespace,
     runs_are_listed_newest_first_and_found_by_prefix,
+    what_was_written_is_there_after_reopening,
+    a_database_of_a_newer_host_is_refused,
 );

@@ -17,9 +17,10 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitRun, Node, Rows, RowsError, StoreError, Table, WriteMode};
 use proptest::prelude::*;
 use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress, read, run,
-    table, text,
+    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table, text,
 };
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
@@ -266,9 +267,7 @@ async fn progress_that_would_not_read_back_is_refused(place: Place) {
     assert_untouched(&place, &table).await;
 }
 
-#[tokio::test]
-async fn the_same_run_again_answers_with_the_first_outcome() {
-    let place = Place::sqlite().await;
+async fn the_same_run_again_answers_with_the_first_outcome(place: Place) {
     let (table, node) = prices(&place).await;
     let rows = model([(1, "a"), (2, "a")]);
     let batches = || vec![batch(&table.contract, &rows)];
@@ -278,7 +277,7 @@ async fn the_same_run_again_answers_with_the_first_outcome() {
     // By now the lease is given up, another run has the node, and the table has moved; the answer is the first one all
     // the same, and the rows are not even asked for.
     fill(&*place.store, &table, "next", &model([(3, "a")])).await;
-    place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
+    place.execute("UPDATE _tables SET epoch = epoch + 1");
     let again = CommitRun {
         lease,
         table: table.clone(),
@@ -296,9 +295,7 @@ async fn the_same_run_again_answers_with_the_first_outcome() {
     assert_eq!(place.number("SELECT count(*) FROM _runs"), 2);
 }
 
-#[tokio::test]
-async fn a_commit_that_read_an_older_table_is_refused() {
-    let place = Place::sqlite().await;
+async fn a_commit_that_read_an_older_table_is_refused(place: Place) {
     let (table, node) = prices(&place).await;
     fill(&*place.store, &table, "first", &model([(1, "a")])).await;
     assert_eq!(
@@ -307,7 +304,7 @@ async fn a_commit_that_read_an_older_table_is_refused() {
         "appending is no reason to refuse others"
     );
     // What deletes, loads and revisions do.
-    place.raw().execute("UPDATE _tables SET epoch = epoch + 1", ()).unwrap();
+    place.execute("UPDATE _tables SET epoch = epoch + 1");
     let rows = model([(2, "a")]);
     let batches = vec![batch(&table.contract, &rows)];
     let late = commit(&*place.store, &table, run(&node, "late"), batches, progress(rows.keys())).await;
@@ -382,50 +379,37 @@ async fn what_a_run_belongs_to_must_be_there(place: Place) {
     assert_untouched(&place, &table).await;
 }
 
-#[test]
-fn progress_after_several_commits_is_what_a_scan_would_find() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::sqlite());
+fn progress_after_several_commits_is_what_a_scan_would_find(runtime: &Runtime, place: &Place) {
     let commits = prop::collection::vec(prop::collection::btree_set((0..40_i64, 0..3_i64), 0..30), 1..6);
     support::runner(24)
         .run(&commits, |commits| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {
                 let mut table = table(&*place.store, &contract(&name, &[("id", DataType::Int32)])).await;
+                let mut all = Model::new();
                 for (at, keys) in commits.iter().enumerate() {
                     // Each commit brings times after those of the one before, as runs do.
                     let step = i64::try_from(at).unwrap() * 100;
-                    let model = keys
+                    let model: Model = keys
                         .iter()
                         .map(|(time, id)| ((time + step, Coordinate(vec![CoordinateValue::Int(*id)])), None))
                         .collect();
                     table = fill(&*place.store, &table, &format!("{name}-{at}"), &model).await;
+                    all.extend(model);
                 }
                 let kept = place.store.snapshot().await.unwrap().progress(&table).await.unwrap();
-                let kept: Vec<_> = kept
-                    .iter()
-                    .map(|(coordinate, progress)| {
-                        let rows = i64::try_from(progress.rows).unwrap();
-                        (coordinate.to_string(), progress.min.micros(), progress.max.micros(), rows)
-                    })
-                    .collect();
-                let raw = place.raw();
-                let mut scan = raw
-                    .prepare(&format!(
-                        "SELECT '(' || id || ')', min(time_index), max(time_index), count(*) FROM {name} GROUP BY id ORDER BY id"
-                    ))
-                    .unwrap();
-                let scanned = scan
-                    .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-                    .unwrap()
-                    .collect::<Result<Vec<(String, i64, i64, i64)>, _>>()
-                    .unwrap();
-                prop_assert_eq!(kept, scanned);
+                prop_assert_eq!(kept, progress(all.keys()));
+                // And the database, which scans the table, says the same.
+                prop_assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), []);
+                let rows = place.number(&format!("SELECT count(*) FROM {name}"));
+                prop_assert_eq!(rows, i64::try_from(all.len()).unwrap());
                 Ok(())
             })
         })
         .unwrap();
 }
+
+properties_on_both_databases!(progress_after_several_commits_is_what_a_scan_would_find);
 
 on_both_databases!(
     everything_of_a_run_is_there,
@@ -436,6 +420,8 @@ on_both_databases!(
     progress_that_counts_other_rows_is_refused,
     a_batch_of_another_shape_is_refused,
     progress_that_would_not_read_back_is_refused,
+    the_same_run_again_answers_with_the_first_outcome,
+    a_commit_that_read_an_older_table_is_refused,
     appends_clash_where_they_meet_and_nowhere_else,
     a_run_without_rows_leaves_its_record_alone,
     what_a_run_belongs_to_must_be_there,

@@ -1,4 +1,4 @@
-//! Several stores on one file stand for several processes: nothing but the file connects them.
+//! Several stores on one database stand for several processes: nothing but the database connects them.
 
 #![allow(clippy::unwrap_used)] // a panic here is the report
 
@@ -10,18 +10,18 @@ use std::time::Duration;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
-use datanode_store::{SqliteStore, Store, StoreError};
+use datanode_store::StoreError;
 use support::{
-    Model, Place, batch, commit, contract, fill, new_node, on_both_databases, progress, read, run, table,
+    Model, Place, batch, commit, contract, fill, new_node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table,
 };
+use tokio::runtime::Runtime;
 
 fn rows(time: i64) -> Model {
     (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_does_not_see_later_commits() {
-    let place = Place::sqlite().await;
+async fn a_snapshot_does_not_see_later_commits(place: Place) {
     let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let table = fill(&*place.store, &table, "run-1", &rows(1)).await;
     let mut before = place.store.snapshot().await.unwrap();
@@ -38,6 +38,27 @@ async fn a_snapshot_does_not_see_later_commits() {
     assert_eq!(missing.to_string(), "there is no table `nothing`");
 }
 
+async fn reads_of_one_snapshot_take_turns_and_end_with_it(place: Place) {
+    let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let table = fill(&*place.store, &table, "run-1", &rows(1)).await;
+    let snapshot = place.store.snapshot().await.unwrap();
+    let (whole, narrow) = (
+        snapshot.read(&table, &ReadQuery::default()),
+        snapshot.read(&table, &ReadQuery { columns: Some(Vec::new()), ..ReadQuery::default() }),
+    );
+    let mut keys = (None, None);
+    for _ in 0..4 {
+        let first = whole.page(keys.0.as_ref(), 50).await.unwrap().unwrap();
+        let second = narrow.page(keys.1.as_ref(), 50).await.unwrap().unwrap();
+        assert_eq!((first.batch.num_columns(), second.batch.num_columns()), (3, 2));
+        assert_eq!(first.last, second.last);
+        keys = (Some(first.last), Some(second.last));
+    }
+    assert!(whole.page(keys.0.as_ref(), 50).await.unwrap().is_none());
+    snapshot.end().await;
+    assert!(whole.page(None, 50).await.is_err(), "a read ends with its snapshot");
+}
+
 /// Rows of 100 identities that no other writer has, and of 100 that all have.
 fn rows_of(writer: i64, time: i64, shared: bool) -> Model {
     let first = if shared { 0 } else { 1_000 * (writer + 1) };
@@ -48,9 +69,9 @@ fn rows_of(writer: i64, time: i64, shared: bool) -> Model {
 async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
     let first = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let writers = (0..2).map(|writer| {
-        let (path, uid) = (place.path(), first.uid.clone());
+        let (database, uid) = (place.database(), first.uid.clone());
         tokio::spawn(async move {
-            let store = SqliteStore::open(&path).await.unwrap();
+            let store = database.open().await.unwrap();
             let seen = store.table(&uid).await.unwrap();
             let hash = format!("c_{writer:016}");
             let node = store.ensure_node(new_node(&seen, &hash)).await.unwrap().value;
@@ -64,7 +85,7 @@ async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
                     let rows = rows_of(writer, until.map_or(0, |time| time.micros() + 1), shared);
                     let batches = vec![batch(&seen.contract, &rows)];
                     let record = run(&node, &format!("{writer}-{at}"));
-                    let commit = commit(&store, &seen, record, batches, progress(rows.keys())).await;
+                    let commit = commit(&*store, &seen, record, batches, progress(rows.keys())).await;
                     match store.commit_run(commit).await {
                         Ok(outcome) => {
                             assert!(!outcome.repeated);
@@ -75,7 +96,6 @@ async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
                     }
                 }
             }
-            store.close().await.unwrap();
             refused
         })
     });
@@ -91,20 +111,51 @@ async fn two_nodes_append(place: &Place, commits: i64, shared: bool) -> u32 {
     refused
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other() {
-    assert_eq!(two_nodes_append(&Place::sqlite().await, 40, false).await, 0);
+async fn nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other(place: Place) {
+    assert_eq!(two_nodes_append(&place, 40, false).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nodes_that_append_to_the_same_coordinates_take_turns() {
-    let refused = two_nodes_append(&Place::sqlite().await, 40, true).await;
+async fn nodes_that_append_to_the_same_coordinates_take_turns(place: Place) {
+    let refused = two_nodes_append(&place, 40, true).await;
     assert!(refused > 0, "the two never met, so this test has shown nothing");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn many_tasks_of_one_process_write_and_read_at_once() {
-    let place = Arc::new(Place::sqlite().await);
+/// Nothing tells the two of each other but the progress that their transactions meet at.
+async fn of_two_that_append_to_one_coordinate_at_once_one_stores_its_rows(place: Place) {
+    let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
+    let mut writers = Vec::new();
+    for writer in 0..2 {
+        let store = place.database().open().await.unwrap();
+        // A node of its own for each: one node has one writer in any case.
+        let node = store.ensure_node(new_node(&table, &format!("c_{writer:016}"))).await.unwrap().value;
+        writers.push((store, node));
+    }
+    for round in 0..20 {
+        let runs = writers.iter().cloned().map(|(store, node)| {
+            let table = table.clone();
+            tokio::spawn(async move {
+                let rows = rows(round);
+                let record = run(&node, &format!("{round}-{}", node.update_hash));
+                let batches = vec![batch(&table.contract, &rows)];
+                let commit = commit(&*store, &table, record, batches, progress(rows.keys())).await;
+                store.commit_run(commit).await
+            })
+        });
+        let mut stored = 0;
+        for run in runs.collect::<Vec<_>>() {
+            match run.await.unwrap() {
+                Ok(_) => stored += 1,
+                Err(StoreError::ProgressMoved { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(stored, 1, "round {round}");
+    }
+    assert_eq!(place.number("SELECT count(*) FROM t"), 20 * 200);
+}
+
+async fn many_tasks_of_one_process_write_and_read_at_once(place: Place) {
+    let place = Arc::new(place);
     let tasks = (0..16).map(|task| {
         let place = Arc::clone(&place);
         tokio::spawn(async move {
@@ -127,13 +178,12 @@ async fn many_tasks_of_one_process_write_and_read_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn processes_may_open_a_new_file_at_once() {
+async fn processes_may_open_a_new_database_at_once(place: Place) {
     for _ in 0..5 {
-        let directory = tempfile::tempdir().unwrap();
+        let database = Arc::new(place.unopened());
         let openers = (0..6).map(|_| {
-            let path = directory.path().join("new.sqlite");
-            tokio::spawn(async move { SqliteStore::open(&path).await.map(|_| ()) })
+            let database = Arc::clone(&database);
+            tokio::spawn(async move { database.open().await.map(|_| ()) })
         });
         for opener in openers.collect::<Vec<_>>() {
             opener.await.unwrap().unwrap();
@@ -141,9 +191,7 @@ async fn processes_may_open_a_new_file_at_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_is_given_up_spoils_nothing() {
-    let place = Place::sqlite().await;
+async fn a_read_that_is_given_up_spoils_nothing(place: Place) {
     let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let table = fill(&*place.store, &table, "run-1", &rows(1)).await;
     let mut snapshot = place.store.snapshot().await.unwrap();
@@ -159,21 +207,16 @@ async fn a_read_that_is_given_up_spoils_nothing() {
 }
 
 /// A query that matches nothing looks at all rows: it must not keep the others waiting once nobody wants the answer.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on() {
+async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on(place: Place) {
     const ROWS: i64 = 2_000;
-    let place = Place::sqlite().await;
     let table = table(&*place.store, &contract("t", &[("id", DataType::Int64)])).await;
     let model: Model = (0..ROWS).map(|id| ((1, Coordinate(vec![CoordinateValue::Int(id)])), None)).collect();
     let table = fill(&*place.store, &table, "run-1", &model).await;
     // Each row is compared with the rows of all rows, by a view under the table's name: hours of work.
-    place
-        .raw()
-        .execute_batch(
-            "ALTER TABLE t RENAME TO rows; CREATE VIEW t AS SELECT a.* FROM rows a WHERE \
-        (SELECT count(*) FROM rows b, rows c, rows d WHERE b.id + c.id + d.id + a.id < -1) > 0",
-        )
-        .unwrap();
+    place.execute(
+        "ALTER TABLE t RENAME TO rows; CREATE VIEW t AS SELECT a.* FROM rows a WHERE \
+         (SELECT count(*) FROM rows b, rows c, rows d WHERE b.id + c.id + d.id + a.id < -1) > 0",
+    );
     let mut snapshot = place.store.snapshot().await.unwrap();
     let endless = snapshot.read(&table, &ReadQuery::default());
     tokio::select! {
@@ -185,19 +228,16 @@ async fn a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on() {
     assert!(endless.page(None, 10).await.is_err(), "a read ends with its snapshot");
 }
 
-#[test]
-fn a_snapshot_may_outlive_its_runtime() {
+/// The runtime that makes the place is not the one of the test.
+fn a_snapshot_may_outlive_its_runtime(_: &Runtime, place: &Place) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (place, snapshot) = runtime.block_on(async {
-        let place = Place::sqlite().await;
-        let snapshot = place.store.snapshot().await.unwrap();
-        (place, snapshot)
-    });
+    let store = runtime.block_on(place.database().open()).unwrap();
+    let snapshot = runtime.block_on(store.snapshot()).unwrap();
     drop(snapshot);
-    let snapshot = runtime.block_on(place.store.snapshot()).unwrap();
+    let snapshot = runtime.block_on(store.snapshot()).unwrap();
     drop(runtime);
     drop(snapshot);
-    drop(place);
+    drop(store);
 }
 
 async fn dropped_snapshots_give_their_connections_back(place: Place) {
@@ -207,4 +247,17 @@ async fn dropped_snapshots_give_their_connections_back(place: Place) {
     }
 }
 
-on_both_databases!(dropped_snapshots_give_their_connections_back,);
+on_both_databases!(
+    a_snapshot_does_not_see_later_commits,
+    reads_of_one_snapshot_take_turns_and_end_with_it,
+    nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other,
+    nodes_that_append_to_the_same_coordinates_take_turns,
+    of_two_that_append_to_one_coordinate_at_once_one_stores_its_rows,
+    many_tasks_of_one_process_write_and_read_at_once,
+    processes_may_open_a_new_database_at_once,
+    a_read_that_is_given_up_spoils_nothing,
+    a_read_that_is_given_up_is_stopped_and_the_snapshot_goes_on,
+    dropped_snapshots_give_their_connections_back,
+);
+
+properties_on_both_databases!(a_snapshot_may_outlive_its_runtime);

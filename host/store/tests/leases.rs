@@ -55,9 +55,7 @@ fn assert_lost(error: &StoreError, held: i64, latest: i64) {
     assert_eq!((error.code(), error.class()), ("lease.lost", ErrorClass::Infrastructure));
 }
 
-#[tokio::test]
-async fn a_node_has_one_holder_and_others_learn_who_and_until_when() {
-    let place = Place::sqlite().await;
+async fn a_node_has_one_holder_and_others_learn_who_and_until_when(place: Place) {
     let (_, node) = prices(&place).await;
     let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     assert_eq!((held.epoch, held.holder.as_str(), held.run_id.as_str()), (1, "host of r1", "r1"));
@@ -70,7 +68,7 @@ async fn a_node_has_one_holder_and_others_learn_who_and_until_when() {
     assert!(error.to_string().contains(&node.update_hash), "{error}");
 
     // Another process sees the same; another node is another matter.
-    let second = SqliteStore::open(&place.path()).await.unwrap();
+    let second = place.database().open().await.unwrap();
     assert!(second.claim_lease(&asked(&node, "r3", LONG)).await.is_err());
     let table = place.store.table("prices").await.unwrap();
     let other = place.store.ensure_node(new_node(&table, "d_0123456789abcdef")).await.unwrap().value;
@@ -152,17 +150,16 @@ async fn a_lease_is_given_up_with_the_outcome_of_its_run(place: Place) {
     }
 }
 
-#[tokio::test]
-async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure() {
-    let place = Place::sqlite().await;
+async fn a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure(place: Place) {
     let (table, node) = prices(&place).await;
     let lease = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
-    place.raw().execute("UPDATE _tables SET epoch = 7", ()).unwrap();
+    place.execute("UPDATE _tables SET epoch = 7");
     let error = place.store.commit_run(commit(&table, run(&node, "r1"), &lease, 1)).await.unwrap_err();
     assert!(matches!(error, StoreError::TableMoved { .. }), "{error}");
     assert_eq!(place.store.leases().await.unwrap(), [lease]);
 }
 
+/// Only the embedded database can be copied for trials.
 #[tokio::test]
 async fn a_copy_for_trials_has_no_holders() {
     let place = Place::sqlite().await;
@@ -239,27 +236,27 @@ async fn a_commit_under_way_is_waited_for(place: Place) {
     assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
 }
 
-#[tokio::test]
-async fn the_clock_of_the_database_decides() {
-    let place = Place::sqlite().await;
+async fn the_clock_of_the_database_decides(place: Place) {
     let (_, node) = prices(&place).await;
-    let before = place.number("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
+    let before = place.now();
     let lease = place.store.claim_lease(&asked(&node, "r1", Duration::from_millis(1_500))).await.unwrap();
-    let after = place.number("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
+    let after = place.now();
     assert!((at(before + 1_500_000)..=at(after + 1_500_000)).contains(&lease.expires_at));
     // As if the time had passed.
-    place.raw().execute("UPDATE _leases SET expires_at = expires_at - 1500000", ()).unwrap();
+    place.execute("UPDATE _leases SET expires_at = expires_at - 1500000");
     assert_eq!(place.store.claim_lease(&asked(&node, "r2", LONG)).await.unwrap().epoch, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_claim_at_once_one_gets_it() {
-    let place = Place::sqlite().await;
+async fn of_many_that_claim_at_once_one_gets_it(place: Place) {
     let (_, node) = prices(&place).await;
+    let mut processes = Vec::new();
+    for _ in 0..8 {
+        processes.push(place.database().open().await.unwrap());
+    }
     for round in 0..10 {
-        let claims = (0..8).map(|number| {
-            let (path, asked) = (place.path(), asked(&node, &format!("{round}-{number}"), LONG));
-            tokio::spawn(async move { SqliteStore::open(&path).await.unwrap().claim_lease(&asked).await })
+        let claims = (0..).zip(&processes).map(|(number, process): (u32, _)| {
+            let (process, asked) = (Arc::clone(process), asked(&node, &format!("{round}-{number}"), LONG));
+            tokio::spawn(async move { process.claim_lease(&asked).await })
         });
         let mut won = Vec::new();
         for claim in claims.collect::<Vec<_>>() {
@@ -276,11 +273,15 @@ async fn of_many_that_claim_at_once_one_gets_it() {
 }
 
 on_both_databases!(
+    a_node_has_one_holder_and_others_learn_who_and_until_when,
     the_claim_of_a_run_that_holds_the_node_already_is_a_new_lease,
     there_is_no_lease_on_what_is_no_node,
     an_expired_lease_may_be_extended_and_committed_under_until_somebody_claims,
     a_run_whose_lease_was_claimed_by_another_stores_nothing,
     a_lease_is_given_up_with_the_outcome_of_its_run,
+    a_commit_that_fails_keeps_the_lease_for_the_record_of_the_failure,
+    the_clock_of_the_database_decides,
+    of_many_that_claim_at_once_one_gets_it,
     the_record_of_a_commit_stands_when_its_run_is_said_to_have_failed,
     a_commit_under_way_is_waited_for,
 );

@@ -21,8 +21,9 @@ use datanode_store::{CommitRun, DeleteAfter, DeleteScope, Node, StoreError, Tabl
 use proptest::prelude::*;
 use support::{
     Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, pages, progress,
-    read, run, table, text,
+    properties_on_both_databases, read, run, table, text,
 };
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
@@ -98,19 +99,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..8)
 }
 
-#[test]
-fn any_commits_and_tail_deletes_leave_what_a_map_would_have() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    leave_what_a_map_would_have(&runtime, &runtime.block_on(Place::sqlite()));
-}
-
-#[test]
-fn so_they_do_on_a_server() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    leave_what_a_map_would_have(&runtime, &runtime.block_on(Place::postgres()));
-}
-
-fn leave_what_a_map_would_have(runtime: &tokio::runtime::Runtime, place: &Place) {
+fn any_commits_and_tail_deletes_leave_what_a_map_would_have(runtime: &Runtime, place: &Place) {
     support::runner(64)
         .run(&steps(), |steps| {
             let identifier = format!("p{}", Uuid::new_v4().simple());
@@ -131,6 +120,8 @@ fn leave_what_a_map_would_have(runtime: &tokio::runtime::Runtime, place: &Place)
         })
         .unwrap();
 }
+
+properties_on_both_databases!(any_commits_and_tail_deletes_leave_what_a_map_would_have);
 
 /// One step on the table and on the map; the table after it.
 async fn one_step(

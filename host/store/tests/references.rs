@@ -18,8 +18,10 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{LoadRows, Loaded, NewNode, PlacedBatch, StoreError, Table};
 use proptest::prelude::*;
 use support::{
-    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress, run, table, text,
+    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress,
+    properties_on_both_databases, run, table, text,
 };
+use tokio::runtime::Runtime;
 
 fn assets() -> Contract {
     Contract::from_toml(
@@ -31,6 +33,7 @@ fn assets() -> Contract {
             { name = "size", type = "int64", nullable = true },
             { name = "name", type = "string" },
             { name = "venue", type = "int64" },
+            { name = "info", type = "json", nullable = true },
         ]"#,
     )
     .unwrap()
@@ -44,6 +47,11 @@ fn placed<'r>(rows: impl Iterator<Item = (&'r (String, i64), &'r Option<i64>)>, 
         Arc::new(rows.iter().map(|(_, size)| **size).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|((name, _), _)| Some(name.as_str())).collect::<StringArray>()),
         Arc::new(rows.iter().map(|((_, venue), _)| Some(*venue)).collect::<Int64Array>()),
+        Arc::new(
+            rows.iter()
+                .map(|(_, size)| size.map(|size| format!("{{ \"s\":{size}}}")))
+                .collect::<StringArray>(),
+        ),
     ];
     let batch = RecordBatch::try_new(assets().arrow_schema(), columns).unwrap();
     PlacedBatch { places: (first..first + batch.num_rows() as u64).collect(), batch }
@@ -91,19 +99,16 @@ async fn read(
 }
 
 /// Whatever is loaded, in whatever batches, the table is what a map would be, and is read in the order of its key.
-#[test]
-fn loads_and_reads_are_those_of_a_sorted_map() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let place = runtime.block_on(Place::sqlite());
+fn loads_and_reads_are_those_of_a_sorted_map(runtime: &Runtime, place: &Place) {
     let table = runtime.block_on(table(&*place.store, &assets()));
     let rows =
         || prop::collection::btree_map(("[a-c\u{e9}]{0,2}", -3i64..3), prop::option::of(0i64..3), 0..12);
-    let held = std::cell::RefCell::new(Assets::new());
+    let (held, epoch) = (std::cell::RefCell::new(Assets::new()), std::cell::Cell::new(table.epoch));
     support::runner(60)
         .run(&(rows(), 1usize..5, any::<bool>(), 1usize..7, "[a-c]"), |(given, cut, replace, page, name)| {
             let mut model = held.borrow_mut();
             let before = model.clone();
-            let loaded = runtime.block_on(load(&place, &table, &given, cut, replace)).unwrap();
+            let loaded = runtime.block_on(load(place, &table, &given, cut, replace)).unwrap();
             if replace {
                 model.clear();
             }
@@ -117,14 +122,16 @@ fn loads_and_reads_are_those_of_a_sorted_map() {
             );
             prop_assert_eq!(loaded.inserted + loaded.updated + loaded.unchanged, count(given.len()));
             prop_assert_eq!(loaded.deleted, count(before.len()) + loaded.inserted - count(model.len()));
+            let changed = i64::from(before != *model);
+            prop_assert_eq!(loaded.table.epoch, epoch.replace(loaded.table.epoch) + changed);
             let all: Vec<_> = model.clone().into_iter().collect();
-            prop_assert_eq!(&runtime.block_on(read(&place, &table, &ReadQuery::default(), page)), &all);
+            prop_assert_eq!(&runtime.block_on(read(place, &table, &ReadQuery::default(), page)), &all);
             let query = ReadQuery {
                 dimension_filters: vec![("name".to_owned(), vec![text(&name)])],
                 ..ReadQuery::default()
             };
             let wanted: Vec<_> = all.into_iter().filter(|((found, _), _)| *found == name).collect();
-            prop_assert_eq!(runtime.block_on(read(&place, &table, &query, page)), wanted);
+            prop_assert_eq!(runtime.block_on(read(place, &table, &query, page)), wanted);
             Ok(())
         })
         .unwrap();
@@ -191,6 +198,54 @@ async fn a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row(p
     fill(&*place.store, &prices, "good", &model(0..40)).await;
 }
 
+async fn rows_of_files_that_refer_and_rows_that_are_referred_to_are_named(place: Place) {
+    let assets = table(&*place.store, &assets()).await;
+    let rows: Assets = (0..30).map(|venue| (("a".to_owned(), venue), None)).collect();
+    load(&place, &assets, &rows, 7, false).await.unwrap();
+    let places = Contract::from_toml(
+        r#"
+        identifier = "places"
+        kind = "reference"
+        primary_key = ["id"]
+        columns = [
+            { name = "id", type = "int64" },
+            { name = "name", type = "string" },
+            { name = "venue", type = "int64", nullable = true },
+        ]
+        [[foreign_keys]]
+        columns = ["name", "venue"]
+        references = { table = "assets", columns = ["name", "venue"] }"#,
+    )
+    .unwrap();
+    let places = table(&*place.store, &places).await;
+    let rows_of = |venues: Vec<Option<i64>>| {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new((2..).take(venues.len()).map(Some).collect::<Int64Array>()),
+            Arc::new(venues.iter().map(|_| Some("a")).collect::<StringArray>()),
+            Arc::new(Int64Array::from(venues.clone())),
+        ];
+        let batch = RecordBatch::try_new(places.contract.arrow_schema(), columns).unwrap();
+        let rows = [Ok(PlacedBatch { places: (1..=venues.len() as u64).collect(), batch })];
+        LoadRows { table: places.clone(), rows: Box::new(rows.into_iter()), place: "line", replace: false }
+    };
+    let error = place.store.load_rows(rows_of(vec![Some(1), None, Some(77), Some(78)])).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "table `places`, line 3, row (4): (name, venue) = (a, 77) is no row of table `assets`; nothing was stored"
+    );
+    // A part of the key that is null refers to nothing.
+    place.store.load_rows(rows_of(vec![Some(1), None, Some(5)])).await.unwrap();
+    let fewer: Assets = rows.into_iter().filter(|((_, venue), _)| *venue != 5 && *venue != 7).collect();
+    let error = load(&place, &assets, &fewer, 9, true).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "table `assets`: the row (a, 5) would go, but rows of table `places` refer to it by (name, venue); nothing was \
+         changed"
+    );
+    assert_eq!(place.number("SELECT count(*) FROM assets"), 30);
+}
+
+/// Of the embedded database alone: no earlier version knew a server.
 #[tokio::test]
 async fn contracts_of_earlier_versions_get_their_field_ids_when_they_are_read() {
     let place = Place::sqlite().await;
@@ -256,8 +311,11 @@ async fn identifiers_move_and_storage_stays(place: Place) {
     assert_eq!(place.store.repoint("Costs", "costs", None).await.unwrap_err().code(), "contract.name");
 }
 
+properties_on_both_databases!(loads_and_reads_are_those_of_a_sorted_map);
+
 on_both_databases!(
     a_load_is_refused_as_a_whole,
     a_commit_whose_row_refers_to_nothing_stores_nothing_and_names_the_row,
+    rows_of_files_that_refer_and_rows_that_are_referred_to_are_named,
     identifiers_move_and_storage_stays,
 );

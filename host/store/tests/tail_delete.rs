@@ -13,9 +13,10 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{DeleteAfter, DeleteScope, Deleted, StoreError, Table};
 use proptest::prelude::*;
 use support::{
-    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress, read, run, table,
-    text,
+    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table, text,
 };
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 fn delete(table: &Table, after: i64, scope: DeleteScope) -> DeleteAfter {
@@ -78,19 +79,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..8)
 }
 
-#[test]
-fn any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    leave_the_rows_and_progress_of_a_loop(&runtime, &runtime.block_on(Place::sqlite()));
-}
-
-#[test]
-fn so_they_do_on_a_server() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    leave_the_rows_and_progress_of_a_loop(&runtime, &runtime.block_on(Place::postgres()));
-}
-
-fn leave_the_rows_and_progress_of_a_loop(runtime: &tokio::runtime::Runtime, place: &Place) {
+fn any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop(runtime: &Runtime, place: &Place) {
     support::runner(48)
         .run(&steps(), |steps| {
             let name = format!("p{}", Uuid::new_v4().simple());
@@ -139,6 +128,8 @@ fn leave_the_rows_and_progress_of_a_loop(runtime: &tokio::runtime::Runtime, plac
         })
         .unwrap();
 }
+
+properties_on_both_databases!(any_commits_and_tail_deletes_leave_the_rows_and_progress_of_a_loop);
 
 async fn a_table_without_dimensions_has_a_tail_too(place: Place) {
     let table = table(&*place.store, &contract("rates", &[])).await;
@@ -215,21 +206,19 @@ async fn rows_that_others_refer_to_stay_and_are_named(place: Place) {
     assert_eq!(place.store.delete_after(&delete(&rates, 9, DeleteScope::All)).await.unwrap().rows, 1);
 }
 
-#[tokio::test]
-async fn rows_that_refer_to_each_other_go_together() {
-    let place = Place::sqlite().await;
+async fn rows_that_refer_to_each_other_go_together(place: Place) {
     let rates = table(&*place.store, &referring("rates")).await;
     for (row, to) in [(1, 1), (5, 1), (6, 6), (7, 6), (2, 7)] {
         refer(&place, "rates", row, to);
     }
-    let sql = "INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES (?1, '[]', 1, 7, 5)";
-    place.raw().execute(sql, [&rates.uid]).unwrap();
+    let uid = &rates.uid;
+    place.execute(&format!("INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES ('{uid}', '[]', 1, 7, 5)"));
     let error = place.store.delete_after(&delete(&rates, 5, DeleteScope::All)).await.unwrap_err();
     assert!(
         matches!(&error, StoreError::StillReferenced { key, .. } if key.contains(".000007Z")),
         "7, to which 2 refers, and not 6, to which only 6 and 7 refer: {error}"
     );
-    place.raw().execute("UPDATE rates SET value = NULL WHERE time_index = 2", ()).unwrap();
+    place.execute(&format!("UPDATE rates SET value = NULL WHERE time_index = {}", place.moment(2)));
     let deleted = place.store.delete_after(&delete(&rates, 5, DeleteScope::All)).await.unwrap();
     assert_eq!((deleted.rows, deleted.progress.max_time()), (3, Some(at(2))));
 }
@@ -246,19 +235,16 @@ async fn a_reference_table_has_no_tail(place: Place) {
     assert_eq!(place.store.verify_progress(&assets.uid).await.unwrap(), vec![]);
 }
 
-#[tokio::test]
-async fn progress_that_somebody_broke_is_found_and_never_built_upon() {
-    let place = Place::sqlite().await;
+async fn progress_that_somebody_broke_is_found_and_never_built_upon(place: Place) {
     let table = table(&*place.store, &contract("rates", &[("name", DataType::String)])).await;
     let key = |time, name| (time, Coordinate(vec![text(name)]));
     let rows: Model =
         (0..5).flat_map(|time| ["a", "b", "c"].map(|name| (key(time, name), Some(time)))).collect();
     let table = fill(&*place.store, &table, "r", &rows).await;
     assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), vec![]);
-    let raw = place.raw();
-    raw.execute("UPDATE _progress SET row_count = 1 WHERE coordinate = '[\"a\"]'", ()).unwrap();
-    raw.execute("DELETE FROM _progress WHERE coordinate = '[\"b\"]'", ()).unwrap();
-    raw.execute("UPDATE _progress SET coordinate = '[\"x\"]' WHERE coordinate = '[\"c\"]'", ()).unwrap();
+    place.execute("UPDATE _progress SET row_count = 1 WHERE coordinate = '[\"a\"]'");
+    place.execute("DELETE FROM _progress WHERE coordinate = '[\"b\"]'");
+    place.execute("UPDATE _progress SET coordinate = '[\"x\"]' WHERE coordinate = '[\"c\"]'");
     let found = place.store.verify_progress(&table.uid).await.unwrap();
     let whole = CoordinateProgress { min: at(0), max: at(4), rows: 5 };
     let found: Vec<_> =
@@ -281,5 +267,7 @@ on_both_databases!(
     a_table_without_dimensions_has_a_tail_too,
     a_commit_in_flight_is_refused,
     rows_that_others_refer_to_stay_and_are_named,
+    rows_that_refer_to_each_other_go_together,
+    progress_that_somebody_broke_is_found_and_never_built_upon,
     a_reference_table_has_no_tail,
 );

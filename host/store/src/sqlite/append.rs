@@ -8,6 +8,7 @@ use super::bind::{bind, bind_rows};
 use super::ddl::quote;
 use super::foreign_keys;
 use super::stored::failed;
+use crate::fault::{self, Step};
 use crate::rows::{Cells, key_tuple};
 use crate::{Rows, StoreError};
 
@@ -75,6 +76,7 @@ impl<'c> Inserts<'c> {
             if let Err(error) = self.several(&cells, first) {
                 return Err(self.explain(error, batch, &cells, first..first + self.rows_per_statement));
             }
+            fault::reached(Step::RowsBegun);
         }
         for row in whole..rows {
             if let Err(error) = self.single(&cells, row) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -25,8 +25,8 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
 use datanode_store::{
-    ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, Table,
-    WriteMode,
+    ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, StoreError,
+    Table, WriteMode,
 };
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
@@ -35,34 +35,82 @@ use tempfile::TempDir;
 /// A store in a directory, or in a database of a server, that goes away with it.
 pub struct Place {
     pub store: Arc<dyn Store>,
-    database: Database,
+    database: Arc<Database>,
 }
 
-enum Database {
+/// What a store is in. Nothing, until one is opened.
+pub enum Database {
     Directory(TempDir),
-    Server { name: String, role: Option<(String, String)> },
+    /// Its name, and the login under which SQL of users runs there.
+    Server { name: String, role: OnceLock<(String, String)> },
+}
+
+impl Database {
+    fn directory() -> Self {
+        Self::Directory(tempfile::tempdir().unwrap())
+    }
+
+    fn server() -> Self {
+        let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
+        on_server("postgres", format!("CREATE DATABASE {name}"), false);
+        Self::Server { name, role: OnceLock::new() }
+    }
+
+    /// A store in it. Several stand for several processes: nothing but the database connects them.
+    pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Directory(directory) => {
+                Arc::new(SqliteStore::open(&directory.path().join("data.sqlite")).await?)
+            }
+            Self::Server { name, .. } => Arc::new(PostgresStore::open(&server(name)).await?),
+        })
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Self::Server { name, role } = self {
+            on_server("postgres", format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), false);
+            if let Some((role, _)) = role.get() {
+                on_server("postgres", format!("DROP ROLE {role}"), false);
+            }
+        }
+    }
 }
 
 impl Place {
     pub async fn sqlite() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("data.sqlite")).await.unwrap();
-        Self { store: Arc::new(store), database: Database::Directory(directory) }
+        Self::of(Database::directory()).await
     }
 
     pub async fn postgres() -> Self {
-        let name = format!("datanode_test_{}", uuid::Uuid::new_v4().simple());
-        on_server("postgres", format!("CREATE DATABASE {name}"), false);
-        let store = PostgresStore::open(&server(&name)).await.unwrap();
-        Self { store: Arc::new(store), database: Database::Server { name, role: None } }
+        Self::of(Database::server()).await
+    }
+
+    async fn of(database: Database) -> Self {
+        Self { store: database.open().await.unwrap(), database: Arc::new(database) }
+    }
+
+    pub fn is_on_server(&self) -> bool {
+        matches!(*self.database, Database::Server { .. })
+    }
+
+    /// Its database, for further stores in it.
+    pub fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database)
+    }
+
+    /// A database of the same kind, in which no store was opened yet.
+    pub fn unopened(&self) -> Database {
+        if self.is_on_server() { Database::server() } else { Database::directory() }
     }
 
     /// The same, where SQL of users runs: on a server, under a login of its own.
     pub async fn with_reader(mut self) -> Self {
-        if let Database::Server { name, role } = &mut self.database {
+        if let Database::Server { name, role } = &*self.database {
             let (login, password) = (format!("{name}_reader"), uuid::Uuid::new_v4().simple().to_string());
             on_server(name, format!("CREATE ROLE {login} LOGIN PASSWORD '{password}'"), false);
-            *role = Some((login, password));
+            role.set((login, password)).unwrap();
             let (url, reader) = self.urls();
             let store = PostgresStore::open(&url).await.unwrap().with_reader(&reader).unwrap();
             self.store = Arc::new(store);
@@ -72,9 +120,8 @@ impl Place {
 
     /// The URLs of the database on a server: of the host, and of [`with_reader`](Self::with_reader)'s login.
     pub fn urls(&self) -> (String, String) {
-        let Database::Server { name, role: Some((login, password)) } = &self.database else {
-            panic!("only a server has logins");
-        };
+        let Database::Server { name, role } = &*self.database else { panic!("only a server has logins") };
+        let (login, password) = role.get().unwrap();
         let url = server(name);
         let (scheme, rest) = url.split_once("://").unwrap();
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -84,21 +131,21 @@ impl Place {
 
     /// Change something on the server, with its words.
     pub fn on_server(&self, sql: &str) {
-        let Database::Server { name, .. } = &self.database else { panic!("there is no server") };
+        let Database::Server { name, .. } = &*self.database else { panic!("there is no server") };
         on_server(name, sql.to_owned(), false);
     }
 
     /// The login of [`with_reader`](Self::with_reader) on a server.
     pub fn reader(&self) -> Option<&str> {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => None,
-            Database::Server { role, .. } => role.as_ref().map(|(login, _)| login.as_str()),
+            Database::Server { role, .. } => role.get().map(|(login, _)| login.as_str()),
         }
     }
 
     /// What the database is called in the data of tests.
     pub fn kind(&self) -> &'static str {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => "sqlite",
             Database::Server { .. } => "postgres",
         }
@@ -106,7 +153,7 @@ impl Place {
 
     /// Every table with its definition and all of its rows, catalogue and all.
     pub fn contents(&self) -> BTreeMap<String, Vec<String>> {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => {
                 let raw = self.raw();
                 let mut names = raw
@@ -153,7 +200,7 @@ impl Place {
     }
 
     pub fn path(&self) -> PathBuf {
-        match &self.database {
+        match &*self.database {
             Database::Directory(directory) => directory.path().join("data.sqlite"),
             Database::Server { .. } => panic!("a database of a server has no path"),
         }
@@ -166,7 +213,7 @@ impl Place {
 
     /// The one integer that a query answers. It is written for SQLite: tables of the catalogue begin with `_`.
     pub fn number(&self, sql: &str) -> i64 {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => self.raw().query_row(sql, (), |row| row.get(0)).unwrap(),
             Database::Server { name, .. } => on_server(name, for_server(sql), true).unwrap(),
         }
@@ -201,23 +248,28 @@ impl Place {
 
     /// A moment in SQL.
     pub fn moment(&self, micros: i64) -> String {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => micros.to_string(),
             Database::Server { .. } => format!("timestamptz 'epoch' + {micros} * interval '1 microsecond'"),
         }
     }
 
+    /// Now, in microseconds, by the clock of the database.
+    pub fn now(&self) -> i64 {
+        self.number(match &*self.database {
+            Database::Directory(_) => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000",
+            Database::Server { .. } => "SELECT datanode.now_micros()",
+        })
+    }
+
     /// An empty one of the same kind.
     pub async fn another(&self) -> Self {
-        match &self.database {
-            Database::Directory(_) => Self::sqlite().await,
-            Database::Server { .. } => Self::postgres().await,
-        }
+        Self::of(self.unopened()).await
     }
 
     /// Whatever a writer locks is free.
     pub async fn is_unlocked(&self) {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => self.raw().execute_batch("BEGIN IMMEDIATE; ROLLBACK").unwrap(),
             Database::Server { name, .. } => {
                 // Until the server has noticed that a transaction was given up, it waits.
@@ -232,21 +284,10 @@ impl Place {
 
     /// Change something behind the store's back; written for SQLite, as above.
     pub fn execute(&self, sql: &str) {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => self.raw().execute_batch(sql).unwrap(),
             Database::Server { name, .. } => {
                 on_server(name, for_server(sql), false);
-            }
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Database::Server { name, role } = &self.database {
-            on_server("postgres", format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), false);
-            if let Some((role, _)) = role {
-                on_server("postgres", format!("DROP ROLE {role}"), false);
             }
         }
     }
@@ -312,14 +353,14 @@ fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name(crate::support::Place::sqlite().await).await;
             })*
         }
 
         mod postgres {
-            $(#[tokio::test]
+            $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name(crate::support::Place::postgres().await).await;
             })*
@@ -328,6 +369,33 @@ macro_rules! on_both_databases {
 }
 #[allow(unused_imports)] // as above
 pub(crate) use on_both_databases;
+
+/// Makes two tests of each function that takes a runtime and a [`Place`], for what brings its cases to a store by itself:
+/// one on each database.
+#[allow(unused_macros)] // as above
+macro_rules! properties_on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod properties_on_sqlite {
+            $(#[test]
+            fn $name() {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let place = runtime.block_on(crate::support::Place::sqlite());
+                super::$name(&runtime, &place);
+            })*
+        }
+
+        mod properties_on_postgres {
+            $(#[test]
+            fn $name() {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let place = runtime.block_on(crate::support::Place::postgres());
+                super::$name(&runtime, &place);
+            })*
+        }
+    };
+}
+#[allow(unused_imports)] // as above
+pub(crate) use properties_on_both_databases;
 
 /// Runs a property on a real file. Shrinking is bounded, for each step of it commits to the disk.
 pub fn runner(cases: u32) -> TestRunner {

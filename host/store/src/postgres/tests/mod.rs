@@ -1,16 +1,15 @@
-//! The rows half on a real server, each test in a database of its own.
+//! What is true of PostgreSQL alone, on a real server, each test in a database of its own. What every database promises is
+//! in `tests/`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic here is the report
 
 mod commits;
 mod connections;
 mod leases;
-mod loads;
 mod reads;
 mod revisions;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
-mod tails;
 
 use std::time::Duration;
 
@@ -24,10 +23,8 @@ use uuid::Uuid;
 
 use super::snapshot::PostgresSnapshot;
 use super::write::write;
-use super::{commit, ddl, lease, load, tables};
-use crate::{
-    ClaimLease, CommitOutcome, CommitRun, LoadRows, Loaded, Node, Snapshot, StoreError, Table, WriteMode,
-};
+use super::{commit, ddl, lease, tables};
+use crate::{ClaimLease, CommitOutcome, CommitRun, Node, Snapshot, StoreError, Table, WriteMode};
 use support::{Model, batch, progress, run};
 
 fn url() -> String {
@@ -77,13 +74,12 @@ impl Place {
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// A table; `further` is DDL behind its columns.
-    async fn table_with(&self, contract: &Contract, further: &str) -> Table {
+    async fn register(&self, contract: &Contract) -> Table {
         let contract = contract.clone().with_field_ids(None).unwrap();
         let uid = Uuid::new_v4().to_string();
         let columns: Vec<String> = contract.columns.iter().map(ddl::define).collect();
         self.execute(&format!(
-            "CREATE TABLE {} ({}, PRIMARY KEY ({}){further})",
+            "CREATE TABLE {} ({}, PRIMARY KEY ({}))",
             ddl::table_name(&contract),
             columns.join(", "),
             ddl::list(contract.key())
@@ -98,10 +94,6 @@ impl Place {
             .await
             .unwrap();
         self.table(&uid).await
-    }
-
-    async fn register(&self, contract: &Contract) -> Table {
-        self.table_with(contract, "").await
     }
 
     async fn table(&self, uid: &str) -> Table {
@@ -157,11 +149,6 @@ impl Place {
             Box::pin(commit::commit(connection, run, caller))
         })
         .await
-    }
-
-    async fn load(&self, rows: LoadRows) -> Result<Loaded, StoreError> {
-        write(&self.pool, "loading rows", |connection, caller| Box::pin(load::load(connection, rows, caller)))
-            .await
     }
 
     /// Commit rows as one run; the table as it is afterwards.

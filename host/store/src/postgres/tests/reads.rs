@@ -1,107 +1,15 @@
-//! Reads against a model, their plans, and reads that nobody waits for.
+//! Plans of reads, and reads that nobody waits for.
 
 use std::time::{Duration, Instant};
 
-use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::coordinate::Coordinate;
 use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
-use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::Place;
-use super::support::{self, Model, at, contract, read, rows, text};
+use super::support::{at, contract, read, rows, text};
 use crate::postgres::select::Select;
-
-const NAMES: [&str; 5] = ["", "'); DROP TABLE t; --", "\\'", "%_*?", "é\u{10FFFF}"];
-
-fn coordinate() -> impl Strategy<Value = Coordinate> {
-    (0..NAMES.len(), -1..2_i64, -1..2_i32).prop_map(|(name, id, day)| {
-        Coordinate(vec![text(NAMES[name]), CoordinateValue::Int(id), CoordinateValue::Date(day)])
-    })
-}
-
-fn range() -> impl Strategy<Value = TimeRange> {
-    let bound = || {
-        let bound = (-1..12_i64, any::<bool>());
-        prop::option::of(bound.prop_map(|(time, inclusive)| Bound { time: at(time), inclusive }))
-    };
-    (bound(), bound()).prop_map(|(start, end)| TimeRange { start, end })
-}
-
-fn query() -> impl Strategy<Value = ReadQuery> {
-    let map = (prop::collection::btree_map(coordinate(), range(), 0..6), any::<bool>());
-    let map = map.prop_map(|(entries, include_unlisted)| RangeMap {
-        entries: entries
-            .into_iter()
-            .map(|(coordinate, range)| CoordinateRange { coordinate, range })
-            .collect(),
-        include_unlisted,
-    });
-    let names = prop::collection::vec((0..NAMES.len()).prop_map(|at| text(NAMES[at])), 0..3);
-    let filters = prop::collection::vec(names.prop_map(|names| ("name".to_owned(), names)), 0..2);
-    let partial = (coordinate(), prop::collection::vec(0..3_usize, 0..4)).prop_map(|(coordinate, wanted)| {
-        let named = ["name", "id", "day"].map(str::to_owned).into_iter().zip(coordinate.0);
-        let named: Vec<_> = named.collect();
-        wanted.into_iter().map(|at| named[at].clone()).collect::<Vec<_>>()
-    });
-    let partials = prop::collection::vec(partial, 0..4);
-    (range(), filters, partials, prop::option::of(map)).prop_map(
-        |(range, dimension_filters, index_coordinates, range_map)| ReadQuery {
-            range,
-            dimension_filters,
-            index_coordinates,
-            range_map,
-            ..ReadQuery::default()
-        },
-    )
-}
-
-fn inside(range: &TimeRange, time: i64) -> bool {
-    let (start, end) = range.inclusive_micros();
-    (start..=end).contains(&time)
-}
-
-fn matches(query: &ReadQuery, (time, coordinate): &(i64, Coordinate)) -> bool {
-    let is = |dimension: &String, value: &CoordinateValue| {
-        let at = ["name", "id", "day"].iter().position(|name| name == dimension).unwrap();
-        coordinate.0[at] == *value
-    };
-    let listed = |map: &RangeMap| match map.entries.iter().find(|entry| entry.coordinate == *coordinate) {
-        Some(entry) => inside(&entry.range, *time),
-        None => map.include_unlisted,
-    };
-    inside(&query.range, *time)
-        && query.dimension_filters.iter().all(|(name, values)| values.iter().any(|value| is(name, value)))
-        && (query.index_coordinates.is_empty()
-            || query.index_coordinates.iter().any(|all| all.iter().all(|(name, value)| is(name, value))))
-        && query.range_map.as_ref().is_none_or(listed)
-}
-
-#[test]
-fn any_query_in_pages_of_any_size_answers_what_a_loop_over_a_map_would() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let place = runtime.block_on(Place::new());
-    let dimensions = [("name", DataType::String), ("id", DataType::Int16), ("day", DataType::Date)];
-    let model = prop::collection::btree_map((0..10_i64, coordinate()), prop::option::of(any::<i64>()), 0..60);
-    let cases = (model, prop::collection::vec((query(), 1..20_usize), 12));
-    support::runner(32)
-        .run(&cases, |(model, queries)| {
-            let contract = contract(&format!("t{}", uuid::Uuid::new_v4().simple()), &dimensions);
-            runtime.block_on(async {
-                let table = place.register(&contract).await;
-                let table = place.fill(&table, &uuid::Uuid::new_v4().to_string(), &model).await;
-                let mut snapshot = place.snapshot().await;
-                for (query, page) in queries {
-                    let expected = model.iter().filter(|(key, _)| matches(&query, key));
-                    let expected: Vec<_> = expected.map(|(key, value)| (key.clone(), *value)).collect();
-                    let found = read(&mut snapshot, &table, &query, page).await;
-                    prop_assert_eq!(found, expected, "{:?} in pages of {}", query, page);
-                }
-                Ok(())
-            })
-        })
-        .unwrap();
-}
 
 /// `days` × `names` rows in one table, without a commit.
 async fn grid(place: &Place, days: i64, names: i64) -> crate::Table {
@@ -179,27 +87,6 @@ async fn pages_follow_the_index_and_sort_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_page_of_long_texts_ends_early_and_the_next_ones_are_smaller() {
-    let place = Place::new().await;
-    let long = datanode_core::contract::Contract::from_toml(
-        "identifier = \"long\"\nindex = [\"time_index\"]\ncolumns = [\
-         { name = \"time_index\", type = \"timestamp_tz\" }, { name = \"text\", type = \"string\" }]",
-    )
-    .unwrap();
-    let table = place.register(&long).await;
-    place
-        .execute(
-            "INSERT INTO datanode_tables.long SELECT timestamptz 'epoch' + n * interval '1 day', \
-             repeat('x', 3 * 512 * 1024) || n FROM generate_series(0, 39) AS n",
-        )
-        .await;
-    let mut snapshot = place.snapshot().await;
-    let pages = support::pages(&mut snapshot, &table, &ReadQuery::default(), 1_000).await;
-    let sizes: Vec<_> = pages.iter().map(arrow_array::RecordBatch::num_rows).collect();
-    assert_eq!(sizes, [vec![3; 13], vec![1]].concat());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_nobody_waits_for_ends_and_the_snapshot_goes_on() {
     let place = Place::new().await;
@@ -234,35 +121,4 @@ async fn a_read_that_nobody_waits_for_ends_and_the_snapshot_goes_on() {
         let page = read_all.page(None, 7).await.unwrap().unwrap();
         assert_eq!(rows(&table.contract, &page.batch)[6].0, (0, name(6)));
     }
-}
-
-#[tokio::test]
-async fn a_snapshot_does_not_see_later_commits_and_reads_may_take_turns() {
-    let place = Place::new().await;
-    let table = place.register(&contract("t", &[("id", DataType::Int64)])).await;
-    let model = |time: i64| -> Model {
-        (0..200).map(|id| ((time, Coordinate(vec![CoordinateValue::Int(id)])), Some(time))).collect()
-    };
-    let table = place.fill(&table, "1", &model(1)).await;
-    let mut before = place.snapshot().await;
-    let later = place.fill(&table, "2", &model(2)).await;
-    let mut after = place.snapshot().await;
-    assert_eq!(before.table(&table.uid).await.unwrap(), table);
-    assert_eq!(before.progress(&table).await.unwrap().rows(), 200);
-    assert_eq!(after.table(&table.uid).await.unwrap(), later);
-    assert_eq!(read(&mut after, &table, &ReadQuery::default(), 64).await.len(), 400);
-    let (one, two) = (
-        before.read(&table, &ReadQuery::default()),
-        before.read(&table, &ReadQuery { columns: Some(Vec::new()), ..ReadQuery::default() }),
-    );
-    let mut keys = (None, None);
-    for _ in 0..4 {
-        let first = one.page(keys.0.as_ref(), 50).await.unwrap().unwrap();
-        let second = two.page(keys.1.as_ref(), 50).await.unwrap().unwrap();
-        assert_eq!((first.batch.num_columns(), second.batch.num_columns()), (3, 2));
-        keys = (Some(first.last), Some(second.last));
-    }
-    assert!(one.page(keys.0.as_ref(), 50).await.unwrap().is_none());
-    before.end().await;
-    assert!(one.page(None, 50).await.is_err(), "a read ends with its snapshot");
 }
