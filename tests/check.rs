@@ -121,3 +121,79 @@ fn a_component_that_fails_or_is_named_alone_is_judged_as_far_as_it_goes() {
     assert_eq!(exit, 2);
     assert!(said.contains("next:"), "{said}");
 }
+
+/// What a finding of a point says.
+fn finding<'c>(checked: &'c Value, point: &str) -> &'c Value {
+    let findings = checked["findings"].as_array().unwrap();
+    let worst =
+        findings.iter().filter(|one| one["point"] == point).max_by_key(|one| one["verdict"] == "fail");
+    worst.unwrap_or_else(|| panic!("no finding of {point} in {checked:#}"))
+}
+
+#[test]
+fn each_fault_of_a_component_fails_its_point() {
+    let project = Project::new();
+    project.upload("careless");
+    let contract = datanode_tests::root().join("tests/hostile/contract.toml");
+    let contract = contract.to_str().unwrap();
+    let check = |fault: &str| {
+        let config = format!("{{\"fault\": \"{fault}\"}}");
+        judged(&project, &["careless", "--table", contract, "--config", &config, "--until", "2020-01-09"])
+    };
+    let (exit, checked) = check("none");
+    assert_eq!(exit, 0, "{checked:#}");
+    assert!(verdicts(&checked).values().all(|verdict| verdict != "fail"), "{checked:#}");
+    for (fault, point, seen) in [
+        ("by_window", "incremental", "two steps (until 2020-01-05, then the rest) give other rows than one"),
+        ("failing", "incremental", "a second run over the same inputs fails: [node.error]"),
+        ("secret", "logs", "a line of level info holds a field named `password`"),
+        ("nameless", "identities", "1 of 1 identities (id) hold an empty text"),
+    ] {
+        let (exit, checked) = check(fault);
+        let failed: Vec<String> = verdicts(&checked)
+            .into_iter()
+            .filter(|(_, verdict)| verdict == "fail")
+            .map(|(point, _)| point)
+            .collect();
+        assert_eq!((exit, failed), (1, vec![point.to_owned()]), "{fault}: {checked:#}");
+        let said = finding(&checked, point)["seen"].as_str().unwrap();
+        assert!(said.starts_with(seen), "{fault}: {said}");
+        assert!(!checked.to_string().contains("hunter2"), "a secret is not repeated");
+    }
+}
+
+#[test]
+fn a_component_that_does_not_fit_its_table_fails_before_it_is_run() {
+    let project = Project::with_fx();
+    let (exit, checked) = judged(&project, &["fx_log_returns", "--table", "fx_ecb_daily_rates"]);
+    let points = verdicts(&checked);
+    assert_eq!((exit, points["schema"].as_str(), points["test_run"].as_str()), (1, "fail", "skip"));
+    assert_eq!(finding(&checked, "schema")["seen"], "the table has no column `log_return`");
+}
+
+#[test]
+fn a_component_that_imports_what_is_impure_is_judged_and_not_uploaded() {
+    let project = Project::new();
+    let wat = "(component (import \"wasi:clocks/monotonic-clock@0.2.12\" (instance))
+                 (instance $node) (export \"datanode:node/node@0.1.0\" (instance $node)))";
+    fs::write(project.path().join("impure.wasm"), wat::parse_str(wat).unwrap()).unwrap();
+    let (exit, checked) = judged(&project, &["impure.wasm"]);
+    let points = verdicts(&checked);
+    assert_eq!((exit, points.len(), points["deterministic"].as_str()), (1, 10, "fail"), "{checked:#}");
+    assert!(
+        points.iter().all(|(point, verdict)| point == "deterministic" || verdict == "skip"),
+        "{checked:#}"
+    );
+    let found = finding(&checked, "deterministic");
+    let seen = found["seen"].as_str().unwrap();
+    assert!(
+        seen.starts_with("[sandbox.imports_refused]") && seen.contains("wasi:clocks/monotonic-clock"),
+        "{seen}"
+    );
+    assert!(found["mend"].as_str().unwrap().contains("clock"), "{found}");
+    assert_eq!((&checked["component"], &checked["version"]), (&"impure.wasm".into(), &"?".into()));
+    // What is no component at all gives nothing to judge.
+    fs::write(project.path().join("no.wasm"), "no component").unwrap();
+    let (exit, said) = project.fails(&["check", "no.wasm"]);
+    assert!(exit == 3 && said.starts_with("error[sandbox.not_a_component]"), "{said}");
+}

@@ -7,6 +7,12 @@ use datanode_tests::Project;
 fn mistakes_are_answered_with_the_next_step() {
     let project = Project::with_fx();
     project.run(&["node", "run", "fx_ecb_daily_rates", "--until", "1999-01-10"]);
+    // The file that a next step names, where the table is not registered.
+    let contract = datanode_tests::root().join("examples/fx/contracts/fx_ecb_daily_rates.toml");
+    let contract =
+        std::fs::read_to_string(contract).unwrap().replace("\"fx_ecb_daily_rates\"", "\"nowhere\"");
+    std::fs::write(project.path().join("nowhere.toml"), contract).unwrap();
+    let mut commands = 0;
     let mut transcript = String::new();
     for arguments in [
         &["node", "run", "fx_rates"][..],
@@ -32,11 +38,13 @@ fn mistakes_are_answered_with_the_next_step() {
         &["run", "show", "ffff"],
     ] {
         let (exit, said) = project.fails(arguments);
+        commands += project.mended_by(&said);
         let said = said.replace(project.path().to_str().unwrap(), "PROJECT");
         let said = said.replace(datanode_tests::root().to_str().unwrap(), "REPOSITORY");
         transcript += &format!("$ datanode {}\n{said}exit {exit}\n\n", arguments.join(" "));
     }
     insta::assert_snapshot!(transcript);
+    assert!(commands > 8, "{commands}");
 }
 
 #[test]
@@ -47,6 +55,31 @@ fn errors_are_json_when_asked_for() {
     assert_eq!(exit, 2);
     assert_eq!(error["error"]["code"], "store.table_not_found");
     assert_eq!(error["error"]["class"], "usage");
+}
+
+/// Errors go to standard error and headings to standard output: both leave their colours out.
+#[test]
+fn colours_are_there_when_they_are_forced_and_never_under_no_color() {
+    let project = Project::new();
+    project.upload("well_behaved");
+    for (arguments, fails) in
+        [(&["component", "show", "well_behaved"][..], false), (&["run", "show", "ffff"], true)]
+    {
+        let said = |with_colours: bool| {
+            let mut command = project.command(arguments);
+            command.env("CLICOLOR_FORCE", "1");
+            if with_colours {
+                command.env_remove("NO_COLOR");
+            }
+            let output = command.output().unwrap();
+            assert_eq!(output.status.success(), !fails, "{arguments:?}");
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        };
+        let (with, without) = (said(true), said(false));
+        assert!(with.contains('\u{1b}'), "{arguments:?}: {with}");
+        assert!(!without.contains('\u{1b}'), "{arguments:?}: {without}");
+        assert!(without.len() > 10, "{arguments:?}: {without}");
+    }
 }
 
 #[cfg(unix)]
@@ -199,6 +232,31 @@ fn graph_and_logs_tell_what_became_of_a_run() {
 }
 
 #[test]
+fn a_graph_shows_the_tables_that_are_only_read() {
+    let project = Project::new();
+    project.upload("reads_rows");
+    let root = datanode_tests::root();
+    let currencies = root.join("examples/fx/contracts/currencies.toml");
+    let output = root.join("tests/guests/reads_rows/contract.toml");
+    project.run(&["table", "register", currencies.to_str().unwrap(), output.to_str().unwrap()]);
+    let config = ["--config", r#"{"table": "currencies"}"#];
+    project.run(&[&["node", "create", "reads_rows", "--table", "reads_rows"], &config[..]].concat());
+    let node = project.json(&["node", "show", "reads_rows"])["node"].clone();
+    let table = project.json(&["table", "show", "currencies"])["uid"].clone();
+    let mut transcript = String::new();
+    for format in ["text", "dot", "mermaid"] {
+        let said = project.run(&["node", "graph", "--format", format]);
+        let said = said
+            .replace(node["update_hash"].as_str().unwrap(), "UPDATE_HASH")
+            .replace(node["uid"].as_str().unwrap(), "NODE")
+            .replace(table.as_str().unwrap(), "TABLE");
+        transcript += &format!("{format}\n{said}\n");
+    }
+    insta::assert_snapshot!(transcript);
+    assert_eq!(project.json(&["node", "graph"])["published"][0]["table"], "currencies");
+}
+
+#[test]
 fn components_are_disabled_and_removed_when_nothing_needs_them() {
     let project = Project::with_fx();
     // A node that never ran needs its component as much as one that did.
@@ -217,8 +275,9 @@ fn components_are_disabled_and_removed_when_nothing_needs_them() {
     let hash = project.json(&["node", "show", "fx_log_returns"])["node"]["update_hash"].clone();
     let mut say = |arguments: &[&str]| {
         let output = project.output(arguments);
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap().replace(hash.as_str().unwrap(), "UPDATE_HASH");
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        project.mended_by(&said);
+        let said = said.replace(hash.as_str().unwrap(), "UPDATE_HASH");
         // The digest depends on the compiler.
         let said =
             said.lines().map(|line| line.split(" (sha256").next().unwrap()).collect::<Vec<_>>().join("\n");

@@ -17,6 +17,7 @@ use serde_json::Value;
 const RATES: &str = "fx_ecb_daily_rates";
 const RETURNS: &str = "fx_log_returns";
 const VOLATILITY: &str = "fx_rolling_volatility";
+const LONG_VOLATILITY: &str = "fx_volatility_of_60";
 /// The window's length that the volatility has by default.
 const N: u64 = 20;
 
@@ -52,11 +53,12 @@ fn stored(project: &Project, table: &str, column: &str) -> Cells {
 }
 
 /// Compare all rows of a table with a script of the example that shares no code with the components.
-fn assert_agrees_with(script: &str, project: &Project, table: &str) {
+fn assert_agrees_with(script: &str, more: &[&str], project: &Project, table: &str) {
     let csv = project.run(&["table", "read", table, "--limit", "0", "--format", "csv"]);
     let mut script = Command::new("python3")
         .arg(root().join("examples/fx").join(script))
         .arg("-")
+        .args(more)
         .stdin(Stdio::piped())
         .spawn()
         .expect("python3 runs the independent check");
@@ -113,7 +115,7 @@ fn two_legs_fill_the_tables_with_exactly_the_published_data() {
 
     // Values agree with the independent script.
     assert_eq!(stored(&project, RETURNS, "log_return").len(), 221_660);
-    assert_agrees_with("check_returns.py", &project, RETURNS);
+    assert_agrees_with("check_returns.py", &[], &project, RETURNS);
 
     // A third time: nothing is new, nothing is written, and the record says so.
     project.json(&["node", "run", RETURNS]);
@@ -162,7 +164,7 @@ fn the_volatility_reads_what_is_new_and_a_window_before_it() {
         volatility.len() as u64,
         counts.values().map(|count| (count + 1).saturating_sub(N)).sum::<u64>()
     );
-    assert_agrees_with("check_volatility.py", &project, VOLATILITY);
+    assert_agrees_with("check_volatility.py", &[], &project, VOLATILITY);
 
     // The second leg read the new returns once, and at most one and a half windows of old ones for each currency that
     // goes on.
@@ -183,6 +185,29 @@ fn the_volatility_reads_what_is_new_and_a_window_before_it() {
     let bits =
         |cells: Cells| cells.into_iter().map(|(key, value)| (key, value.to_bits())).collect::<Vec<_>>();
     assert_eq!(bits(stored(&whole, VOLATILITY, "volatility")), bits(volatility));
+
+    // The length of the window is config: another one is another node, with a table of its own.
+    let contract =
+        std::fs::read_to_string(root().join("examples/fx/contracts/fx_rolling_volatility.toml")).unwrap();
+    let file = whole.path().join("long.toml");
+    std::fs::write(&file, contract.replace("\"fx_rolling_volatility\"", &format!("\"{LONG_VOLATILITY}\"")))
+        .unwrap();
+    whole.run(&["table", "register", file.to_str().unwrap()]);
+    whole.run(&[
+        "node",
+        "create",
+        "fx_rolling_volatility",
+        "--table",
+        LONG_VOLATILITY,
+        "--config",
+        "{\"n\": 60}",
+    ]);
+    whole.run(&["node", "run", LONG_VOLATILITY]);
+    assert_eq!(
+        stored(&whole, LONG_VOLATILITY, "volatility").len() as u64,
+        counts.values().map(|count| (count + 1).saturating_sub(60)).sum::<u64>()
+    );
+    assert_agrees_with("check_volatility.py", &["-n", "60"], &whole, LONG_VOLATILITY);
 
     let again = project.json(&["node", "run", VOLATILITY]);
     assert!(again.as_array().unwrap().iter().all(|run| number(run, "rows_emitted") == 0));

@@ -217,6 +217,26 @@ fn configs_and_dependencies_are_limited() {
     assert!(said.contains("`config_bytes`"), "{said}");
 }
 
+/// The config that a component gives to a node it depends on is held to the same bound as its own, before anybody reads it.
+#[test]
+fn the_config_of_a_dependency_is_limited_too() {
+    let project = Project::with_settings("[limits]\nconfig_bytes = 20\n");
+    let contracts = root().join("examples/fx/contracts");
+    for name in ["fx_ecb_daily_rates", "fx_log_returns", "fx_rolling_volatility"] {
+        let contract = contracts.join(format!("{name}.toml"));
+        project.run(&["table", "register", contract.to_str().unwrap()]);
+    }
+    for name in ["ecb_daily_fx_rates", "fx_log_returns", "fx_rolling_volatility"] {
+        project.upload(name);
+    }
+    // Its own config is short; it gives the name of a table to the one that it depends on.
+    let (exit, said) =
+        project.fails(&["node", "create", "fx_rolling_volatility", "--table", "fx_rolling_volatility"]);
+    assert!(exit == 3 && said.starts_with("error[dependency.config_too_large]"), "{said}");
+    assert!(said.contains("20") && said.contains("`config_bytes`"), "{said}");
+    assert_eq!(project.json(&["node", "list"]), Value::Array(Vec::new()));
+}
+
 #[test]
 fn a_guest_that_computes_for_ever_is_stopped_by_the_clock_where_fuel_would_not() {
     let (exit, said) =

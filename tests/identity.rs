@@ -110,12 +110,31 @@ fn a_namespace_is_inherited_by_all_that_a_node_depends_on_and_ambient_when_not_g
 #[test]
 fn labels_change_nothing_but_the_metadata_digest() {
     let project = Project::with_fx();
+    project.run(&["node", "run", RETURNS, "--until", "1999-02-01"]);
     let relabelled = project.copy();
     let contract = std::fs::read_to_string(root().join("examples/fx/contracts/fx_log_returns.toml")).unwrap();
     let line = contract.lines().find(|line| line.starts_with("labels")).unwrap();
-    let contract = contract.replace(line, "labels = [\"other\", \"labels\"]");
-    std::fs::write(relabelled.path().join("relabelled.toml"), contract).unwrap();
+    let worded = contract.replace(line, "labels = [\"other\", \"labels\"]");
+    std::fs::write(relabelled.path().join("relabelled.toml"), worded).unwrap();
+    // A revision that is written and not applied, and what the rows are, before anything is worded anew.
+    let digest = |project: &Project| project.json(&["table", "digest", RETURNS])["digest"].clone();
+    assert!(digest(&project).is_string());
+    let wider = contract.clone() + "\n[[columns]]\nname = \"note\"\ntype = \"string\"\nnullable = true\n";
+    std::fs::write(relabelled.path().join("wider.toml"), wider).unwrap();
+    relabelled.run(&["table", "revision", RETURNS, "-m", "a note", "--autogenerate", "wider.toml"]);
+
     relabelled.run(&["table", "register", "relabelled.toml"]);
+    relabelled.run(&["table", "label", RETURNS, "--add", "one more"]);
+    relabelled.run(&[
+        "table",
+        "describe",
+        RETURNS,
+        "--description",
+        "In other words.",
+        "--column-label",
+        "log_return=R",
+    ]);
+    assert_eq!(digest(&project), digest(&relabelled));
 
     let nodes = |project: &Project| project.json(&["node", "list"]);
     assert_eq!(nodes(&project), nodes(&relabelled));
@@ -137,4 +156,11 @@ fn labels_change_nothing_but_the_metadata_digest() {
         project.run(&["table", "read", RETURNS, "--limit", "0", "--format", "csv"]),
         relabelled.run(&["table", "read", RETURNS, "--limit", "0", "--format", "csv"])
     );
+    assert_eq!(digest(&project), digest(&relabelled));
+    // The revision begins at the contract as it was worded before, and applies all the same.
+    relabelled.run(&["table", "upgrade", RETURNS]);
+    let after = relabelled.json(&["table", "show", RETURNS])["contract"].clone();
+    assert_eq!(after["columns"].as_array().unwrap().last().unwrap()["name"], "note");
+    relabelled.run(&["table", "downgrade", RETURNS, "base"]);
+    assert_eq!(digest(&project), digest(&relabelled));
 }

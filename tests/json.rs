@@ -244,6 +244,7 @@ fn every_command_prints_what_the_schema_says() {
             "sha256",
             "stored_rows",
             "value",
+            "violation",
             "window",
         ]
         .map(str::to_owned),

@@ -2,18 +2,50 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
 use datanode_tests::{Project, root};
-use rusqlite::Connection;
 use serde_json::Value;
 
 const RATES: &str = "fx_ecb_daily_rates";
 
+/// Makes an empty project.
+type New = fn() -> Project;
+
+/// Makes two tests of each function that takes a [`New`]: one on each database.
+macro_rules! on_both_databases {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(datanode_tests::Project::new);
+            })*
+        }
+
+        mod postgres {
+            $(#[test]
+            fn $name() {
+                super::$name(datanode_tests::Project::on_server);
+            })*
+        }
+    };
+}
+
+on_both_databases!(
+    a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact,
+    nodes_that_no_longer_fit_are_named,
+    of_two_revisions_the_one_that_succeeds_stays,
+    drift_is_named_and_bound_by_a_step_of_its_own,
+    a_revision_that_was_run_by_hand_is_bound,
+    mistakes_are_answered_with_the_next_step,
+    a_table_that_others_refer_to_keeps_its_key,
+);
+
 /// The example with a part of its rows.
-fn with_rates(until: &str) -> Project {
-    let project = Project::with_fx();
+fn with_rates(new: New, until: &str) -> Project {
+    let project = new().and_fx();
     project.run(&["node", "run", RATES, "--until", until]);
     project
 }
@@ -35,8 +67,17 @@ fn with_source() -> String {
     contract_text() + SOURCE
 }
 
-fn database(project: &Project) -> Connection {
-    Connection::open(project.path().join(".datanode/datanode.db")).unwrap()
+/// The files of SQL that its database reads.
+fn sql(project: &Project) -> [&'static str; 2] {
+    if project.is_on_server() {
+        return ["postgres.up.sql", "postgres.down.sql"];
+    }
+    ["sqlite.up.sql", "sqlite.down.sql"]
+}
+
+/// What each database says, or needs.
+fn of<'t>(project: &Project, sqlite: &'t str, postgres: &'t str) -> &'t str {
+    if project.is_on_server() { postgres } else { sqlite }
 }
 
 /// All rows, in the columns that every step leaves alone.
@@ -88,9 +129,8 @@ fn columns(project: &Project) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact() {
-    let project = with_rates("2001-12-31");
+fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact(new: New) {
+    let project = with_rates(new, "2001-12-31");
     let rows = untouched(&project);
     assert!(rows.lines().count() > 20_000);
 
@@ -111,18 +151,19 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact()
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 3);
     assert!(
-        message.contains("error[revision.unedited]") && message.contains("sqlite.up.sql, line"),
+        message.contains("error[revision.unedited]")
+            && message.contains(&format!("{}, line", sql(&project)[0])),
         "{message}"
     );
-    edit(&second, "sqlite.up.sql", |sql| {
-        sql.replace("  EDIT_THIS", "  iif(\"currency\" = 'USD', 855, NULL)")
-    });
+    let some = "CASE WHEN \"currency\" = 'USD' THEN 855 END";
+    edit(&second, sql(&project)[0], |sql| sql.replace("EDIT_THIS", some));
     let (_, message) = project.fails(&["table", "upgrade", RATES]);
     assert!(message.contains("error[revision.unsealed]"), "{message}");
     seal(&project, &second);
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 1);
-    assert!(message.contains("NOT NULL constraint failed"), "{message}");
+    let said = of(&project, "NOT NULL constraint failed", "contains null values");
+    assert!(message.contains(said), "{message}");
 
     // Half way: the copy had begun. The table is at the first revision, whole.
     assert_eq!(current(&project).as_deref(), first["revision"].as_str());
@@ -130,14 +171,12 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact()
     assert_eq!(columns(&project), ["time_index", "currency", "rate", "source"]);
 
     // Mended, sealed, resumed.
-    edit(&second, "sqlite.up.sql", |sql| sql.replace("iif(\"currency\" = 'USD', 855, NULL)", "855"));
+    edit(&second, sql(&project)[0], |sql| sql.replace(some, "855"));
     seal(&project, &second);
     let steps = project.json(&["table", "upgrade", RATES]);
     assert_eq!(steps[0]["rows_before"], steps[0]["rows_after"]);
     assert_eq!(untouched(&project), rows);
-    let fixing: i64 = database(&project)
-        .query_row("SELECT count(*) FROM fx_ecb_daily_rates WHERE fixing = 855", (), |row| row.get(0))
-        .unwrap();
+    let fixing = project.number("SELECT count(*) FROM fx_ecb_daily_rates WHERE fixing = 855");
     assert_eq!(usize::try_from(fixing).unwrap(), rows.lines().count() - 1);
 
     // And back, one at a time, to the table as it was registered; and once more up.
@@ -161,9 +200,8 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact()
     assert_eq!((&runs[0]["status"], &runs[0]["rows_dropped"]), (&Value::from("ok"), &Value::from(0)));
 }
 
-#[test]
-fn nodes_that_no_longer_fit_are_named() {
-    let project = with_rates("1999-02-01");
+fn nodes_that_no_longer_fit_are_named(new: New) {
+    let project = with_rates(new, "1999-02-01");
     write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     let steps = project.json(&["table", "upgrade", RATES]);
     let warning = steps[0]["warnings"][0].as_str().unwrap();
@@ -171,13 +209,14 @@ fn nodes_that_no_longer_fit_are_named() {
 }
 
 fn standing(project: &Project, old: &str, new: &str) -> bool {
-    let connection = database(project);
-    let ok: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
-    assert_eq!(ok, "ok");
-    drop(connection);
+    if !project.is_on_server() {
+        assert_eq!(
+            project.number("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"),
+            0
+        );
+    }
     let progress: Value = project.json(&["table", "show", RATES]);
-    let counted: i64 =
-        database(project).query_row("SELECT count(*) FROM fx_ecb_daily_rates", (), |row| row.get(0)).unwrap();
+    let counted = project.number("SELECT count(*) FROM fx_ecb_daily_rates");
     assert_eq!(progress["rows"], counted);
     let at = current(project);
     let names = columns(project);
@@ -188,14 +227,63 @@ fn standing(project: &Project, old: &str, new: &str) -> bool {
     at.is_some()
 }
 
+/// A revision that changes every row.
+fn rates_as_text(project: &Project) {
+    let text = contract_text()
+        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
+    write(project, "rates as text", &contract(project, "c.toml", &text));
+}
+
+/// The same on a server: killed, or cut off from the server, while that rewrites the table, and at other moments.
+#[test]
+fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
+    const ROUNDS: u32 = 8;
+    let project = with_rates(Project::on_server, "2008-12-31");
+    rates_as_text(&project);
+    let begin = Instant::now();
+    project.run(&["table", "upgrade", RATES]);
+    let measured = begin.elapsed();
+    let rewriting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                     AND state = 'active' AND query LIKE 'ALTER TABLE%TYPE%'";
+    let (mut inside, mut before, mut after) = (0, 0, 0);
+    for round in 0..ROUNDS {
+        project.run(&["table", "downgrade", RATES, "base"]);
+        let mut child = project.command(&["table", "upgrade", RATES]).stderr(Stdio::null()).spawn().unwrap();
+        if round % 2 == 0 {
+            while child.try_wait().unwrap().is_none() {
+                if project.number(rewriting) > 0 {
+                    inside += 1;
+                    break;
+                }
+            }
+        } else {
+            thread::sleep(measured.mul_f64(f64::from(round) / f64::from(ROUNDS) * 1.3));
+        }
+        if round % 4 < 2 {
+            let _ = child.kill();
+        } else {
+            project.server().cut_off();
+        }
+        child.wait().unwrap();
+        project.server().settled();
+        if standing(&project, "rate", "rate_text") {
+            after += 1;
+        } else {
+            before += 1;
+            project.run(&["table", "upgrade", RATES]);
+            assert!(standing(&project, "rate", "rate_text"), "what was killed is done again");
+        }
+    }
+    println!("{ROUNDS} rounds: {before} before, {after} after; {inside} while the table was rewritten");
+    assert!(inside > 0 && before > 0, "no round fell into the revision");
+}
+
 /// A change that copies every row, killed at random: the table is that of before or that of after.
 #[test]
 fn a_kill_leaves_the_revision_before_or_the_one_after() {
     const ROUNDS: u32 = 24;
-    let project = with_rates("2012-12-31");
-    let text = contract_text()
-        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
-    write(&project, "rates as text", &contract(&project, "c.toml", &text));
+    let project = with_rates(Project::new, "2012-12-31");
+    rates_as_text(&project);
     let measured = {
         let copy = project.copy();
         let begin = Instant::now();
@@ -220,14 +308,13 @@ fn a_kill_leaves_the_revision_before_or_the_one_after() {
     assert!(outcomes.iter().all(|count| *count > 0), "before and after: {outcomes:?}");
 }
 
-#[test]
-fn of_two_revisions_the_one_that_succeeds_stays() {
-    let project = with_rates("1999-03-01");
+fn of_two_revisions_the_one_that_succeeds_stays(new: New) {
+    let project = with_rates(new, "1999-03-01");
     let rows = untouched(&project);
     let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     project.run(&["table", "upgrade", RATES]);
     let second = project.json(&["table", "revision", RATES, "-m", "by hand"]);
-    edit(&second, "sqlite.up.sql", |sql| {
+    edit(&second, sql(&project)[0], |sql| {
         sql + "UPDATE fx_ecb_daily_rates SET source = 'ECB';\nDELETE FROM fx_ecb_daily_rates WHERE absent = 1;\n"
     });
     seal(&project, &second);
@@ -237,24 +324,19 @@ fn of_two_revisions_the_one_that_succeeds_stays() {
     let done: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(done[0]["revision"], first["revision"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("revision.statement_failed") && said.contains("no such column: absent"), "{said}");
+    let absent = of(&project, "no such column: absent", "column \"absent\" does not exist");
+    assert!(said.contains("revision.statement_failed") && said.contains(absent), "{said}");
     assert_eq!(current(&project).as_deref(), first["revision"].as_str());
-    edit(&second, "sqlite.up.sql", |sql| sql.replace("absent = 1", "rate < 0"));
+    edit(&second, sql(&project)[0], |sql| sql.replace("absent = 1", "rate < 0"));
     seal(&project, &second);
     project.run(&["table", "upgrade", RATES]);
     assert_eq!(untouched(&project), rows);
-    let others: i64 = database(&project)
-        .query_row("SELECT count(*) FROM fx_ecb_daily_rates WHERE source <> 'ECB'", (), |row| row.get(0))
-        .unwrap();
-    assert_eq!(others, 0);
+    assert_eq!(project.number("SELECT count(*) FROM fx_ecb_daily_rates WHERE source <> 'ECB'"), 0);
 }
 
 /// Hostile SQL of a folder: each line is refused by name, and nothing of it is left.
 #[test]
 fn the_sql_of_a_revision_reaches_its_table_and_nothing_else() {
-    let project = with_rates("1999-02-01");
-    let rows = untouched(&project);
-    let revision = project.json(&["table", "revision", RATES, "-m", "by hand"]);
     let hostile = [
         "UPDATE _tables SET epoch = 7",
         "DELETE FROM _table_revisions",
@@ -281,12 +363,75 @@ fn the_sql_of_a_revision_reaches_its_table_and_nothing_else() {
         "SELECT load_extension('x')",
         "DELETE FROM fx_ecb_daily_rates WHERE rate IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT x FROM r)",
     ];
-    let clean = std::fs::read_to_string(folder(&revision).join("sqlite.up.sql")).unwrap();
+    insta::assert_snapshot!("hostile_sql", refused(Project::new, &hostile));
+}
+
+/// On PostgreSQL, where the role may own the server.
+#[test]
+fn the_sql_of_a_revision_on_a_server_reaches_its_table_and_nothing_else() {
+    let hostile = [
+        "UPDATE datanode.tables SET epoch = 7",
+        "DELETE FROM datanode.table_revisions",
+        "DROP TABLE fx_log_returns",
+        "UPDATE fx_ecb_daily_rates SET rate = (SELECT max(log_return) FROM fx_log_returns)",
+        "UPDATE fx_ecb_daily_rates SET rate = (SELECT count(*) FROM pg_catalog.pg_authid)",
+        "UPDATE fx_ecb_daily_rates SET currency = pg_read_file('/etc/passwd')",
+        "UPDATE fx_ecb_daily_rates SET currency = current_setting('data_directory')",
+        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE pg_sleep(1000) IS NULL",
+        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE set_config('search_path', 'x', false) = ''",
+        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE dblink_exec('', 'DROP TABLE x') = ''",
+        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE lo_import('/etc/passwd') > 0",
+        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE query_to_xml('DELETE FROM datanode.nodes', true, true, '') IS NULL",
+        "ALTER TABLE fx_ecb_daily_rates ALTER rate TYPE text USING pg_ls_dir('.')",
+        "ALTER TABLE fx_ecb_daily_rates ADD COLUMN x text DEFAULT pg_read_file('/etc/passwd')",
+        "ALTER TABLE fx_ecb_daily_rates RENAME TO elsewhere",
+        "ALTER TABLE fx_ecb_daily_rates SET SCHEMA public",
+        "ALTER TABLE fx_ecb_daily_rates OWNER TO postgres",
+        "ALTER TABLE fx_ecb_daily_rates DISABLE TRIGGER ALL",
+        "ALTER TABLE fx_ecb_daily_rates DROP COLUMN rate CASCADE",
+        "ALTER TABLE fx_ecb_daily_rates ADD CHECK (rate > 0)",
+        "ALTER TABLE datanode.nodes ADD COLUMN x int",
+        "CREATE TABLE other (x int)",
+        "CREATE TABLE datanode_tables.copied AS SELECT * FROM fx_ecb_daily_rates",
+        "CREATE INDEX i ON fx_ecb_daily_rates (rate)",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TEMP TABLE x (y int)",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TRIGGER t AFTER INSERT ON fx_ecb_daily_rates EXECUTE FUNCTION f()",
+        "CREATE RULE r AS ON INSERT TO fx_ecb_daily_rates DO INSTEAD NOTHING",
+        "CREATE EXTENSION dblink",
+        "CREATE ROLE x SUPERUSER",
+        "ALTER ROLE postgres PASSWORD 'x'",
+        "GRANT ALL ON fx_ecb_daily_rates TO public",
+        "DO $$ BEGIN DELETE FROM datanode.nodes; END $$",
+        "COPY fx_ecb_daily_rates TO PROGRAM 'id'",
+        "COPY fx_ecb_daily_rates FROM '/etc/passwd'",
+        "TRUNCATE fx_ecb_daily_rates, fx_log_returns",
+        "SET ROLE postgres",
+        "SET session_replication_role = replica",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT s",
+        "SELECT 1",
+        "VACUUM",
+        "INSERT INTO fx_ecb_daily_rates WITH x AS (DELETE FROM fx_log_returns RETURNING *) SELECT * FROM x",
+        "DELETE FROM fx_ecb_daily_rates WHERE rate IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT x FROM r)",
+        "DELETE FROM fx_ecb_daily_rates USING generate_series(1, 1000000000000) AS g",
+        "/* /* */ DELETE FROM datanode.nodes; */",
+    ];
+    insta::assert_snapshot!("hostile_sql_on_a_server", refused(Project::on_server, &hostile));
+}
+
+/// What each statement is answered, behind one that deletes all rows. Nothing of either is left.
+fn refused(new: New, hostile: &[&str]) -> String {
+    let project = with_rates(new, "1999-02-01");
+    let [up, _] = sql(&project);
+    let rows = untouched(&project);
+    let revision = project.json(&["table", "revision", RATES, "-m", "by hand"]);
+    let clean = std::fs::read_to_string(folder(&revision).join(up)).unwrap();
     let mut said = String::new();
     for statement in hostile {
-        edit(&revision, "sqlite.up.sql", |_| {
-            format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n")
-        });
+        edit(&revision, up, |_| format!("{clean}DELETE FROM fx_ecb_daily_rates;\n{statement};\n"));
         seal(&project, &revision);
         let (code, message) = project.fails(&["table", "upgrade", RATES]);
         let first = message.lines().next().unwrap();
@@ -295,18 +440,18 @@ fn the_sql_of_a_revision_reaches_its_table_and_nothing_else() {
         assert_eq!(untouched(&project), rows, "{statement}");
         assert_eq!(current(&project), None, "{statement}");
     }
-    insta::assert_snapshot!("hostile_sql", said);
     // The commands and tables are all as they were.
     project.run(&["node", "run", RATES, "--until", "1999-03-01"]);
+    said
 }
 
 /// What somebody did to the table by hand is named: by `current`, by a run, by `upgrade`. `refresh` binds the catalogue
 /// once the contract says it too.
-#[test]
-fn drift_is_named_and_bound_by_a_step_of_its_own() {
-    let project = with_rates("1999-02-01");
+fn drift_is_named_and_bound_by_a_step_of_its_own(new: New) {
+    let project = with_rates(new, "1999-02-01");
     let rows = untouched(&project);
-    database(&project).execute_batch("ALTER TABLE fx_ecb_daily_rates ADD COLUMN source TEXT").unwrap();
+    let text = of(&project, "TEXT", "text COLLATE \"C\"");
+    project.execute(&format!("ALTER TABLE fx_ecb_daily_rates ADD COLUMN source {text}"));
     let mut said = String::new();
     let mut told = |arguments: &[&str]| {
         let output = project.output(arguments);
@@ -325,21 +470,26 @@ fn drift_is_named_and_bound_by_a_step_of_its_own() {
     let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-03-01"]);
     assert_eq!(code, 3, "the node does not emit the new column: {run}");
     assert_eq!(untouched(&project), rows);
-    insta::assert_snapshot!("drift", settled);
-    database(&project).execute_batch("ALTER TABLE fx_ecb_daily_rates DROP COLUMN source").unwrap();
+    insta::assert_snapshot!(of(&project, "drift", "drift_on_a_server"), settled);
+    project.execute("ALTER TABLE fx_ecb_daily_rates DROP COLUMN source");
     let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-03-01"]);
     assert!(code == 3 && run.contains("error["), "{run}");
     project.run(&["table", "refresh", RATES, "--contract", &contract(&project, "d.toml", &contract_text())]);
     project.run(&["node", "run", RATES, "--until", "1999-03-01"]);
-    database(&project).execute_batch("CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)").unwrap();
+    // Of further indexes PostgreSQL's tables may have some: they change no row.
+    project.execute(of(
+        &project,
+        "CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)",
+        "ALTER TABLE fx_ecb_daily_rates ADD CONSTRAINT by_rate CHECK (rate > 0)",
+    ));
     let (code, run) = project.fails(&["node", "run", RATES, "--until", "1999-04-01"]);
-    assert!(code == 3 && run.contains("error[table.drifted]") && run.contains("index `by_rate`"), "{run}");
+    let what = of(&project, "index `by_rate`", "check `by_rate`");
+    assert!(code == 3 && run.contains("error[table.drifted]") && run.contains(what), "{run}");
 }
 
 /// The SQL of a revision run by hand: `refresh --revision` checks and binds, and the chain goes on from there.
-#[test]
-fn a_revision_that_was_run_by_hand_is_bound() {
-    let project = with_rates("1999-02-01");
+fn a_revision_that_was_run_by_hand_is_bound(new: New) {
+    let project = with_rates(new, "1999-02-01");
     let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     let path = folder(&first);
     let refresh = ["table", "refresh", RATES, "--revision", path.to_str().unwrap()];
@@ -348,8 +498,7 @@ fn a_revision_that_was_run_by_hand_is_bound() {
         code == 3 && message.contains("error[table.not_bound]") && message.contains("column `source`"),
         "{message}"
     );
-    let sql = std::fs::read_to_string(path.join("sqlite.up.sql")).unwrap();
-    database(&project).execute_batch(&sql).unwrap();
+    project.execute(&std::fs::read_to_string(path.join(sql(&project)[0])).unwrap());
     project.run(&refresh);
     assert_eq!(current(&project).as_deref(), first["revision"].as_str());
     project.run(&["table", "downgrade", RATES, "base"]);
@@ -357,9 +506,9 @@ fn a_revision_that_was_run_by_hand_is_bound() {
 }
 
 /// Every other mistake, as a person reads it. Where the next step is a command that mends it, it is run.
-#[test]
-fn mistakes_are_answered_with_the_next_step() {
-    let project = with_rates("1999-02-01");
+fn mistakes_are_answered_with_the_next_step(new: New) {
+    let project = with_rates(new, "1999-02-01");
+    let [up, down] = sql(&project);
     let rows = untouched(&project);
     let mut said = String::new();
     let mut told = |what: &str, arguments: &[&str]| {
@@ -394,7 +543,10 @@ fn mistakes_are_answered_with_the_next_step() {
     let message = told("a second one", &["table", "revision", RATES, "-m", "b"]);
     assert!(message.contains("datanode table upgrade"));
     // A person says which of them stays.
-    edit(&revision, "sqlite.up.sql", |sql| {
+    edit(&revision, up, |sql| {
+        if project.is_on_server() {
+            return format!("DELETE FROM fx_ecb_daily_rates WHERE currency <> 'USD';\n{sql}");
+        }
         sql.replace(
             "FROM \"fx_ecb_daily_rates\";",
             "FROM \"fx_ecb_daily_rates\"\nWHERE \"currency\" = 'USD';",
@@ -422,7 +574,7 @@ fn mistakes_are_answered_with_the_next_step() {
         &with_source().replace("\"string\"\nnullable = true", "\"int64\"\nnullable = true"),
     );
     let wide = write(&project, "a number", &narrow);
-    edit(&wide, "sqlite.up.sql", |sql| sql + "UPDATE fx_ecb_daily_rates SET source = 70000;\n");
+    edit(&wide, up, |sql| sql + "UPDATE fx_ecb_daily_rates SET source = 70000;\n");
     seal(&project, &wide);
     project.run(&["table", "upgrade", RATES]);
     let narrow = contract(
@@ -432,7 +584,7 @@ fn mistakes_are_answered_with_the_next_step() {
     );
     let narrowed = write(&project, "a small number", &narrow);
     told("values", &["table", "upgrade", RATES]);
-    edit(&narrowed, "sqlite.up.sql", |_| "ALTER TABLE fx_ecb_daily_rates DROP COLUMN source;".to_owned());
+    edit(&narrowed, up, |_| "ALTER TABLE fx_ecb_daily_rates DROP COLUMN source;".to_owned());
     seal(&project, &narrowed);
     told("not reached", &["table", "upgrade", RATES]);
     edit(&narrowed, "contract.before.toml", |text| text.replace("\"int64\"", "\"string\""));
@@ -446,7 +598,7 @@ fn mistakes_are_answered_with_the_next_step() {
     });
     told("no chain", &["table", "history", RATES]);
     std::fs::remove_dir_all(folder(&narrowed)).unwrap();
-    edit(&wide, "sqlite.down.sql", |sql| sql + "-- later\n");
+    edit(&wide, down, |sql| sql + "-- later\n");
     told("changed after it was applied", &["table", "current", RATES]);
     std::fs::remove_dir_all(folder(&wide)).unwrap();
     told("the folder is gone", &["table", "upgrade", RATES]);
@@ -468,24 +620,21 @@ fn mistakes_are_answered_with_the_next_step() {
             text = text.replace(id, &format!("[revision {}]", at + 1));
         }
     }
-    insta::assert_snapshot!("mistakes", text);
+    insta::assert_snapshot!(of(&project, "mistakes", "mistakes_on_a_server"), text);
 }
 
 /// A table that foreign keys of another lead to is rebuilt without them noticing; its key stays what it is.
-#[test]
-fn a_table_that_others_refer_to_keeps_its_key() {
-    let project = with_rates("1999-02-01");
+fn a_table_that_others_refer_to_keeps_its_key(new: New) {
+    let project = with_rates(new, "1999-02-01");
     let rows = untouched(&project);
     let notes = "identifier = \"rate_notes\"\nindex = [\"time_index\", \"currency\"]\ncolumns = [\n\
         { name = \"time_index\", type = \"timestamp_tz\" },\n{ name = \"currency\", type = \"string\" },\n\
         { name = \"note\", type = \"string\" },\n]\n[[foreign_keys]]\ncolumns = [\"time_index\", \"currency\"]\n\
         references = { table = \"fx_ecb_daily_rates\", columns = [\"time_index\", \"currency\"] }\n";
     project.run(&["table", "register", &contract(&project, "notes.toml", notes)]);
-    database(&project)
-        .execute_batch(
-            "INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5",
-        )
-        .unwrap();
+    project.execute(
+        "INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5",
+    );
     let renamed = contract_text()
         .replace("\"time_index\", \"currency\"]", "\"time_index\", \"iso\"]")
         .replace("name = \"currency\"", "name = \"iso\"\nid = 2");
@@ -505,7 +654,184 @@ fn a_table_that_others_refer_to_keeps_its_key() {
     for table in [RATES, "rate_notes"] {
         assert_eq!(project.json(&["table", "current", table])["drift"], Value::Array(Vec::new()), "{table}");
     }
-    let notes: i64 =
+    assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
+}
+
+/// Foreign keys come and go by revisions: to a reference table, and to one that nodes write. A row that would lead nowhere
+/// refuses the step, and nothing of it stays.
+#[test]
+fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
+    let project = with_rates("1999-02-01");
+    let rows = untouched(&project);
+    let example = |path: &str| root().join("examples/fx").join(path).to_str().unwrap().to_owned();
+    project.run(&["table", "register", &example("contracts/currencies.toml")]);
+    let all = std::fs::read_to_string(example("reference/currencies.csv")).unwrap();
+    let load = |text: &str| {
+        std::fs::write(project.path().join("currencies.csv"), text).unwrap();
+        project.output(&["table", "load", "currencies", "currencies.csv", "--replace"]).status.code()
+    };
+    assert_eq!(load(&all), Some(0));
+
+    // To a reference table whose rows fit.
+    let key = "\n[[foreign_keys]]\ncolumns = [\"currency\"]\n\
+               references = { table = \"currencies\", columns = [\"currency\"] }\n";
+    let with_key = contract(&project, "key.toml", &(contract_text() + key));
+    let added = write(&project, "known currencies", &with_key);
+    assert!(added["operations"][0].as_str().unwrap().contains("foreign key"), "{added}");
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(
+        (current(&project).as_deref(), untouched(&project)),
+        (added["revision"].as_str(), rows.clone())
+    );
+    let lacking: String =
+        all.lines().filter(|line| !line.starts_with("USD")).map(|line| line.to_owned() + "\n").collect();
+    assert_eq!(load(&lacking), Some(3), "the key holds in the database");
+
+    // Taken back, it holds no more; and where a row leads nowhere it does not come back.
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!((current(&project), untouched(&project)), (None, rows.clone()));
+    assert_eq!(load(&lacking), Some(0));
+    let (code, message) = project.fails(&["table", "upgrade", RATES]);
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(message, @"");
+    assert_eq!((current(&project), untouched(&project)), (None, rows.clone()));
+    assert_eq!(load(&all), Some(0));
+    project.run(&["table", "upgrade", RATES]);
+
+    // A revision that takes it out, and the way back puts it there again.
+    write(&project, "any currency", &contract(&project, "bare.toml", &contract_text()));
+    project.run(&["table", "upgrade", RATES]);
+    assert_eq!(load(&lacking), Some(0));
+    let (code, message) = project.fails(&["table", "downgrade", RATES, "-1"]);
+    assert!(code == 3 && message.starts_with("error[revision.foreign_key]"), "{message}");
+    assert_eq!(load(&all), Some(0));
+    project.run(&["table", "downgrade", RATES, "-1"]);
+    assert_eq!(
+        (current(&project).as_deref(), untouched(&project)),
+        (added["revision"].as_str(), rows.clone())
+    );
+    assert_eq!(load(&lacking), Some(3));
+
+    // To a table that nodes write.
+    let notes = "identifier = \"rate_notes\"\nindex = [\"time_index\", \"currency\"]\ncolumns = [\n\
+        { name = \"time_index\", type = \"timestamp_tz\" },\n{ name = \"currency\", type = \"string\" },\n\
+        { name = \"note\", type = \"string\" },\n]\n";
+    let key = "[[foreign_keys]]\ncolumns = [\"time_index\", \"currency\"]\n\
+               references = { table = \"fx_ecb_daily_rates\", columns = [\"time_index\", \"currency\"] }\n";
+    project.run(&["table", "register", &contract(&project, "notes.toml", notes)]);
+    let fill = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    fill("INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5");
+    let with_key = contract(&project, "notes_key.toml", &format!("{notes}{key}"));
+    project.run(&["table", "revision", "rate_notes", "-m", "notes of rates", "--autogenerate", &with_key]);
+    project.run(&["table", "upgrade", "rate_notes"]);
+    let shown = project.run(&["table", "show", "rate_notes"]);
+    assert!(shown.contains("(time_index, currency) → fx_ecb_daily_rates"), "{shown}");
+    project.run(&["table", "downgrade", "rate_notes", "base"]);
+    fill("INSERT INTO rate_notes VALUES (0, 'USD', 'of no rate')");
+    let (code, message) = project.fails(&["table", "upgrade", "rate_notes"]);
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(message, @"");
+    fill("DELETE FROM rate_notes WHERE note = 'of no rate'");
+    project.run(&["table", "upgrade", "rate_notes"]);
+    let kept: i64 =
         database(&project).query_row("SELECT count(*) FROM rate_notes", (), |row| row.get(0)).unwrap();
-    assert_eq!(notes, 5);
+    assert_eq!(kept, 5);
+}
+
+/// A table that somebody has changed by hand goes neither on nor back.
+#[test]
+fn a_table_that_drifted_is_neither_upgraded_nor_downgraded() {
+    let project = with_rates("1999-02-01");
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    let refused = |arguments: &[&str]| {
+        let (code, message) = project.fails(arguments);
+        assert!(
+            code == 3 && message.starts_with("error[table.drifted]") && message.contains("index `by_rate`"),
+            "{message}"
+        );
+    };
+    let by_hand = |sql: &str| database(&project).execute_batch(sql).unwrap();
+    let create = "CREATE INDEX by_rate ON fx_ecb_daily_rates (rate)";
+    by_hand(create);
+    refused(&["table", "upgrade", RATES]);
+    assert_eq!(columns(&project), ["time_index", "currency", "rate"]);
+    by_hand("DROP INDEX by_rate");
+    project.run(&["table", "upgrade", RATES]);
+
+    by_hand(create);
+    refused(&["table", "downgrade", RATES, "base"]);
+    // Where there is no step to make, that is no answer either.
+    refused(&["table", "upgrade", RATES]);
+    refused(&["table", "downgrade", RATES, first["revision"].as_str().unwrap()]);
+    assert_eq!(columns(&project).len(), 4);
+    by_hand("DROP INDEX by_rate");
+    project.run(&["table", "downgrade", RATES, "base"]);
+    assert_eq!((current(&project), columns(&project).len()), (None, 3));
+}
+
+/// Every command that a mistake with revisions proposes, run.
+#[test]
+fn commands_that_mistakes_propose_are_run() {
+    let project = with_rates("1999-02-01");
+    let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
+    for (arguments, code) in [
+        (&["table", "upgrade", RATES, "abcdef"][..], "revision.not_found"),
+        (&["table", "revision", RATES, "-m", "b"], "revision.not_at_head"),
+    ] {
+        let (_, message) = project.fails(arguments);
+        assert!(message.starts_with(&format!("error[{code}]")), "{message}");
+        assert_eq!(project.mended_by(&message), 1, "{message}");
+    }
+    edit(&first, "sqlite.up.sql", |sql| sql + "-- read again\n");
+    let (_, message) = project.fails(&["table", "upgrade", RATES]);
+    assert!(message.starts_with("error[revision.unsealed]"), "{message}");
+    assert_eq!(project.mended_by(&message), 1, "{message}");
+    seal(&project, &first);
+    project.run(&["table", "upgrade", RATES]);
+    for (arguments, code) in [
+        (["table", "upgrade", RATES, "base"], "revision.direction"),
+        (["table", "downgrade", RATES, "abcdef"], "revision.not_found"),
+    ] {
+        let (_, message) = project.fails(&arguments);
+        assert!(message.starts_with(&format!("error[{code}]")), "{message}");
+        assert_eq!(project.mended_by(&message), 1, "{message}");
+    }
+}
+
+/// The way back copies every row too, and is killed as well.
+#[test]
+fn a_kill_of_a_downgrade_leaves_the_revision_before_or_the_one_after() {
+    const ROUNDS: u32 = 12;
+    let project = with_rates("2006-12-31");
+    let text = contract_text()
+        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"rate_text\"\nid = 3\ntype = \"string\"");
+    write(&project, "rates as text", &contract(&project, "c.toml", &text));
+    let keys =
+        ["table", "read", RATES, "--columns", "time_index,currency", "--limit", "0", "--format", "csv"];
+    let rows = project.run(&keys);
+    project.run(&["table", "upgrade", RATES]);
+    let down = ["table", "downgrade", RATES, "base"];
+    let measured = {
+        let copy = project.copy();
+        let begin = Instant::now();
+        copy.run(&down);
+        begin.elapsed()
+    };
+    let mut outcomes = [0_u32; 2];
+    for round in 0..ROUNDS {
+        let copy = project.copy();
+        let mut child = copy.command(&down).spawn().unwrap();
+        thread::sleep(measured.mul_f64(f64::from(round) / f64::from(ROUNDS) * 1.3));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let still_up = standing(&copy, "rate", "rate_text");
+        outcomes[usize::from(still_up)] += 1;
+        if still_up {
+            copy.run(&down);
+            assert!(!standing(&copy, "rate", "rate_text"), "what was killed is done again");
+        }
+        assert_eq!(copy.run(&keys), rows);
+    }
+    // The first is killed at once. How far the others came is the machine's affair.
+    assert!(outcomes[1] > 0, "before and after: {outcomes:?}");
 }

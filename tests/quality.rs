@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use datanode_tests::{Project, root};
+use serde_json::json;
 
 const RATES: &str = "fx_ecb_daily_rates";
 const RUN: [&str; 5] = ["node", "run", RATES, "--until", "1999-03-31"];
@@ -40,6 +41,10 @@ fn rows_that_break_a_check_are_not_stored_and_named() {
     let record = project.json(&["run", "list", "--limit", "1"]);
     assert_eq!(record[0]["status"], "failed");
     assert_eq!(record[0]["error"]["code"], "quality.failed");
+    let violations = &record[0]["violations"];
+    assert_eq!((&violations[0]["check"], &violations[0]["severity"]), (&json!("rate_sane"), &json!("error")));
+    assert_eq!((&violations[1]["check"], &violations[1]["severity"]), (&json!("major"), &json!("warn")));
+    assert_eq!(violations[0]["examples"].as_array().unwrap().len(), 10);
     insta::assert_snapshot!(record[0]["error"]["message"].as_str().unwrap());
 
     // As a warning it is told, and the rows come.
@@ -52,6 +57,7 @@ fn rows_that_break_a_check_are_not_stored_and_named() {
     let warnings = runs[0]["warnings"].as_array().unwrap();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].as_str().unwrap().starts_with("check `rate_sane` (rate is at most 1000): "));
+    assert_eq!(runs[0]["violations"][0]["check"], "rate_sane");
     assert!(rows(&project) > 1_000);
 
     // Taken out of the contract they are gone.
@@ -67,4 +73,50 @@ fn a_dry_run_judges_too() {
     assert_eq!(output.status.code(), Some(1));
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["run"]["error"]["code"], "quality.failed");
+}
+
+/// Rows that are wrong only beside those that are stored, on either database.
+fn compared_with_stored_rows(project: &Project) {
+    project.run(&RUN);
+    let stored = rows(project);
+    demand(
+        project,
+        "\n[[checks]]\nname = \"once\"\nkind = \"unique\"\ncolumns = [\"currency\", \"rate\"]\nseverity = \"warn\"\n\
+         [[checks]]\nname = \"enough\"\nkind = \"sql\"\nquery = \"\"\"\n\
+         SELECT currency, count(*) AS days FROM fx_ecb_daily_rates WHERE time_index < '1999-04-10' AND currency = 'USD'\n\
+         GROUP BY currency HAVING count(*) > 65\"\"\"\n",
+    );
+    let next = ["node", "run", RATES, "--until", "1999-04-30"];
+    let dry = project.json(&[&next[..], &["--dry-run"]].concat());
+    assert_eq!(dry["run"]["status"], "ok");
+    let said = dry["run"]["warnings"][0].as_str().unwrap();
+    assert!(said.contains("not judged: `once`, `enough`"), "{said}");
+
+    let (code, said) = project.fails(&next);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("quality.failed") && said.contains("currency = USD, days = "), "{said}");
+    assert_eq!(rows(project), stored, "nothing is visible");
+    let record = &project.json(&["run", "list", "--limit", "1"])[0];
+    assert_eq!(record["status"], "failed");
+    let [enough, once] = &record["violations"].as_array().unwrap()[..] else { panic!("{record:#}") };
+    assert_eq!((&enough["check"], &enough["rows"]), (&json!("enough"), &json!(1)));
+    assert_eq!((&once["check"], &once["severity"]), (&json!("once"), &json!("warn")));
+    let first = &once["examples"][0];
+    assert!(first["key"].as_str().unwrap().starts_with("(1999-04-"), "{first}");
+    assert!(first["value"].as_str().unwrap().starts_with("currency = "), "{first}");
+
+    // Until then they are right, and what only warns is told.
+    let runs = project.json(&["node", "run", RATES, "--until", "1999-04-01"]);
+    assert_eq!(runs[0]["status"], "ok", "{runs:#}");
+    assert!(rows(project) > stored);
+}
+
+#[test]
+fn rows_are_compared_with_stored_ones() {
+    compared_with_stored_rows(&Project::with_fx());
+}
+
+#[test]
+fn rows_are_compared_with_stored_ones_on_a_server() {
+    compared_with_stored_rows(&Project::on_server().and_fx());
 }

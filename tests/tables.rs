@@ -10,15 +10,22 @@ use serde_json::Value;
 struct Transcript(String);
 
 impl Transcript {
-    /// Run a command, whatever comes of it.
+    /// Run a command, whatever comes of it, and then the commands that it proposes.
     fn run(&mut self, project: &Project, arguments: &[&str]) -> i32 {
+        let (exit, said) = self.say(project, arguments);
+        project.mended_by(&said);
+        exit
+    }
+
+    /// Run a command, whatever comes of it; answers what it said too.
+    fn say(&mut self, project: &Project, arguments: &[&str]) -> (i32, String) {
         let output = project.output(arguments);
         let exit = output.status.code().unwrap_or(-1);
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         let typed = format!("$ datanode {}\n{said}", arguments.join(" "));
         self.0 += &masked(&typed.replace(root().to_str().unwrap(), "REPOSITORY"));
         self.0 += &if exit == 0 { "\n".to_owned() } else { format!("exit {exit}\n\n") };
-        exit
+        (exit, said)
     }
 
     /// A command that fails, with what mends it, after which it works.
@@ -128,9 +135,41 @@ fn faults_of_a_contract_are_shown_with_file_line_and_column() {
     let mut transcript = Transcript::default();
     for text in cases {
         write(&project, "table.toml", &text);
-        transcript.run(&project, &["table", "register", "table.toml"]);
+        let (exit, said) = transcript.say(&project, &["table", "register", "table.toml"]);
+        // Once the file is mended, the command that is named does it.
+        let mended = if text.contains("kind = \"reference\"") { ARTICLES } else { PRICES };
+        write(&project, "table.toml", mended);
+        assert_eq!(project.mended_by(&said), usize::from(exit != 0), "{said}");
     }
     insta::assert_snapshot!(transcript.0);
+
+    // The same contract as JSON, and files that are none.
+    let mut transcript = Transcript::default();
+    let json = |index: &str, data_type: &str| {
+        format!(
+            "{{\n  \"identifier\": \"days\",\n  \"description\": \"Days.\",\n  \"cadence\": \"1d\",\n  \"index\": [{index}],\n  \
+             \"columns\": [\n    {{ \"name\": \"time_index\", \"type\": \"{data_type}\", \"description\": \"Day.\" }}\n  ]\n}}\n"
+        )
+    };
+    let sound = json("\"time_index\"", "timestamp_tz");
+    for text in [
+        sound.replace("\"days\"", "\"Days\""),
+        json("", "timestamp_tz"),
+        json("\"time_index\"", "date"),
+        json("\"time_index\"", "moment"),
+        sound.replace("cadence", "rhythm"),
+        sound.replace("\n  ]\n", "\n"),
+        String::new(),
+    ] {
+        write(&project, "days of.json", &text);
+        let (exit, said) = transcript.say(&project, &["table", "register", "days of.json"]);
+        assert_eq!(exit, 2, "{said}");
+        assert_eq!(transcript.say(&project, &["table", "diff", "days of.json"]).0, 2);
+        write(&project, "days of.json", &sound);
+        assert_eq!(project.mended_by(&said), 1, "{said}");
+    }
+    transcript.say(&project, &["table", "register", "missing.toml"]);
+    insta::assert_snapshot!("faults_of_a_contract_in_json", transcript.0);
 }
 
 #[test]
@@ -205,7 +244,10 @@ fn foreign_keys_lead_to_registered_tables_that_fit() {
     ] {
         let other = PRICES.replace("\"prices\"", "\"others\"");
         write(&project, "others.toml", &format!("{other}{wrong}"));
-        assert_ne!(transcript.run(&project, &["table", "register", "others.toml"]), 0);
+        let (exit, said) = transcript.say(&project, &["table", "register", "others.toml"]);
+        assert_ne!(exit, 0);
+        write(&project, "others.toml", &other);
+        assert_eq!(project.mended_by(&said), 1, "{said}");
     }
     insta::assert_snapshot!(transcript.0);
 }
@@ -329,6 +371,35 @@ fn a_row_that_refers_to_nothing_stores_nothing() {
     write(&project, "some.csv", &without(&["TRY"]));
     transcript.run(&project, &["table", "load", "currencies", "some.csv", "--replace"]);
     insta::assert_snapshot!("rows_that_are_referred_to_cannot_go", transcript.0);
+}
+
+/// Rows of a node refer to rows that another node writes: they are there first, or nothing is stored.
+#[test]
+fn a_row_that_refers_to_no_row_of_a_node_stores_nothing() {
+    let project = Project::new();
+    project.upload("daily_series");
+    let contract = std::fs::read_to_string(root().join("tests/guests/daily_series/contract.toml")).unwrap();
+    let named = |table: &str| contract.replace("\"daily_series\"", &format!("\"{table}\""));
+    let key = "\n[[foreign_keys]]\ncolumns = [\"time_index\", \"series\"]\n\
+               references = { table = \"quotes\", columns = [\"time_index\", \"series\"] }\n";
+    write(&project, "quotes.toml", &named("quotes"));
+    write(&project, "trades.toml", &(named("trades") + key));
+    project.run(&["table", "register", "quotes.toml", "trades.toml"]);
+    for table in ["quotes", "trades"] {
+        let config = ["--config", r#"{"series": ["A"]}"#];
+        project.run(&[&["node", "create", "daily_series", "--table", table], &config[..]].concat());
+    }
+    // The quotes end before the trades do.
+    project.run(&["node", "run", "quotes", "--until", "2000-01-03"]);
+    let run = ["node", "run", "trades", "--until", "2000-01-05", "--progress", "none"];
+    let (exit, said) = project.fails(&run);
+    assert_eq!(exit, 1);
+    insta::assert_snapshot!(masked(said.split("see:").next().unwrap()), @"");
+    assert_eq!(project.json(&["table", "show", "trades"])["rows"], 0, "not even the rows that would fit");
+    assert_eq!(project.mended_by(&said), 1);
+    project.run(&["node", "run", "quotes", "--until", "2000-01-05"]);
+    project.run(&run);
+    assert_eq!(project.json(&["table", "show", "trades"])["rows"], 5);
 }
 
 #[test]

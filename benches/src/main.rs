@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask bench` builds everything optimised, runs this program, and writes `docs/reference/benchmarks.md`. To
 //! look at some lines only, name what their group begins with:
-//! `cargo run --release -p datanode-benches -- bytes call`.
+//! `cargo run --release -p datanode-benches -- bytes call`. The groups `postgres` and `memory` need a server, found as the
+//! tests find theirs.
 //!
 //! Ours and the floor take turns, so that what else the machine does falls on both.
 
@@ -19,13 +20,14 @@ mod raw;
 mod report;
 mod rows;
 mod runs;
+mod storage;
 
 use report::Line;
 
 /// A group of lines.
 type Group = (&'static str, fn() -> Vec<Line>);
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 11] = [
     ("instantiate", calls::instantiate),
     ("call", calls::call),
     ("bytes-in", bytes::taken_in),
@@ -34,16 +36,23 @@ const GROUPS: [Group; 9] = [
     ("run-ten", || vec![runs::ten()]),
     ("run-many", || vec![runs::many()]),
     ("ingest", || vec![runs::ingest()]),
+    ("sqlite", storage::on_sqlite),
+    ("postgres", storage::on_postgres),
     ("cold", cold::start),
 ];
 
 fn main() {
+    if storage::child() {
+        return;
+    }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let machine = machine::describe();
     let mut lines = Vec::new();
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str()));
     for (name, measure) in GROUPS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
+        if is_wanted(name) {
             eprintln!("measuring: {name}");
             for line in measure() {
                 eprintln!("  {}", line.short());
@@ -51,5 +60,11 @@ fn main() {
             }
         }
     }
-    print!("{}", report::page(&machine, &lines));
+    let memory = if is_wanted("memory") {
+        eprintln!("measuring: memory");
+        storage::memory()
+    } else {
+        String::new()
+    };
+    print!("{}", report::page(&machine, &lines, &memory));
 }

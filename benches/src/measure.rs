@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Seconds of each round.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Pair {
     pub(crate) ours: Vec<f64>,
     pub(crate) floor: Vec<f64>,
@@ -15,7 +15,7 @@ pub(crate) fn by_turns(
     mut ours: impl FnMut() -> Duration,
     mut floor: impl FnMut() -> Duration,
 ) -> Pair {
-    let mut pair = Pair { ours: Vec::new(), floor: Vec::new() };
+    let mut pair = Pair::default();
     // The first of each warms caches, and counts for nothing.
     let _ = (ours(), floor());
     for round in 0..rounds {

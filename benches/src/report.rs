@@ -117,8 +117,8 @@ const BUILD: &str = if cfg!(debug_assertions) {
 /// What each line measures; a reader must be able to contradict it.
 const DEFINITIONS: &str = include_str!("definitions.md");
 
-/// The page in the reference.
-pub(crate) fn page(machine: &str, lines: &[Line]) -> String {
+/// The page in the reference. `memory` is a section of it.
+pub(crate) fn page(machine: &str, lines: &[Line], memory: &str) -> String {
     let mut page = format!(
         "# Benchmarks\n\n<!-- Written by `cargo xtask bench`: change benches/, not this file. -->\n\nWhat the host \
          costs beside what cannot be avoided. Each line is measured together with its floor, by turns, in one \
@@ -147,5 +147,5 @@ pub(crate) fn page(machine: &str, lines: &[Line]) -> String {
                 .unwrap();
         }
     }
-    page + "\n" + DEFINITIONS
+    page + memory + "\n" + DEFINITIONS
 }

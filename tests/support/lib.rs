@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 pub mod memory;
+mod next;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use next::proposals;
 pub use server::ServerDatabase;
 
 /// The variable by which the command is told of a database on a server.
@@ -107,14 +109,38 @@ impl Project {
         self.server.as_ref().expect("a project that was made on a server")
     }
 
+    /// Whether its catalogue and tables are on a server.
+    pub fn is_on_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Change something behind the program's back; tables of users go by their physical names.
+    pub fn execute(&self, sql: &str) {
+        match &self.server {
+            Some(server) => server.execute(sql),
+            None => self.raw().execute_batch(sql).expect("a statement that works"),
+        }
+    }
+
+    /// The one integer that a query answers.
+    pub fn number(&self, sql: &str) -> i64 {
+        match &self.server {
+            Some(server) => server.number(sql),
+            None => self.raw().query_row(sql, (), |row| row.get(0)).expect("an integer"),
+        }
+    }
+
+    fn raw(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.database()).expect("a database")
+    }
+
     /// As if the time of all leases were over, whose runs were killed.
     pub fn expire_leases(&self) {
         if let Some(server) = &self.server {
             server.execute("UPDATE datanode.leases SET expires_at = 0 WHERE expires_at > 0");
             return;
         }
-        let database = rusqlite::Connection::open(self.database()).expect("a database");
-        database.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0", ()).expect("leases");
+        self.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0");
     }
 
     /// Its database.
@@ -131,6 +157,16 @@ impl Project {
     #[must_use]
     pub fn copy(&self) -> Self {
         let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: None };
+        copy_all(self.path(), copy.path());
+        copy
+    }
+
+    /// A copy of a project on a server, whose database is filled by `restore`, which is told where it is.
+    #[must_use]
+    pub fn restored(&self, restore: impl FnOnce(&str)) -> Self {
+        let server = ServerDatabase::new();
+        restore(&server.url());
+        let copy = Self { directory: TempDir::new().expect("a scratch directory"), server: Some(server) };
         copy_all(self.path(), copy.path());
         copy
     }

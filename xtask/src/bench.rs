@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::Result;
 
 use crate::guests;
+use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, read, root, run, target};
 
 const PAGE: &str = "docs/reference/benchmarks.md";
@@ -14,21 +15,37 @@ const PAGE: &str = "docs/reference/benchmarks.md";
 pub(crate) fn run_benches() -> Result<()> {
     guests::build()?;
     run(cargo().args(["build", "--release", "--locked", "-p", "datanode-cli", "-p", "datanode-benches"]))?;
+    // With fsync: what is measured without it says nothing.
+    let server = Server::find_or_start(Disk::Synced)?;
     let built = target().join("release");
     let mut benches = std::process::Command::new(built.join("datanode-benches"));
     benches.current_dir(root());
     benches.env("DATANODE_BIN", built.join("datanode"));
     benches.env("DATANODE_COMPONENTS", target().join("components"));
-    let page = read(&mut benches)?;
-    fs::write(root().join(PAGE), &page)?;
-    println!("{page}\nwritten to {PAGE}");
+    benches.env(postgres::VARIABLE, server.url());
+    let mut page = read(&mut benches)?;
+    drop(server);
+    println!("{page}");
     // Linux only: what a process held is read from /proc.
     if cfg!(target_os = "linux") {
         let mut memory = cargo();
         memory.args(["bench", "--locked", "-p", "datanode-tests", "--bench", "memory"]);
         memory.env("DATANODE_BIN", built.join("datanode"));
         memory.env("DATANODE_COMPONENTS", target().join("components"));
-        run(&mut memory)?;
+        page += &section(&read(&mut memory)?);
     }
+    fs::write(root().join(PAGE), &page)?;
+    println!("written to {PAGE}");
     Ok(())
+}
+
+/// What the measurement of the memory said, as a part of the page.
+fn section(said: &str) -> String {
+    println!("{said}");
+    format!(
+        "\n## What a run of many rows holds\n\nWhat `benches/memory.rs` said, on the same machine with the same command: a \
+         run that stores many rows, and one that reads them all. A process may hold 300 MB; where one holds more, \
+         `cargo xtask bench` fails.\n\n```text\n{}\n```\n",
+        said.trim_end()
+    )
 }

@@ -13,6 +13,8 @@ mod demo;
 mod docs;
 mod guests;
 mod links;
+#[cfg(test)]
+mod map;
 mod postgres;
 mod shell;
 mod test;

@@ -1,4 +1,4 @@
-//! A PostgreSQL server for the tests: found, or started and stopped again.
+//! A PostgreSQL server for the tests and benches: found, or started and stopped again.
 
 use std::ffi::OsString;
 use std::fs;
@@ -22,6 +22,15 @@ const LOCAL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 /// How long a server may take to answer for the first time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Whether a private server waits for its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// As servers do whose rows matter.
+    Synced,
+    /// Tests kill the host and not the server: nothing of theirs outlives it.
+    Unsynced,
+}
+
 /// A server that answers. A private one is stopped and removed when this is dropped.
 pub(crate) struct Server {
     url: OsString,
@@ -37,7 +46,7 @@ impl Server {
     /// The server that [`VARIABLE`] names; else a private cluster made with the installed binaries; where there are
     /// none, and this may install packages, with Debian's. Where a cluster cannot be started (by a user that may not
     /// become another one, say), the machine's own server, if it lets this user in. Says what it did.
-    pub(crate) fn find_or_start() -> Result<Self> {
+    pub(crate) fn find_or_start(disk: Disk) -> Result<Self> {
         if let Some(url) = std::env::var_os(VARIABLE) {
             println!("   PostgreSQL: the server that {VARIABLE} names");
             return Ok(Self { url, _private: None });
@@ -48,7 +57,7 @@ impl Server {
             install()?;
             installed().with_context(|| format!("no PostgreSQL {OLDEST} or newer was installed"))?
         };
-        let cluster = match Cluster::start(&binaries) {
+        let cluster = match Cluster::start(&binaries, disk) {
             Ok(cluster) => cluster,
             Err(error) if is_usable(&binaries) => {
                 println!("   PostgreSQL: no private cluster ({error:#}), but the server at {LOCAL}");
@@ -57,9 +66,10 @@ impl Server {
             Err(error) => return Err(error),
         };
         println!(
-            "   PostgreSQL: a private cluster of {} on port {}, without fsync; it goes when the tests end",
+            "   PostgreSQL: a private cluster of {} on port {}, {} fsync; it goes at the end",
             binaries.display(),
-            cluster.port
+            cluster.port,
+            if disk == Disk::Synced { "with" } else { "without" }
         );
         let url = format!("postgres://{ROLE}@127.0.0.1:{}/postgres", cluster.port).into();
         Ok(Self { url, _private: Some(cluster) })
@@ -122,7 +132,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(binaries: &Path) -> Result<Self> {
+    fn start(binaries: &Path, disk: Disk) -> Result<Self> {
         let directory = std::env::temp_dir().join(format!("datanode-postgres-{}", std::process::id()));
         fs::create_dir(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
         let data = directory.join("data");
@@ -144,8 +154,11 @@ impl Cluster {
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
-            // Tests kill the host and not the server: nothing of theirs outlives it.
-            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
+            .args(if disk == Disk::Unsynced {
+                &["-c", "fsync=off", "-c", "full_page_writes=off"][..]
+            } else {
+                &[]
+            })
             .arg("-k")
             .arg(&directory)
             .stdin(Stdio::null())
@@ -212,7 +225,7 @@ mod tests {
     #[test]
     fn a_private_cluster_answers_and_leaves_nothing() {
         let Some(binaries) = installed() else { return };
-        let cluster = Cluster::start(&binaries).unwrap();
+        let cluster = Cluster::start(&binaries, Disk::Unsynced).unwrap();
         let directory = cluster.directory.clone();
         let asked = Command::new(binaries.join("psql"))
             .args(["--host", "127.0.0.1", "--port", &cluster.port.to_string(), "--username", ROLE])

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::postgres::{self, Server};
+use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, root, run, succeeds, target};
 use crate::{guests, links};
 
@@ -52,7 +52,7 @@ fn run_all(long: bool) -> Result<()> {
         run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
     })?;
     step("tests of the host", || {
-        let server = Server::find_or_start()?;
+        let server = Server::find_or_start(Disk::Unsynced)?;
         let mut tests = cargo();
         tests.args(["test", "--workspace", "--locked"]);
         tests.env("DATANODE_BIN", target().join("debug/datanode"));
@@ -64,8 +64,25 @@ fn run_all(long: bool) -> Result<()> {
         run(&mut tests)
     })?;
     step("documentation", || {
-        run(cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
-    })
+        run(cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"))?;
+        let mut guests = guest_cargo();
+        guests.args(["doc", "--workspace", "--no-deps", "--locked", "--manifest-path", GUESTS]);
+        run(guests.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("the book", book)
+}
+
+/// The pages of docs/ as a book, where mdBook is installed; a page with a fault is an error of it.
+fn book() -> Result<()> {
+    if !succeeds(Command::new("mdbook").arg("--version")) {
+        println!("   mdbook is not installed: the book is not rendered (cargo install mdbook)");
+        return Ok(());
+    }
+    let mut mdbook = Command::new("mdbook");
+    mdbook.arg("build").arg(root().join("docs")).arg("-d").arg(target().join("book"));
+    run(&mut mdbook)
 }
 
 /// Entry of `cargo xtask test`. A long one makes more rounds of the tests that kill and stop processes.

@@ -1,9 +1,11 @@
 //! Errors as a person or a script reads them.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use datanode_core::diagnostic::shell_word;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::run::LogLine;
 use datanode_core::{Diagnostic, ErrorClass};
@@ -45,6 +47,13 @@ impl Failure {
     /// Name the place, such as a file.
     pub(crate) fn at(mut self, place: &str) -> Self {
         self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Write the file where the next step has `FILE`: the commands that it proposes are to be run as they stand.
+    pub(crate) fn of_file(mut self, file: &Path) -> Self {
+        let file = shell_word(&file.display().to_string());
+        self.next_step = self.next_step.map(|step| step.replace("FILE", &file));
         self
     }
 

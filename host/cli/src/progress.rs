@@ -196,7 +196,47 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use datanode_core::Timestamp;
+    use datanode_core::window::Window;
+    use indicatif::{InMemoryTerm, TermLike};
+
     use super::*;
+
+    /// What stands in the terminal once it says all of this: lines move at their own pace.
+    fn shown(terminal: &InMemoryTerm, wanted: &[&str]) -> String {
+        let give_up = Instant::now() + Duration::from_mins(1);
+        loop {
+            let contents = terminal.contents();
+            if wanted.iter().all(|wanted| contents.contains(wanted)) {
+                return contents;
+            }
+            assert!(Instant::now() < give_up, "{wanted:?} is not shown, but: {contents:?}");
+            std::thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn a_run_shows_what_it_does_how_fast_and_how_long_still_and_leaves_nothing() {
+        let terminal = InMemoryTerm::new(10, 120);
+        assert_eq!(terminal.width(), 120);
+        let lines = Lines::new(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        let (run_id, end) = ("r".to_owned(), Timestamp::from_micros(0).unwrap());
+        let (update_hash, table) = ("h".to_owned(), "rates\u{1b}[2J".to_owned());
+        let window = Window { start: None, end };
+        lines.event(&RunEvent::Started { run_id: run_id.clone(), update_hash, table, window });
+        shown(&terminal, &["rates\u{fffd}[2J", "until 1970-01-01"]);
+        lines.event(&RunEvent::Updating { run_id: run_id.clone() });
+        lines.event(&RunEvent::RowsEmitted { run_id: run_id.clone(), rows: 250_000 });
+        shown(&terminal, &["250,000 rows emitted", "rows/s"]);
+        lines.event(&RunEvent::Committing { run_id: run_id.clone(), rows: 1_000_000 });
+        lines.event(&RunEvent::RowsWritten { run_id, rows: 400_000 });
+        let committing = shown(&terminal, &["committing", "400,000/1,000,000", "rows/s", "left"]);
+        assert!(!committing.contains("emitted"), "{committing}");
+        drop(lines);
+        assert_eq!(terminal.contents(), "");
+    }
 
     #[test]
     fn every_template_is_well_formed() {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::component::Manifest;
+use crate::config::each_field;
 use crate::contract::Contract;
+use crate::digest::Digest;
 use crate::run::{LogLine, RunRecord, RunStatus};
 
 /// Identifiers that say nothing.
@@ -40,9 +42,25 @@ const RUNTIME_KNOBS: [&str; 18] = [
     "dry_run",
     "force",
 ];
-/// Parts of names of fields that hold a secret.
-const SECRET_WORDS: [&str; 9] =
-    ["password", "passwd", "secret", "token", "api_key", "apikey", "access_key", "private_key", "credential"];
+/// Words in names of fields that hold a secret.
+const SECRET_WORDS: [&str; 14] = [
+    "password",
+    "passwords",
+    "passwd",
+    "secret",
+    "secrets",
+    "token",
+    "api_key",
+    "api_keys",
+    "apikey",
+    "access_key",
+    "private_key",
+    "credential",
+    "credentials",
+    "passphrase",
+];
+/// The one that also counts, addresses and splits what is no secret: it is meant where the name ends with it.
+const LAST_WORD: &str = "token";
 /// Dependency keys longer than this are no short names.
 const LONG_KEY: usize = 24;
 
@@ -206,27 +224,31 @@ pub fn identifier(contract: &Contract) -> Vec<Finding> {
 pub fn config(manifest: &Manifest) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut fields = 0;
-    let mut visit = |name: &str, pointer: &str, schema: &Value| {
+    each_field(&manifest.config_schema, |name, pointer, said| {
         fields += 1;
-        let is_text =
-            |key: &str| schema.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
-        if !is_text("description") {
+        // The tag of a choice has one value in each alternative, and it is these that are described.
+        let is_tag = said.iter().any(|schema| schema.get("const").is_some());
+        let is_text = |key: &str, schema: &Value| {
+            schema.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
+        };
+        if !is_tag && !said.iter().any(|schema| is_text("description", schema)) {
             findings.push(Finding::warn(
                 Point::Config,
                 format!("field {pointer} has no description"),
                 "describe it in the config type: what it means and in which unit",
             ));
         }
-        let examples = schema.get("examples").and_then(Value::as_array);
-        if examples.is_none_or(Vec::is_empty) {
+        let is_shown = |schema: &&Value| {
+            schema.get("examples").and_then(Value::as_array).is_some_and(|examples| !examples.is_empty())
+        };
+        if !is_tag && !said.iter().any(is_shown) {
             findings.push(Finding::warn(
                 Point::Config,
                 format!("field {pointer} has no examples"),
                 "give at least one example of a sensible value",
             ));
         }
-        let lower = name.to_lowercase();
-        if RUNTIME_KNOBS.contains(&lower.as_str()) {
+        if RUNTIME_KNOBS.contains(&name.to_lowercase().as_str()) {
             findings.push(Finding::warn(
                 Point::Config,
                 format!(
@@ -235,7 +257,7 @@ pub fn config(manifest: &Manifest) -> Vec<Finding> {
                 "read it with the `options` import instead: `datanode node run NODE --option NAME=VALUE`",
             ));
         }
-        if let Some(word) = SECRET_WORDS.iter().find(|word| lower.contains(**word)) {
+        if let Some(word) = secret_word(name) {
             findings.push(Finding::fail(
                 Point::Config,
                 format!(
@@ -244,8 +266,7 @@ pub fn config(manifest: &Manifest) -> Vec<Finding> {
                 "take it out; what needs a secret is read through a source, which the operator sets up",
             ));
         }
-    };
-    walk_fields(&manifest.config_schema, "", 0, &mut visit);
+    });
     let seen = match fields {
         0 => "no fields".to_owned(),
         1 => "1 field, described, with examples".to_owned(),
@@ -254,16 +275,26 @@ pub fn config(manifest: &Manifest) -> Vec<Finding> {
     or_pass(findings, Point::Config, seen)
 }
 
-fn walk_fields(schema: &Value, pointer: &str, depth: usize, visit: &mut impl FnMut(&str, &str, &Value)) {
-    // Deeper than any config that a person writes; schemas that refer to themselves end here.
-    if depth > 8 {
-        return;
+/// The word by which a name looks like that of a secret. Words are whole: `tokenizer` and `secretary` hold none.
+fn secret_word(name: &str) -> Option<&'static str> {
+    let mut words = String::from("_");
+    let mut before = ' ';
+    for letter in name.chars() {
+        if letter.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit()) {
+            words.push('_');
+        }
+        if letter.is_alphanumeric() {
+            words.extend(letter.to_lowercase());
+        } else {
+            words.push('_');
+        }
+        before = letter;
     }
-    for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let pointer = format!("{pointer}/{name}");
-        visit(name, &pointer, field);
-        walk_fields(field, &pointer, depth + 1, visit);
-    }
+    words.push('_');
+    SECRET_WORDS.into_iter().find(|word| match *word {
+        LAST_WORD => words.ends_with(&format!("_{word}_")),
+        _ => words.contains(&format!("_{word}_")),
+    })
 }
 
 /// Whether people can know what they read.
@@ -413,15 +444,27 @@ pub fn identities(contract: &Contract, coordinates: usize, with_empty_text: usiz
     vec![Finding::pass(Point::Identities, format!("{coordinates} of ({dimensions})"))]
 }
 
+/// Whether two runs over the same inputs emitted the same: the digest of the first, that of the second, and how many bytes
+/// the first emitted.
+pub fn deterministic(first: Digest, again: Option<Digest>, bytes: u64) -> Finding {
+    if again == Some(first) {
+        let seen = format!("two runs emitted the same {bytes} bytes, and nothing impure is imported");
+        return Finding::pass(Point::Deterministic, seen);
+    }
+    let again = again.map_or("nothing".to_owned(), |digest| digest.short());
+    Finding::fail(
+        Point::Deterministic,
+        format!("two runs over the same inputs emitted {} and {again}", first.short()),
+        "look for what differs between calls, such as the order of a hash map, or a source that changes",
+    )
+}
+
 /// Whether the log of a run helps, and keeps what it must.
 pub fn logs(lines: &[LogLine]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for line in lines {
         let texts = std::iter::once(line.message.as_str()).chain(line.fields.values().map(String::as_str));
-        let named = line.fields.iter().find(|(name, value)| {
-            let name = name.to_lowercase();
-            !value.is_empty() && SECRET_WORDS.iter().any(|word| name.contains(word))
-        });
+        let named = line.fields.iter().find(|(name, value)| !value.is_empty() && secret_word(name).is_some());
         let looks = named.map(|(name, _)| format!("a field named `{name}`")).or_else(|| {
             texts.into_iter().find_map(looks_secret).map(|what| format!("what looks like {what}"))
         });
@@ -547,6 +590,49 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_types_lists_and_choices_are_judged_where_they_are_used() {
+        // As the SDK's derive writes nested types: a reference, and the type among the definitions.
+        let leg = json!({"type": "object", "description": "A leg.", "examples": [{}], "properties": {
+            "api_key": {"type": "string"},
+            "weight": {"type": "number", "description": "Of one.", "examples": [0.5]},
+        }});
+        let schema = json!({
+            "properties": {
+                "leg": {"$ref": "#/$defs/Leg"},
+                "legs": {"description": "All.", "examples": [[]], "type": "array", "items": {"$ref": "#/$defs/Leg"}},
+                "model": {"$ref": "#/$defs/Model"},
+            },
+            "$defs": {"Leg": leg, "Model": {"description": "How.", "examples": [{"kind": "mean"}], "oneOf": [
+                {"properties": {"kind": {"const": "mean"}, "n": {"description": "Rows."}}},
+                {"properties": {"kind": {"const": "last"}}},
+            ]}},
+        });
+        insta::assert_snapshot!(seen(&config(&manifest(schema))), @r"
+        warn field /leg/api_key has no description
+        warn field /leg/api_key has no examples
+        fail field /leg/api_key looks like a secret (`api_key`): configs are stored, hashed and shown
+        warn field /legs/*/api_key has no description
+        warn field /legs/*/api_key has no examples
+        fail field /legs/*/api_key looks like a secret (`api_key`): configs are stored, hashed and shown
+        warn field /model/n has no examples
+        ");
+    }
+
+    #[test]
+    fn names_of_secrets_are_told_by_whole_words() {
+        for secret in
+            ["token", "API_KEY", "apiKey", "access-token", "db_password_2", "userPassword", "aws_secret"]
+        {
+            assert!(secret_word(secret).is_some(), "{secret}");
+        }
+        for harmless in
+            ["tokenizer", "token_address", "max_tokens", "secretary", "compass", "key", "keyboard"]
+        {
+            assert_eq!(secret_word(harmless), None, "{harmless}");
+        }
+    }
+
+    #[test]
     fn logs_that_hold_a_secret_fail_and_never_repeat_it() {
         let useful = line("done", &[("rows", "3")]);
         assert_eq!(worst(&logs(std::slice::from_ref(&useful))), Verdict::Pass);
@@ -571,6 +657,19 @@ mod tests {
             let findings = logs(&[useful.clone(), line(harmless, &[])]);
             assert_eq!(worst(&findings), Verdict::Pass, "{harmless}");
         }
+    }
+
+    #[test]
+    fn two_runs_that_emit_other_bytes_or_none_fail() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        assert_eq!(deterministic(one, Some(one), 3).verdict, Verdict::Pass);
+        let differ = seen(&[deterministic(one, Some(other), 3)]);
+        assert_eq!(
+            differ,
+            format!("fail two runs over the same inputs emitted {} and {}", one.short(), other.short())
+        );
+        let none = deterministic(one, None, 3);
+        assert!(none.verdict == Verdict::Fail && none.seen.ends_with("and nothing"), "{none:?}");
     }
 
     #[test]

@@ -41,6 +41,16 @@ impl ErrorClass {
     }
 }
 
+/// A word of a command as a shell reads it: in quotes where it holds more than letters, digits and what paths, versions
+/// and hashes are made of.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// An error with a stable dotted code and a next step. The `Display` text says what failed and where.
 pub trait Diagnostic: std::error::Error {
     /// Stable dotted code, such as `sandbox.limit.fuel`.
@@ -57,5 +67,17 @@ pub trait Diagnostic: std::error::Error {
     /// What is known of the guest's call that ended in this error, where one did.
     fn guest(&self) -> Option<&GuestFailure> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_stays_one_word_in_a_shell() {
+        let words = ["prices.toml", "a b", "it's", "{}", "", "$HOME", "*", "~/x"];
+        let shown: Vec<_> = words.map(shell_word).into_iter().collect();
+        assert_eq!(shown.join(" "), r"prices.toml 'a b' 'it'\''s' '{}' '' '$HOME' '*' '~/x'");
     }
 }

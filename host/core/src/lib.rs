@@ -4,7 +4,8 @@
 //! `update_hash`, which rows a run may store) is a pure function in this crate, so that it can be tested without a
 //! database, a sandbox or a clock, and so that the rest of the host only calls it.
 //!
-//! **May depend on:** Arrow, serde, JSON Schema, SHA-256. **Never on:** wasmtime, sqlx, tokio, the clock, files.
+//! **May depend on:** Arrow, serde, JSON Schema, SHA-256, sqlparser, TOML, chrono (for the calendar), SemVer, UUIDs.
+//! **Never on:** wasmtime, sqlx, tokio, the clock, files.
 //!
 //! Invariants:
 //!

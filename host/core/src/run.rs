@@ -14,6 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::progress::Progress;
+use crate::quality::Violation;
 use crate::window::Window;
 
 /// How a run ended.
@@ -272,6 +273,9 @@ pub struct RunRecord {
     pub error: Option<RunError>,
     /// Things a person should look at.
     pub warnings: Vec<String>,
+    /// What checks of the contract found, whether it failed the run or only warned. Older records have none.
+    #[serde(default)]
+    pub violations: Vec<Violation>,
     /// Log lines of the guest, bounded.
     pub logs: Vec<LogLine>,
     /// Log lines beyond the bound.
@@ -321,6 +325,7 @@ mod tests {
         let record: RunRecord = serde_json::from_value(old).unwrap();
         assert_eq!((record.rows_inserted, record.rows_updated, record.rows_unchanged), (1, 0, 0));
         assert_eq!(record.coverage, Coverage::default());
+        assert_eq!(record.violations, []);
     }
 
     #[test]

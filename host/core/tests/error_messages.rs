@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use datanode_core::Diagnostic;
+use datanode_core::component::Manifest;
 use datanode_core::config::{Config, ConfigSchema};
 use datanode_core::dependency::{self, Bounds, Dependency, DependencyError, DependencyTarget};
 use datanode_core::revision::RevisionError;
@@ -81,6 +82,26 @@ fn revisions_that_are_refused() {
     ];
     let errors: Vec<&dyn Diagnostic> = errors.iter().map(|error| error as &dyn Diagnostic).collect();
     insta::assert_snapshot!(shown(&errors));
+}
+
+#[test]
+fn config_schemas_that_cannot_be_used() {
+    let manifest = |config_schema| Manifest {
+        name: "returns".to_owned(),
+        version: "1.0.0".parse().unwrap(),
+        description: String::new(),
+        config_schema,
+        default_offset_start: None,
+        sources: Vec::new(),
+        index: Vec::new(),
+        columns: Vec::new(),
+    };
+    // Of a component that is there, and of one that is uploaded.
+    let foreign = json!({"properties": {"n": {"$ref": "https://example.org/schema.json"}}});
+    let stored = ConfigSchema::parse(&foreign).unwrap_err();
+    let uploaded = manifest(foreign).check().unwrap_err();
+    let unknown = manifest(json!({"type": "decimal"})).check().unwrap_err();
+    insta::assert_snapshot!(shown(&[&stored, &uploaded, &unknown]));
 }
 
 #[test]

@@ -22,6 +22,16 @@ enum Field {
     List(Vec<i64>),
     Table(String),
     Inner(Vec<(String, Field)>),
+    /// A list of objects of these fields, told apart by a number.
+    Legs(Vec<(String, Field)>, Vec<i64>),
+}
+
+/// The field of a leg that tells it from the others.
+const NUMBER: &str = "zz_number";
+
+/// The fields of one leg.
+fn leg(fields: &[(String, Field)], number: i64) -> Vec<(String, Field)> {
+    [fields, &[(NUMBER.to_owned(), Field::Integer(number))]].concat()
 }
 
 impl Field {
@@ -33,6 +43,9 @@ impl Field {
             Self::Flag(value) => json!(value),
             Self::List(values) => json!(values),
             Self::Inner(fields) => document(fields),
+            Self::Legs(fields, numbers) => {
+                numbers.iter().map(|number| document(&leg(fields, *number))).collect()
+            }
         }
     }
 
@@ -45,6 +58,7 @@ impl Field {
             Self::List(_) => json!({"type": "array", "items": {"type": "integer"}}),
             Self::Table(_) => json!({"type": "string", "x-table-reference": true}),
             Self::Inner(fields) => schema(fields),
+            Self::Legs(fields, _) => json!({"type": "array", "items": schema(&leg(fields, 0))}),
         }
     }
 
@@ -58,6 +72,8 @@ impl Field {
             Self::List(values) => Self::List([&values[..], &[7]].concat()),
             Self::Table(name) => Self::Table(format!("{name}_2")),
             Self::Inner(fields) => Self::Inner(with_change(fields, place)),
+            Self::Legs(fields, numbers) if numbers.is_empty() => Self::Legs(fields.clone(), vec![1]),
+            Self::Legs(fields, numbers) => Self::Legs(with_change(fields, place), numbers.clone()),
         }
     }
 }
@@ -88,7 +104,13 @@ fn field() -> impl Strategy<Value = Field> {
         prop::collection::vec(-100i64..100, 0..4).prop_map(Field::List),
         "[a-z]{1,8}".prop_map(Field::Table),
     ];
-    leaf.prop_recursive(2, 12, 4, |inner| named(inner).prop_map(Field::Inner))
+    leaf.prop_recursive(2, 12, 4, |inner| {
+        prop_oneof![
+            named(inner.clone()).prop_map(Field::Inner),
+            (named(inner), prop::collection::vec(-9i64..9, 0..3))
+                .prop_map(|(fields, numbers)| Field::Legs(fields, numbers)),
+        ]
+    })
 }
 
 fn named(field: impl Strategy<Value = Field>) -> impl Strategy<Value = Vec<(String, Field)>> {
@@ -143,6 +165,53 @@ fn with_defaults(fields: &[(String, Field)]) -> Value {
     schema
 }
 
+/// The same schema with a default for every field on every level; objects are empty by default, and lists whole.
+fn with_defaults_inside(fields: &[(String, Field)]) -> Value {
+    let mut schema = schema(fields);
+    for (name, field) in fields {
+        let place = &mut schema["properties"][name];
+        match field {
+            Field::Inner(inner) => {
+                *place = with_defaults_inside(inner);
+                place["default"] = json!({});
+            }
+            Field::Legs(inner, numbers) => {
+                place["items"] = with_defaults_inside(inner);
+                place["items"]["properties"][NUMBER] = json!({"type": "integer"});
+                let bare = numbers.iter().map(|number| json!({NUMBER: number}));
+                place["default"] = bare.collect();
+            }
+            leaf => place["default"] = leaf.value(),
+        }
+    }
+    schema
+}
+
+/// The same schema with the type of every field behind a reference, as derived schemas have it.
+fn behind_references(schema: &Value) -> Value {
+    fn moved(schema: &Value, definitions: &mut Map<String, Value>) -> Value {
+        let mut inline = schema.clone();
+        for field in inline["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            *field = moved(field, definitions);
+        }
+        if let Some(items) = inline.get("items").cloned() {
+            inline["items"] = moved(&items, definitions);
+        }
+        let default = inline.as_object_mut().and_then(|fields| fields.remove("default"));
+        let name = format!("Type{}", definitions.len());
+        definitions.insert(name.clone(), inline);
+        let mut reference = json!({"$ref": format!("#/$defs/{name}")});
+        if let Some(default) = default {
+            reference["default"] = default;
+        }
+        reference
+    }
+    let mut definitions = Map::new();
+    let mut root = moved(schema, &mut definitions);
+    root["$defs"] = Value::Object(definitions);
+    root
+}
+
 /// The same schema with words for people on every level.
 fn with_words(schema: &Value, words: &str) -> Value {
     let mut worded = schema.clone();
@@ -189,6 +258,44 @@ proptest! {
         let some: Vec<_> = fields.iter().zip(&left_out).filter(|(_, out)| !**out).map(|(field, _)| field.clone()).collect();
         prop_assert_eq!(hash(&schema, &written.to_string()), hash(&schema, &document(&some).to_string()));
         prop_assert_eq!(hash(&schema, &written.to_string()), hash(&schema, "{}"));
+    }
+
+    /// Objects inside of others and in lists are completed as well; a schema behind references is the same schema.
+    #[test]
+    fn defaults_of_every_level_count_as_if_they_were_written(fields in fields()) {
+        let schema = with_defaults_inside(&fields);
+        let written = hash(&schema, &document(&fields).to_string());
+        prop_assert_eq!(&written, &hash(&schema, "{}"));
+        prop_assert_eq!(&written, &hash(&behind_references(&schema), "{}"));
+        prop_assert_eq!(&written, &hash(&self::schema(&fields), &document(&fields).to_string()));
+    }
+
+    #[test]
+    fn references_of_a_schema_never_matter(fields in fields(), whole in 0u8..4) {
+        let (schema, plain) = (schema(&fields), document(&fields));
+        prop_assert_eq!(hash(&schema, &plain.to_string()), hash(&behind_references(&schema), &respelled(&plain, whole)));
+    }
+
+    /// A release that adds a field which need not be there keeps every identity; where it is written, it matters, and
+    /// where it is taken out again, it does not.
+    #[test]
+    fn an_optional_field_matters_where_it_is_written(fields in fields(), value in any::<i32>()) {
+        let before = schema(&fields);
+        let plain = document(&fields);
+        let mut written = plain.clone();
+        written["zz_new_field"] = json!(value);
+        let mut null = plain.clone();
+        null["zz_new_field"] = Value::Null;
+        let mut after = before.clone();
+        after["properties"]["zz_new_field"] = json!({"type": ["integer", "null"]});
+        let [plain, written, null] = [plain, written, null].map(|config| config.to_string());
+        prop_assert_eq!(hash(&before, &plain), hash(&after, &plain));
+        prop_assert_ne!(hash(&after, &plain), hash(&after, &written));
+        prop_assert_ne!(hash(&after, &null), hash(&after, &written));
+        // With a default it is in every config, whatever the default is.
+        after["properties"]["zz_new_field"]["default"] = Value::Null;
+        prop_assert_eq!(hash(&after, &plain), hash(&after, &null));
+        prop_assert_ne!(hash(&before, &plain), hash(&after, &plain));
     }
 
     #[test]

@@ -98,5 +98,16 @@ fn equal_documents_and_only_these_have_equal_hashes() {
         }
     }
     assert_eq!(hashes.len(), documents.len());
-    assert!(documents.len() >= 30, "enough different documents to mean something: {}", documents.len());
+    assert!(documents.len() >= 40, "enough different documents to mean something: {}", documents.len());
+}
+
+/// The vectors of the helpers' answers, by a script without any code of an SDK.
+#[test]
+fn the_script_agrees_with_every_vector_of_update_statistics() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/check_update_statistics.py");
+    let output = Command::new("python3").arg(script).output().expect("python3 runs the independent check");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let vectors: usize = said.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(vectors >= 60, "{said}");
 }

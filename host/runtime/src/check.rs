@@ -8,18 +8,18 @@
 //! 3. into a second table: the same inputs must give the same bytes;
 //! 4. into a third table in two steps, half way and to the end: the same rows must come as in one.
 
-use datanode_core::Timestamp;
 use datanode_core::checklist::{self, Finding, Point, Verdict};
-use datanode_core::component::Manifest;
 use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::digest::Digest;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
-use datanode_store::{Node, Table};
+use datanode_core::{Diagnostic, Timestamp};
+use datanode_store::{Node, Scratch, Table};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::moved::bound_config;
 use crate::{Host, NodeRequest, RunOptions, RuntimeError};
 
 /// Hash namespace of the trial runs.
@@ -28,6 +28,8 @@ const NAMESPACE: &str = "check";
 const SCRATCH_PREFIX: &str = "check_";
 /// Hexadecimal digits that follow.
 const SCRATCH_DIGITS: usize = 32;
+/// The release of a file that cannot be asked for it.
+const UNKNOWN_VERSION: &str = "?";
 /// Rows compared at a time.
 const PAGE: usize = 10_000;
 
@@ -70,9 +72,9 @@ pub struct CheckRequest {
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Checked {
-    /// Component.
+    /// Component; of a file that could not be asked, the file.
     pub component: String,
-    /// Release.
+    /// Release; `?` of a file that could not be asked for it.
     pub version: String,
     /// Identifier of the table that is or would be written; none when none was named.
     pub table: Option<String>,
@@ -87,10 +89,12 @@ impl Host {
     /// there is nothing to judge. `options` give the runtime options and the observer of the trial runs.
     pub async fn check(&self, request: CheckRequest, options: &RunOptions) -> Result<Checked, RuntimeError> {
         let directory = self.scratch_directory()?;
-        let scratch = Self { store: self.store.scratch(directory.path()).await?, ..self.clone() };
+        let copy = self.store.scratch(directory.path()).await?;
+        let host = Self { store: copy.store(), ..self.clone() };
         let options = RunOptions { until: request.until, force: false, ..options.clone() };
-        let checked = scratch.check_in_scratch(request.subject, options).await;
-        drop(scratch);
+        let checked = host.check_in_scratch(request.subject, options, &*copy).await;
+        drop(host);
+        drop(copy);
         checked
     }
 
@@ -109,6 +113,7 @@ impl Host {
         &self,
         subject: CheckSubject,
         options: RunOptions,
+        copy: &dyn Scratch,
     ) -> Result<Checked, RuntimeError> {
         let (component, pinned, config, contract) = match subject {
             CheckSubject::Node(node) => {
@@ -120,7 +125,14 @@ impl Host {
             }
             CheckSubject::File { label, bytes, config, contract } => {
                 let digest = Digest::of(&bytes);
-                let uploaded = self.upload(&label, bytes, true).await?;
+                let uploaded = match self.upload(&label, bytes, true).await {
+                    Ok(uploaded) => uploaded,
+                    Err(error) if refused_point(&error) == Point::Deterministic => {
+                        let table = contract.map(|contract| contract.identifier);
+                        return Ok(finish(label, UNKNOWN_VERSION.to_owned(), table, vec![refused(&error)]));
+                    }
+                    Err(error) => return Err(error),
+                };
                 let name = uploaded.component.manifest.name;
                 (name, Some(digest), config, contract.map(|contract| *contract))
             }
@@ -145,40 +157,29 @@ impl Host {
                     hash_namespace: NAMESPACE.to_owned(),
                 };
                 let fits = manifest.output_mismatches(contract).is_empty();
-                Trial { host: self, contract, request, options }.run(fits, &mut findings).await?;
+                Trial { host: self, copy, contract, request, options }.run(fits, &mut findings).await?;
             }
         }
-        Ok(finish(&manifest, contract.as_ref(), findings))
+        let table = contract.map(|contract| contract.identifier);
+        Ok(finish(manifest.name, manifest.version.to_string(), table, findings))
     }
 }
 
-/// A node's config with each table named by uid, as it is hashed: identifiers may have moved since it was created.
-fn bound_config(node: &Node) -> String {
-    let document: serde_json::Value = serde_json::from_str(&node.hashed_document).unwrap_or_default();
-    document.get("config").unwrap_or(&node.config).to_string()
-}
-
 /// Every point once at least, in order, and the worst of all.
-fn finish(manifest: &Manifest, contract: Option<&Contract>, mut findings: Vec<Finding>) -> Checked {
+fn finish(component: String, version: String, table: Option<String>, mut findings: Vec<Finding>) -> Checked {
     for point in Point::ALL {
         if findings.iter().all(|finding| finding.point != point) {
             let mend = "mend the findings above and check again";
             findings.push(Finding::skip(point, "not reached: an earlier step failed", mend));
         }
     }
-    if let Some(contract) = contract {
+    if let Some(identifier) = &table {
         for finding in &mut findings {
-            finding.seen = in_own_words(&finding.seen, &contract.identifier);
+            finding.seen = in_own_words(&finding.seen, identifier);
         }
     }
     findings.sort_by_key(|finding| finding.point);
-    Checked {
-        component: manifest.name.clone(),
-        version: manifest.version.to_string(),
-        table: contract.map(|contract| contract.identifier.clone()),
-        verdict: checklist::worst(&findings),
-        findings,
-    }
+    Checked { component, version, table, verdict: checklist::worst(&findings), findings }
 }
 
 /// The name of the table that is meant in the place of the scratch tables' names.
@@ -204,6 +205,7 @@ fn without_a_table() -> impl Iterator<Item = Finding> {
 /// Trial runs of one node.
 struct Trial<'h> {
     host: &'h Host,
+    copy: &'h dyn Scratch,
     contract: &'h Contract,
     request: NodeRequest,
     options: RunOptions,
@@ -246,6 +248,13 @@ impl Trial<'_> {
         let table = self.host.register_table(&contract).await?.value;
         self.request.table.clone_from(&table.uid);
         let planned = self.host.plan(self.request.clone()).await?;
+        // What the runs of the tree read: tables that its nodes write, and others.
+        let read = planned.iter().flat_map(|planned| {
+            let edges = planned.node.dependencies.iter().map(|edge| edge.table_uid.clone());
+            edges.chain([planned.node.table_uid.clone()])
+        });
+        let referred = table.contract.foreign_keys.iter().map(|key| key.references.table.clone());
+        self.copy.bring(&read.chain(referred).collect::<Vec<_>>()).await?;
         let node = planned.last().map(|planned| &planned.node);
         let keys = node.map(|node| node.dependencies.iter().map(|edge| edge.key.clone()).collect());
         Ok((table, node.map(|node| node.uid.clone()).unwrap_or_default(), keys.unwrap_or_default()))
@@ -357,22 +366,7 @@ impl Trial<'_> {
         let (_, node, _) = self.node().await?;
         let tree = self.host.run_node(&node, "", &self.options).await?;
         let again = tree.runs.last().and_then(|run| run.output_digest);
-        let finding = if again == Some(expected) {
-            let seen = format!(
-                "two runs emitted the same {} bytes, and nothing impure is imported",
-                first.bytes_emitted
-            );
-            Finding::pass(Point::Deterministic, seen)
-        } else {
-            let seen = format!(
-                "two runs over the same inputs emitted {} and {}",
-                expected.short(),
-                again.map_or("nothing".to_owned(), |digest| digest.short())
-            );
-            let mend = "look for what differs between calls, such as the order of a hash map, or a source that changes";
-            Finding::fail(Point::Deterministic, seen, mend)
-        };
-        Ok(vec![finding])
+        Ok(vec![checklist::deterministic(expected, again, first.bytes_emitted)])
     }
 }
 
@@ -382,11 +376,18 @@ fn time_of(batch: &arrow_array::RecordBatch, row: usize) -> Option<Timestamp> {
     Timestamp::from_micros(times.value(row)).ok()
 }
 
-/// A node that cannot even be made.
+/// A component or node that is not even taken.
 fn refused(error: &RuntimeError) -> Finding {
-    use datanode_core::Diagnostic;
     let mend = error.next_step().unwrap_or_else(|| "mend it and check again".to_owned());
-    Finding::fail(Point::TestRun, format!("[{}] {error}", error.code()), mend)
+    Finding::fail(refused_point(error), format!("[{}] {error}", error.code()), mend)
+}
+
+/// The point that a refusal answers: what is impure or answers differently each time is told from the component alone.
+fn refused_point(error: &RuntimeError) -> Point {
+    match error.code() {
+        "sandbox.imports_refused" | "sandbox.nondeterministic" => Point::Deterministic,
+        _ => Point::TestRun,
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use datanode_core::component::ManifestError;
 use datanode_core::config::ConfigError;
 use datanode_core::contract::ContractError;
 use datanode_core::dependency::DependencyError;
-use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::diagnostic::{Diagnostic, ErrorClass, shell_word};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
-use datanode_core::quality::QualityError;
+use datanode_core::quality::{QualityError, Violation};
 use datanode_core::revision::RevisionError;
 use datanode_core::run::RunStatus;
 use datanode_core::statistics::StatisticsError;
@@ -88,6 +88,12 @@ pub enum RuntimeError {
         version: String,
         /// The identity it computes.
         now: String,
+        /// Its table, by identifier.
+        table: String,
+        /// Its config as JSON.
+        config: String,
+        /// Its hash namespace, empty for none.
+        hash_namespace: String,
     },
     /// There is no place for a copy of the store.
     #[error("a copy of the store for trial runs cannot be made in {path}: {problem}")]
@@ -175,6 +181,16 @@ pub enum RuntimeError {
     Panicked(&'static str),
 }
 
+impl RuntimeError {
+    /// What checks of the contract found, where that is why the run failed.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Quality(error) | Self::Store(StoreError::Quality(error)) => &error.violations,
+            _ => &[],
+        }
+    }
+}
+
 impl Diagnostic for RuntimeError {
     fn code(&self) -> &'static str {
         match self {
@@ -254,7 +270,7 @@ impl Diagnostic for RuntimeError {
             Self::Quality(error) => error.next_step(),
             Self::Statistics(error) => error.next_step(),
             Self::NotCreated { component, table, config, hash_namespace, .. } => {
-                Some(create_command(component, table, config, hash_namespace))
+                Some(format!("create it: {}", create_command(component, table, config, hash_namespace)))
             }
             Self::SourceMissing { command, .. } => Some(command.clone()),
             Self::Load(error) => error.next_step(),
@@ -264,13 +280,13 @@ impl Diagnostic for RuntimeError {
             Self::OutputMismatch { .. } => {
                 Some("write another table, or register one whose contract has the component's columns".to_owned())
             }
-            Self::IdentityChanged { .. } => Some(
-                "create the node again with `datanode node create`: its rows stay where they are, its identity is new"
-                    .to_owned(),
-            ),
+            Self::IdentityChanged { component, table, config, hash_namespace, .. } => Some(format!(
+                "create the node again, with another identity; its rows stay where they are: {}",
+                create_command(component, table, config, hash_namespace)
+            )),
             Self::NewIdentity { .. } => Some(
-                "if that is meant, upload it with --accept-new-identity and create the nodes again; else give the new \
-                 field no default, or move it to the runtime options"
+                "if that is meant, create the nodes again after: datanode component upload FILE --accept-new-identity\n\
+                 else give the new field no default, or move it to the runtime options"
                     .to_owned(),
             ),
             Self::PinOfAnother { asked, .. } => Some(format!("see its releases: datanode component show {asked}")),
@@ -297,10 +313,9 @@ fn create_command(component: &str, table: &str, config: &str, hash_namespace: &s
     } else if config == "{}" {
         String::new()
     } else {
-        // As a shell reads it.
-        format!(" --config '{}'", config.replace('\'', r"'\''"))
+        format!(" --config {}", shell_word(config))
     };
     let namespace =
         if hash_namespace.is_empty() { String::new() } else { format!(" --hash-namespace {hash_namespace}") };
-    format!("create it: datanode node create {component} --table {table}{config}{namespace}")
+    format!("datanode node create {component} --table {table}{config}{namespace}")
 }

@@ -9,7 +9,7 @@ use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRA
 use datanode_core::digest::Digest;
 use datanode_core::hash;
 use datanode_sandbox::Component;
-use datanode_store::{NewNode, Node, NodeDependency, Registered, StoredComponent, Table};
+use datanode_store::{NewNode, Node, NodeDependency, Planning, Registered, StoredComponent, Table};
 use serde::Serialize;
 
 use crate::{Host, RuntimeError, clock, moved};
@@ -64,11 +64,21 @@ struct Draft {
     config: Config,
 }
 
+/// What planning knows of the catalogue when it begins.
+struct Known {
+    tables: Vec<Table>,
+    nodes: Vec<Node>,
+    /// The release of the node that the tree is of.
+    release: Option<StoredComponent>,
+}
+
 /// Resolves one tree; every node in it once.
 struct Planner<'h> {
     host: &'h Host,
     tables: Vec<Table>,
     nodes: Vec<Node>,
+    /// The release of the node that the tree is of, where it is known; others are asked for one by one.
+    release: Option<StoredComponent>,
     /// Identifier → uid, of the references of a node that is in the catalogue: it stays with the tables that they meant
     /// when it was created. All that its dependencies read or write comes from these references.
     bound: HashMap<String, String>,
@@ -83,7 +93,8 @@ impl Host {
     /// Resolve a node and everything it depends on, creating what is not in the catalogue yet. The answer is in run
     /// order: dependencies first, the node itself last.
     pub async fn plan(&self, request: NodeRequest) -> Result<Vec<PlannedNode>, RuntimeError> {
-        self.plan_expecting(request, None).await
+        let (tables, nodes) = self.known().await?;
+        self.plan_expecting(request, None, Known { tables, nodes, release: None }).await
     }
 
     /// Resolve a node that is in the catalogue, under the releases that are there now; with a hash namespace (not the
@@ -94,7 +105,20 @@ impl Host {
         node: &Node,
         hash_namespace: &str,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        self.plan_expecting(request_of(node, hash_namespace), Some(node)).await
+        let (tables, nodes) = self.known().await?;
+        let known = Known { tables, nodes, release: None };
+        self.plan_expecting(request_of(node, hash_namespace), Some(node), known).await
+    }
+
+    /// The same by reference, in one question to the store.
+    pub(crate) async fn plan_reference(
+        &self,
+        reference: &str,
+        hash_namespace: &str,
+    ) -> Result<Vec<PlannedNode>, RuntimeError> {
+        let Planning { node, release, tables, nodes } = self.store.planning(reference).await?;
+        let known = Known { tables, nodes, release: Some(release) };
+        self.plan_expecting(request_of(&node, hash_namespace), Some(&node), known).await
     }
 
     /// The same for the node alone, when nothing may be written: it must be there already.
@@ -104,7 +128,9 @@ impl Host {
         hash_namespace: &str,
     ) -> Result<PlannedNode, RuntimeError> {
         let request = request_of(node, hash_namespace);
-        let (nodes, mut drafts) = self.draft(request.clone(), Some(node)).await?;
+        let (tables, nodes) = self.known().await?;
+        let known = Known { tables, nodes, release: None };
+        let (nodes, mut drafts) = self.draft(request.clone(), Some(node), known).await?;
         let Some(Draft { new, table, release, guest_config, load_us, config, .. }) = drafts.pop() else {
             return Err(RuntimeError::Panicked("a node was being resolved"));
         };
@@ -133,17 +159,23 @@ impl Host {
         }
     }
 
+    /// The tables and nodes of the catalogue.
+    async fn known(&self) -> Result<(Vec<Table>, Vec<Node>), RuntimeError> {
+        Ok((self.store.tables().await?, self.store.nodes().await?))
+    }
+
     /// Resolve a tree without writing anything: the nodes that are in the catalogue, and the tree.
     async fn draft(
         &self,
         request: NodeRequest,
         expected: Option<&Node>,
+        Known { tables, nodes, release }: Known,
     ) -> Result<(Vec<Node>, Vec<Draft>), RuntimeError> {
-        let (tables, nodes) = (self.store.tables().await?, self.store.nodes().await?);
         let mut planner = Planner {
             host: self,
             tables,
             nodes,
+            release,
             bound: expected.map(moved::bound).unwrap_or_default(),
             drafts: Vec::new(),
             places: HashMap::new(),
@@ -157,8 +189,9 @@ impl Host {
         &self,
         request: NodeRequest,
         expected: Option<&Node>,
+        known: Known,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let (nodes, drafts) = self.draft(request, expected).await?;
+        let (nodes, drafts) = self.draft(request, expected, known).await?;
         let mut planned: Vec<PlannedNode> = Vec::with_capacity(drafts.len());
         for Draft { mut new, writers, table, release, guest_config, load_us, config } in drafts {
             for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
@@ -209,7 +242,11 @@ impl Planner<'_> {
     /// Resolve one node after its dependencies; answers its place in `drafts`. The config of `expected` must still have
     /// the identity that it was created with.
     async fn visit(&mut self, request: NodeRequest, expected: Option<&Node>) -> Result<usize, RuntimeError> {
-        let release = self.host.release(&request.component, request.pinned_digest.as_ref()).await?;
+        // The first visit is that of the node that the tree is of.
+        let release = match self.release.take() {
+            Some(release) => release,
+            None => self.host.release(&request.component, request.pinned_digest.as_ref()).await?,
+        };
         let component = release.manifest.name.clone();
         if component != request.component {
             return Err(RuntimeError::PinOfAnother { asked: request.component, found: component });
@@ -239,6 +276,9 @@ impl Planner<'_> {
                     component,
                     version: release.manifest.version.to_string(),
                     now,
+                    table: table.contract.identifier,
+                    config: moved::config_today(expected, &self.tables),
+                    hash_namespace: expected.hash_namespace.clone(),
                 });
             }
         }
@@ -302,10 +342,7 @@ impl Planner<'_> {
         config: &Config,
         guest_config: &str,
     ) -> Result<(Vec<NodeDependency>, Vec<Option<usize>>), RuntimeError> {
-        let (sandbox, text) = (self.host.sandbox.clone(), guest_config.to_owned());
-        let declared = tokio::task::spawn_blocking(move || sandbox.dependencies(&component, &text))
-            .await
-            .map_err(|_| RuntimeError::Panicked("asking a component for its dependencies"))??;
+        let declared = self.host.declared(release.digest, component, guest_config).await?;
         let name = &release.manifest.name;
         dependency::check(name, config, &declared, self.host.bounds())?;
         let (mut edges, mut writers) = (Vec::new(), Vec::new());

@@ -11,6 +11,7 @@ use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKi
 use semver::Version;
 use serde::Serialize;
 
+use crate::declared::Declared;
 use crate::run::DEFAULT_RETRIES;
 use crate::{LeaseSettings, RuntimeError, SpillSettings, clock};
 
@@ -25,6 +26,8 @@ pub struct Host {
     pub(crate) retries: u32,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
+    /// What components have declared to this process.
+    pub(crate) declared: Arc<Declared>,
 }
 
 impl std::fmt::Debug for Host {
@@ -46,7 +49,15 @@ impl Host {
     /// A host over a store and a sandbox.
     pub fn new(store: Arc<dyn Store>, sandbox: Sandbox) -> Self {
         let (spill, leases) = (SpillSettings::default(), LeaseSettings::default());
-        Self { store, sandbox, spill, leases, retries: DEFAULT_RETRIES, prepared: Arc::default() }
+        Self {
+            store,
+            sandbox,
+            spill,
+            leases,
+            retries: DEFAULT_RETRIES,
+            prepared: Arc::default(),
+            declared: Arc::default(),
+        }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.

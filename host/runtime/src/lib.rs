@@ -20,6 +20,7 @@
 
 mod check;
 mod clock;
+mod declared;
 mod error;
 mod events;
 mod export;

@@ -45,6 +45,24 @@ pub(crate) fn bound(node: &Node) -> HashMap<String, String> {
     bindings.into_iter().map(|Binding { identifier, uid }| (identifier, uid)).collect()
 }
 
+/// A node's config with each table named by uid, as it is hashed: identifiers may have moved since it was created.
+pub(crate) fn bound_config(node: &Node) -> String {
+    let document: serde_json::Value = serde_json::from_str(&node.hashed_document).unwrap_or_default();
+    document.get("config").unwrap_or(&node.config).to_string()
+}
+
+/// A node's config that means the same today: with the identifiers of its tables, unless one of these has moved.
+pub(crate) fn config_today(node: &Node, tables: &[Table]) -> String {
+    let stays = |binding: &Binding| {
+        tables.iter().any(|table| table.uid == binding.uid && table.contract.identifier == binding.identifier)
+    };
+    if bindings(&node.config, &node.hashed_document).iter().all(stays) {
+        node.config.to_string()
+    } else {
+        bound_config(node)
+    }
+}
+
 impl Host {
     /// The identifiers in a node's config that name another table now, or none. The node stays with its tables.
     pub async fn moved_identifiers(&self, node: &Node) -> Result<Vec<MovedIdentifier>, RuntimeError> {

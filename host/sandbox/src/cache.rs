@@ -7,6 +7,9 @@
 //! An entry is `HMAC (32 bytes) ‖ compiled code`. The HMAC covers the key, so that an entry cannot stand under another
 //! name: digest of the component, the engine's compatibility hash (version and settings), and the host's version.
 //!
+//! Limits are no part of the key: they leave no trace in compiled code, which counts fuel, looks at the epoch and asks
+//! before it grows, whatever the numbers are that it is then held to.
+//!
 //! The directory may be deleted at any time, under running hosts too: it costs compilations, and nothing else. A host
 //! whose secret has been deleted goes on with the one that it holds; what it writes then is a miss for the others.
 
@@ -212,6 +215,45 @@ mod tests {
         cache.forget(&engine, &digest);
         assert!(cache.find(&engine, &digest).is_none());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "the secret alone is left");
+    }
+
+    #[test]
+    fn what_was_compiled_under_one_set_of_limits_is_found_under_any_other() {
+        use crate::Limits;
+        let directory = tempfile::tempdir().unwrap();
+        let cache = CodeCache::open(directory.path()).unwrap();
+        let digest = Digest::of(&component());
+        let engine = |limits: &Limits| {
+            limits.check().unwrap();
+            crate::engine::engine(limits).unwrap().0
+        };
+        let first = engine(&Limits::default());
+        let code = first.precompile_component(&component()).unwrap();
+        cache.keep(&first, &digest, &code);
+        // No field is left out.
+        let other = Limits {
+            fuel: 1,
+            describe_fuel: 1,
+            memory_bytes: 64 << 10,
+            table_elements: 10_000_000,
+            instances: 1,
+            stack_bytes: 64 << 10,
+            message_bytes: 1 << 10,
+            emit_bytes: 1 << 10,
+            emit_rows: 1,
+            open_handles: 1,
+            host_calls: 1,
+            opens: 1,
+            host_call_ms: 1,
+            call_seconds: 1,
+            log_lines: 1,
+            log_bytes: 1 << 10,
+            config_bytes: 2,
+            dependencies: 1,
+        };
+        let other = engine(&other);
+        assert!(cache.find(&other, &digest).is_some());
+        assert_eq!(other.precompile_component(&component()).unwrap(), code);
     }
 
     #[test]

@@ -178,3 +178,18 @@ pub fn engine(limits: &Limits) -> Result<(Engine, Allocation), SandboxError> {
         .map_err(|error| SandboxError::Engine(error.to_string()))?;
     Ok((engine, Allocation::Compact))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The version that runs record is the one that is linked.
+    #[test]
+    fn the_version_is_that_of_the_lock_file() {
+        let lock = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        let locked =
+            lock.split("name = \"wasmtime\"\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(ENGINE_VERSION, format!("wasmtime {locked}"));
+    }
+}

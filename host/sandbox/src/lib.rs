@@ -28,6 +28,7 @@ mod limits;
 mod linker;
 mod log_tail;
 mod supervise;
+mod threads;
 
 pub use cache::CodeCache;
 pub use calls::{

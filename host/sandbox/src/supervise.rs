@@ -1,6 +1,7 @@
 //! One call of a guest on a thread of its own, watched by the thread that asked for it.
 //!
-//! Three things need the second thread. The guest's stack is a setting, so a thread of that size is made for it. A guest
+//! Three things need the second thread. The guest's stack is a setting, so it has a thread of that size (`threads.rs`,
+//! which keeps it for the next call). A guest
 //! that computes for too long is stopped from outside, by the engine's epoch. And a *host call* that does not come back
 //! (a hung file system, a database that waits) can be stopped by nobody: there is no safe way to end a thread inside of
 //! a system call, and epochs are only looked at by guest code. So it is **left behind**: the watcher stops waiting,
@@ -24,9 +25,15 @@ use crate::calls::{Interrupt, LogLevel};
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits};
 use crate::log_tail::LogTail;
+use crate::threads::Threads;
 
 /// What host calls may use of the stack, beyond what the guest may.
 const HOST_STACK: u64 = 2 << 20;
+
+/// Threads for guests under these limits.
+pub(crate) fn threads(limits: &Limits) -> Threads {
+    Threads::new(usize::try_from(limits.stack_bytes + HOST_STACK).unwrap_or(usize::MAX))
+}
 
 /// How often the epoch moves on once a guest must end.
 const KILL_INTERVAL: Duration = Duration::from_millis(50);
@@ -100,21 +107,16 @@ pub(crate) enum Lost {
 
 /// Run `call` on a thread of its own and wait for it, as long as the limits allow.
 pub(crate) fn run<T: Send + 'static>(
+    threads: &Threads,
     engine: &Engine,
     limits: &Limits,
     watched: &Arc<Watched>,
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Lost> {
     let (sender, receiver) = sync_channel(1);
-    let stack = usize::try_from(limits.stack_bytes + HOST_STACK).unwrap_or(usize::MAX);
-    let thread = std::thread::Builder::new()
-        .name("guest".to_owned())
-        .stack_size(stack)
-        .spawn(move || {
-            // Fails when it was left behind: then nobody wants the answer.
-            let _ = sender.send(call());
-        })
-        .map_err(Lost::NoThread)?;
+    // Fails when it was left behind: then nobody wants the answer.
+    let tell = move |answer| drop(sender.send(answer));
+    threads.run(call, tell).map_err(Lost::NoThread)?;
 
     let per_host_call = Duration::from_millis(limits.host_call_ms);
     let per_call = Duration::from_secs(limits.call_seconds);
@@ -124,12 +126,12 @@ pub(crate) fn run<T: Send + 'static>(
         let left = per_call.saturating_sub(begun.elapsed());
         let pause = if left.is_zero() { KILL_INTERVAL } else { left.min(LOOK_INTERVAL) };
         match receiver.recv_timeout(pause.min(per_host_call / 8).max(Duration::from_millis(1))) {
-            Ok(answer) => return Ok(answer),
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => unreachable!("a guest's thread sends its answer before it ends"),
-            },
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("a guest's thread sends its answer before anything else")
+            }
         }
 
         let (calls, inside) = {

@@ -7,6 +7,7 @@ use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, ContractError, ForeignKey, MetadataError, TableKind};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::quality::QualityError;
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
 
@@ -286,6 +287,9 @@ pub enum StoreError {
     /// Revisions of a table, and tables that are not what their contract says.
     #[error(transparent)]
     Revision(#[from] RevisionError),
+    /// Checks of the contract that compare with stored rows.
+    #[error(transparent)]
+    Quality(#[from] QualityError),
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -450,6 +454,7 @@ impl Diagnostic for StoreError {
             Self::LeaseLost { .. } => "lease.lost",
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
+            Self::Quality(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
@@ -489,6 +494,7 @@ impl Diagnostic for StoreError {
             Self::Metadata(error) => error.class(),
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
+            Self::Quality(error) => error.class(),
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
@@ -555,7 +561,7 @@ impl Diagnostic for StoreError {
             }
             Self::KeyTwice { .. } => "keep one of the two rows".to_owned(),
             Self::RowsComeFromNodes { table } => {
-                format!("run the node that writes it: datanode node run {table}")
+                format!("run the node that writes it; see which that is: datanode table show {table}")
             }
             Self::PhysicalNameTaken { .. } | Self::PhysicalNameReserved { .. } => {
                 "set another `physical_name` in the contract".to_owned()
@@ -603,6 +609,7 @@ impl Diagnostic for StoreError {
             }
             Self::Rows(error) => return error.next_step(),
             Self::Revision(error) => return error.next_step(),
+            Self::Quality(error) => return error.next_step(),
             Self::Damaged(_) => {
                 "restore the data directory from a backup; running again cannot help".to_owned()
             }

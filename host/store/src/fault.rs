@@ -18,6 +18,8 @@ pub enum Step {
     HalfTheRowsStored,
     /// In the transaction: all rows are there.
     RowsStored,
+    /// In the transaction: no check of the contract refuses the rows.
+    ChecksPassed,
     /// In the transaction: the window is the node's.
     LedgerStored,
     /// In the transaction: the record of the run is there.
@@ -32,12 +34,13 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LeaseClaimed,
         Self::LeaseChecked,
         Self::ProgressStored,
         Self::HalfTheRowsStored,
         Self::RowsStored,
+        Self::ChecksPassed,
         Self::LedgerStored,
         Self::RecordStored,
         Self::LineageStored,
@@ -53,6 +56,7 @@ impl Step {
             Self::ProgressStored => "commit.progress_stored",
             Self::HalfTheRowsStored => "commit.half_the_rows_stored",
             Self::RowsStored => "commit.rows_stored",
+            Self::ChecksPassed => "commit.checks_passed",
             Self::LedgerStored => "commit.ledger_stored",
             Self::RecordStored => "commit.record_stored",
             Self::LineageStored => "commit.lineage_stored",

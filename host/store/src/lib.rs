@@ -1,8 +1,8 @@
 //! The catalogue and the rows of tables, in a database.
 //!
 //! **One idea:** one trait, [`Store`], says what the host needs of a database; [`sqlite`] is the embedded answer to it.
-//! sqlx owns connections, pools, transactions and the migrations of the catalogue; statements take the fast path, on
-//! sqlx's own connection and inside its transaction.
+//! sqlx opens all connections and migrates the catalogue. On PostgreSQL it owns pools and transactions, too; on SQLite
+//! statements and transactions take the fast path, on a connection that a thread has taken over from sqlx.
 //!
 //! **May depend on:** `datanode-core`, sqlx, rusqlite, Arrow. **Never on:** wasmtime or anything of a guest.
 //!
@@ -21,6 +21,7 @@
 extern crate self as datanode_store;
 
 mod catalogue;
+mod checks;
 mod error;
 pub mod fault;
 mod lease;
@@ -29,6 +30,8 @@ pub mod postgres;
 mod read_only_sql;
 mod revision;
 mod rows;
+mod scratch;
+mod scripts;
 pub mod sqlite;
 mod store;
 mod tail_delete;
@@ -40,13 +43,16 @@ pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
 pub use read_only_sql::ReadOnlySql;
 pub use revision::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts,
+    SqlText,
 };
+pub use scratch::Scratch;
 pub use sqlite::SqliteStore;
 pub use store::{
-    CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency, Page,
-    PlacedBatch, PlacedRows, Referrer, Registered, RegisteredTable, Repointed, Rows, RowsError, RunFilter,
-    Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference, TableRead,
+    CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency,
+    Opened, Page, PlacedBatch, PlacedRows, Planning, Referrer, Registered, RegisteredTable, Repointed, Rows,
+    RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference,
+    TableRead,
 };
 pub use tail_delete::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, TailDeletes};
 pub use write_mode::WriteMode;

@@ -6,19 +6,36 @@ use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
+use datanode_core::revision::Dialect;
 use serde::Serialize;
 
 use crate::{StoreError, Table};
 
-/// The SQL of a revision as it is written for a database: a beginning that a person may edit.
+/// The SQL of a revision as it is written for one kind of database: a beginning that a person may edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scripts {
-    /// The database, as in the names of the files: `sqlite`.
-    pub dialect: &'static str,
+pub struct Script {
+    /// The kind of database.
+    pub dialect: Dialect,
     /// There.
     pub up: String,
     /// And back.
     pub down: String,
+}
+
+/// The SQL of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scripts {
+    /// For each kind of database; that of this one comes first.
+    pub written: Vec<Script>,
+    /// Databases that cannot keep one of the contracts, and why.
+    pub left_out: Vec<(Dialect, String)>,
+}
+
+impl Scripts {
+    /// The script for a database; None where it was left out.
+    pub fn of(&self, dialect: Dialect) -> Option<&Script> {
+        self.written.iter().find(|script| script.dialect == dialect)
+    }
 }
 
 /// SQL, and the file that it is from.
@@ -122,7 +139,11 @@ pub trait Revisions {
     /// foreign keys that name tables by uid.
     async fn resolve_contract(&self, table_uid: &str, contract: Contract) -> Result<Contract, StoreError>;
 
-    /// SQL that moves a table from its contract to another, and back. The contract must be a resolved one.
+    /// Whose SQL is applied here.
+    fn dialect(&self) -> Dialect;
+
+    /// SQL that moves a table from its contract to another, and back, for each kind of database that can keep both. The
+    /// contract must be a resolved one.
     async fn write_scripts(&self, table_uid: &str, after: Contract) -> Result<Scripts, StoreError>;
 
     /// The revisions that a table has, in their order.

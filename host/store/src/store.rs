@@ -23,7 +23,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, StoreError, TailDeletes, WriteMode};
+use crate::{Lease, Leases, Ledgers, ReadOnlySql, Revisions, Scratch, StoreError, TailDeletes, WriteMode};
 
 /// A component as it is uploaded; its bytes were checked before.
 #[derive(Debug, Clone)]
@@ -346,6 +346,30 @@ pub struct RunFilter {
     pub limit: Option<u32>,
 }
 
+/// What planning the run of a node begins with, as it was at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planning {
+    /// The node.
+    pub node: Node,
+    /// The release that it runs: the pinned one, or the highest enabled version.
+    pub release: StoredComponent,
+    /// All tables, by identifier.
+    pub tables: Vec<Table>,
+    /// All nodes, by output table and `update_hash`.
+    pub nodes: Vec<Node>,
+}
+
+/// A snapshot, and what every run reads from it first.
+#[derive(Debug)]
+pub struct Opened {
+    /// The snapshot.
+    pub snapshot: Box<dyn Snapshot>,
+    /// The table, as the snapshot sees it.
+    pub table: Table,
+    /// Its progress.
+    pub progress: Progress,
+}
+
 /// One view of the database that no commit changes, for all reads of one run. Dropping it ends it.
 #[async_trait]
 pub trait Snapshot: Send + Debug {
@@ -486,12 +510,22 @@ pub trait Store: Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debu
     /// A node by reference.
     async fn node(&self, reference: &str) -> Result<Node, StoreError>;
 
+    /// What planning the run of a node begins with, in one question.
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError>;
+
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// A copy of everything in a file of this directory, for trials: nothing that is done there comes back. The caller
-    /// removes the directory when it has dropped the copy.
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError>;
+    /// Begin a snapshot, and read a table (by uid) and its progress from it, in one question where the database can.
+    async fn snapshot_of(&self, table_uid: &str) -> Result<Opened, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let table = snapshot.table(table_uid).await?;
+        let progress = snapshot.progress(&table).await?;
+        Ok(Opened { snapshot, table, progress })
+    }
+
+    /// A copy in a file of this directory, for trials. The caller removes the directory when it has dropped the copy.
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError>;
 
     /// Store rows, progress, the window of the node, run record and lineage, and give the lease up, in one transaction. A
     /// run id that is there answers with its first outcome before anything else is looked at. Refused when the lease is not

@@ -168,7 +168,7 @@ async fn a_copy_for_trials_has_no_holders() {
     let (_, node) = prices(&place).await;
     let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let copy = place.store.scratch(directory.path()).await.unwrap();
+    let copy = place.store.scratch(directory.path()).await.unwrap().store();
     assert_eq!(copy.leases().await.unwrap(), []);
     let trial = copy.claim_lease(&asked(&node, "trial", LONG)).await.unwrap();
     assert_eq!((held.epoch, trial.epoch), (1, 2), "an epoch only grows, in a copy too");

@@ -65,7 +65,7 @@ async fn contract(table: &str, host: &Host) -> anyhow::Result<Contract> {
     if file.extension().is_none() {
         return Ok(host.store().table(table).await.or_fail()?.contract);
     }
-    super::table::contract_of(file)
+    super::contract_file::read(file, "check again")
 }
 
 fn show(checked: &Checked) {

@@ -8,7 +8,7 @@ use datanode_store::StoredComponent;
 use semver::Version;
 
 use crate::args::ComponentCommand;
-use crate::failure::{Failures, OrFail};
+use crate::failure::{Failure, Failures, OrFail};
 use crate::print::{self, Heading, Printer, count};
 use crate::progress::Spinner;
 use crate::say;
@@ -103,14 +103,18 @@ async fn upload(file: &Path, accept_new_identity: bool, host: &Host) -> anyhow::
     let label = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
     let _spinner = Spinner::start(&format!("checking {label}"));
-    host.upload(&label, bytes, accept_new_identity).await.or_fail()
+    let uploaded = host.upload(&label, bytes, accept_new_identity).await;
+    Ok(uploaded.map_err(|error| Failure::of(&error).of_file(file))?)
 }
 
 /// NAME or NAME@VERSION.
 fn release(component: &str) -> anyhow::Result<(&str, Option<Version>)> {
     let Some((name, version)) = component.split_once('@') else { return Ok((component, None)) };
-    let version =
-        Version::parse(version).map_err(|error| usage(format!("`{version}` is not a version: {error}")))?;
+    let version = Version::parse(version).map_err(|error| {
+        Failure::usage(format!("`{version}` is not a version: {error}")).with_next_step(format!(
+            "write all three numbers, as in {name}@1.2.0; see what there is: datanode component list"
+        ))
+    })?;
     Ok((name, Some(version)))
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::node_windows::{self, start};
 use super::table::values;
-use super::table_read::filters;
+use super::table_read::{does_not_fit, filters};
 use crate::failure::{Failure, OrFail};
 use crate::print::{self, Printer, count};
 use crate::{say, usage};
@@ -64,7 +64,7 @@ pub(crate) async fn run(
     }
     let scope = scope(&table.contract, &arguments)?;
     let query = query(arguments.after, &scope);
-    query.check(&table.contract).map_err(|error| usage(error.to_string()))?;
+    query.check(&table.contract).map_err(|error| does_not_fit(&table.contract, error))?;
     let after = arguments.after;
     let words = words(after, &scope);
     if arguments.dry_run {

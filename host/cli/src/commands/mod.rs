@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod component;
+mod contract_file;
 pub(crate) mod delete_after;
 pub(crate) mod graph;
 pub(crate) mod hash;

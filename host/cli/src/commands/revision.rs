@@ -14,18 +14,16 @@ use crate::home::Home;
 use crate::print::{self, Heading, Printer, count};
 use crate::{say, usage};
 
-/// The largest contract that is read.
-const MAX_CONTRACT_BYTES: u64 = 1024 * 1024;
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum RevisionCommand {
     /// Write a revision: a folder with the SQL that moves a table to another contract, to be read and edited
     #[command(
         after_help = "Nothing is applied: read the folder, then `datanode table upgrade`. After an edit of its files --seal takes\n\
-        the edit over. Without --autogenerate the SQL is for you to write.\n\n\
+        the edit over. Without --autogenerate the SQL is for you to write. There are two files of SQL for SQLite and two for\n\
+        PostgreSQL; a database reads its own, and --complete writes them where they are missing.\n\n\
         Examples:\n  datanode table revision fx_ecb_daily_rates -m \"add the source\" --autogenerate new.toml\n  \
         datanode table revision fx_ecb_daily_rates --seal 1f0c",
-        group = ArgGroup::new("what").required(true).args(["message", "seal"])
+        group = ArgGroup::new("what").required(true).args(["message", "seal", "complete"])
     )]
     Revision {
         /// Identifier or uid
@@ -39,6 +37,9 @@ pub(crate) enum RevisionCommand {
         /// Take edits of this revision over
         #[arg(long, value_name = "REVISION")]
         seal: Option<String>,
+        /// Write the SQL of the database in use into this revision, the next one, which was written without
+        #[arg(long, value_name = "REVISION")]
+        complete: Option<String>,
         #[command(flatten)]
         place: Place,
     },
@@ -129,6 +130,11 @@ pub(crate) async fn run(
             let sealed = host.seal_revision(&table, &revision, &place.or_default(home)).await.or_fail()?;
             printer.show(&sealed, || told("sealed", &sealed))?;
         }
+        RevisionCommand::Revision { table, complete: Some(revision), place, .. } => {
+            let directory = place.or_default(home);
+            let completed = host.complete_revision(&table, &revision, &directory).await.or_fail()?;
+            printer.show(&completed, || told("completed", &completed))?;
+        }
         RevisionCommand::Revision { table, message, autogenerate, place, .. } => {
             let contract = autogenerate.as_deref().map(contract).transpose()?;
             let message = message.unwrap_or_default();
@@ -176,15 +182,7 @@ pub(crate) async fn run(
 }
 
 fn contract(file: &Path) -> anyhow::Result<Contract> {
-    let name = file.display().to_string();
-    let problem = |error: std::io::Error| usage(format!("{name}: {error}"));
-    if std::fs::metadata(file).map_err(problem)?.len() > MAX_CONTRACT_BYTES {
-        return Err(usage(format!("{name}: larger than {MAX_CONTRACT_BYTES} bytes")));
-    }
-    let text = std::fs::read_to_string(file).map_err(problem)?;
-    let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) };
-    Ok(contract.map_err(|error| Failure::of(&error).at(&name))?)
+    super::contract_file::read(file, "the same command again")
 }
 
 fn told(verb: &str, revision: &WrittenRevision) {
@@ -200,6 +198,7 @@ fn told(verb: &str, revision: &WrittenRevision) {
     list("loses", &revision.loses);
     list("loses on downgrade", &revision.loses_on_downgrade);
     list("left to edit", &revision.to_edit);
+    list("no SQL for", &revision.left_out);
     say!("  {}", print::visible(&revision.folder.display().to_string()));
     if revision.to_edit.is_empty() {
         say!("next: read it, then: datanode table upgrade {}", revision.table);

@@ -10,13 +10,15 @@ use datanode_runtime::Host;
 use datanode_store::{RegisteredTable, Table};
 use serde_json::{Value, json};
 
-use super::{delete_after, load, repoint, revision, table_diff, table_metadata, table_read, table_sql};
+use super::{
+    contract_file, delete_after, load, repoint, revision, table_diff, table_metadata, table_read, table_sql,
+};
 use crate::args::TableCommand;
-use crate::failure::{Failure, Failures, OrFail};
+use crate::failure::{Failures, OrFail};
 use crate::home::Home;
+use crate::plot;
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
-use crate::{plot, usage};
 
 /// Coordinates that `table show` lists.
 const SHOWN_COORDINATES: usize = 50;
@@ -78,26 +80,11 @@ async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::R
 }
 
 async fn register_one(file: &Path, host: &Host) -> anyhow::Result<RegisteredTable> {
-    let name = file.display().to_string();
-    let contract = contract_of(file)?;
+    let contract = contract_file::read(file, "datanode table register FILE")?;
     for warning in contract.warnings() {
-        print::warning(&format!("{name}: {warning}"));
+        print::warning(&format!("{}: {warning}", file.display()));
     }
-    Ok(host.register_table(&contract).await.map_err(|error| {
-        let failure = Failure::of(&error).at(&name);
-        // The commands that it proposes are to be run as they stand.
-        let step = failure.next_step.as_ref().map(|step| step.replace("FILE", &name));
-        Failure { next_step: step, ..failure }
-    })?)
-}
-
-/// Read and check a contract's file: JSON by its ending, else TOML.
-pub(super) fn contract_of(file: &Path) -> anyhow::Result<Contract> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{name}: {error}")))?;
-    let is_json = file.extension().is_some_and(|extension| extension == "json");
-    let contract = if is_json { Contract::from_json(&text) } else { Contract::from_toml(&text) };
-    Ok(contract.map_err(|error| Failure::of(&error).at(&name))?)
+    Ok(host.register_table(&contract).await.map_err(|error| contract_file::failure(&error, file))?)
 }
 
 /// What the key of a table is called.
@@ -278,7 +265,7 @@ fn show_checks(contract: &Contract) {
         vec![
             format!("  {}", check.name),
             check.severity.as_str().to_owned(),
-            check.to_string(),
+            print::first_line(&check.to_string(), 100),
             print::first_line(&check.description, 80),
         ]
     });

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use datanode_core::diagnostic::shell_word;
 use datanode_core::difference::{Change, Reach, farthest};
 use datanode_runtime::Host;
 use datanode_store::StoreError;
 use serde::Serialize;
 
-use super::table::contract_of;
-use crate::failure::{Failure, OrFail};
+use super::contract_file;
+use crate::failure::OrFail;
 use crate::print::{self, Printer};
 use crate::say;
 
@@ -48,24 +49,24 @@ struct Entry {
 
 pub(crate) async fn run(arguments: DiffArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     let name = arguments.file.display().to_string();
-    let contract = contract_of(&arguments.file)?;
+    let contract = contract_file::read(&arguments.file, "datanode table diff FILE")?;
     let difference = match host.store().table_difference(&contract).await {
         Err(error @ StoreError::NotFound { .. }) => {
-            let failure =
-                Failure::of(&error).with_next_step(format!("register it: datanode table register {name}"));
-            return Err(failure.at(&name).into());
+            let step = format!("register it: datanode table register {}", shell_word(&name));
+            return Err(contract_file::failure(&error, &arguments.file).with_next_step(step).into());
         }
-        Err(error) => return Err(Failure::of(&error).at(&name).into()),
+        Err(error) => return Err(contract_file::failure(&error, &arguments.file).into()),
         found => found.or_fail()?,
     };
     let reach = farthest(&difference.changes);
     let identifier = difference.table.contract.identifier.clone();
+    let file = shell_word(&name);
     let next = match reach {
         None => Vec::new(),
-        Some(Reach::Metadata) => vec![format!("datanode table register {name}")],
+        Some(Reach::Metadata) => vec![format!("datanode table register {file}")],
         Some(_) => vec![
-            format!("datanode table revision {identifier} --autogenerate {name} -m \"...\""),
-            format!("datanode table register {name}, with another identifier in it"),
+            format!("datanode table revision {identifier} --autogenerate {file} -m \"...\""),
+            format!("datanode table register {file}, with another identifier in it"),
         ],
     };
     let changes = difference.changes.into_iter();

@@ -4,9 +4,9 @@ use clap::Args;
 use datanode_core::contract::MetadataEdit;
 use datanode_runtime::Host;
 
-use crate::failure::OrFail;
+use crate::failure::{Failure, OrFail};
 use crate::print::{self, Printer};
-use crate::{say, usage};
+use crate::say;
 
 #[derive(Debug, Args)]
 #[command(
@@ -54,7 +54,10 @@ pub(crate) async fn label(arguments: LabelArguments, host: &Host, printer: Print
     let set_labels = set.map(|labels| labels.into_iter().filter(|label| !label.is_empty()).collect());
     let edit = MetadataEdit { set_labels, add_labels: add, remove_labels: remove, ..MetadataEdit::default() };
     if edit == MetadataEdit::default() {
-        return Err(usage("nothing to change: give --add, --remove or --set"));
+        let step = format!("see the labels that there are: datanode table show {table}");
+        return Err(Failure::usage("nothing to change: give --add, --remove or --set")
+            .with_next_step(step)
+            .into());
     }
     apply(&table, &edit, host, printer).await
 }
@@ -67,19 +70,26 @@ pub(crate) async fn describe(
     let DescribeArguments { table, description, column, column_label } = arguments;
     let edit = MetadataEdit {
         description,
-        column_descriptions: pairs(&column)?,
-        column_labels: pairs(&column_label)?,
+        column_descriptions: pairs(&table, &column)?,
+        column_labels: pairs(&table, &column_label)?,
         ..MetadataEdit::default()
     };
     if edit == MetadataEdit::default() {
-        return Err(usage("nothing to change: give --description, --column or --column-label"));
+        let step = format!("see the descriptions that there are: datanode table show {table}");
+        let failure = Failure::usage("nothing to change: give --description, --column or --column-label");
+        return Err(failure.with_next_step(step).into());
     }
     apply(&table, &edit, host, printer).await
 }
 
-fn pairs(texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+fn pairs(table: &str, texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let pair = |text: &String| {
-        let (name, text) = text.split_once('=').ok_or_else(|| usage(format!("`{text}` is not NAME=TEXT")))?;
+        let (name, text) = text.split_once('=').ok_or_else(|| {
+            let step = format!(
+                "name a column and its text, as in price=Euro; see the columns: datanode table show {table}"
+            );
+            Failure::usage(format!("`{text}` is not NAME=TEXT")).with_next_step(step)
+        })?;
         Ok((name.to_owned(), text.to_owned()))
     };
     texts.iter().map(pair).collect()

@@ -1,5 +1,6 @@
 //! `datanode table read` and `datanode table digest`
 
+use std::fmt::Display;
 use std::io::{BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 
@@ -45,7 +46,7 @@ pub(crate) async fn read(arguments: ReadArguments, host: &Host, printer: Printer
             .into());
     }
     let mut reader = host.read_table(&table.uid, &query).await.map_err(|error| match error {
-        ReadError::Query(error) => usage(error.to_string()),
+        ReadError::Query(error) => does_not_fit(&table.contract, error),
         ReadError::Store(error) => Failure::of(&error).into(),
     })?;
     match (format, &arguments.output) {
@@ -90,10 +91,9 @@ fn format(arguments: &ReadArguments, printer: Printer) -> anyhow::Result<Option<
 }
 
 fn query(arguments: &ReadArguments, contract: &Contract, limit: Option<u64>) -> anyhow::Result<TableQuery> {
-    let coordinates = arguments
-        .coordinates
-        .iter()
-        .map(|text| query_text::index_coordinate(contract, text).map_err(|error| usage(error.to_string())));
+    let coordinates = arguments.coordinates.iter().map(|text| {
+        query_text::index_coordinate(contract, text).map_err(|error| does_not_fit(contract, error))
+    });
     let query = ReadQuery {
         range: TimeRange { start: arguments.start, end: arguments.end },
         columns: arguments.columns.clone(),
@@ -102,8 +102,14 @@ fn query(arguments: &ReadArguments, contract: &Contract, limit: Option<u64>) -> 
         range_map: arguments.range_map.as_deref().map(|file| range_map(contract, file)).transpose()?,
         limit,
     };
-    query.check(contract).map_err(|error| usage(error.to_string()))?;
+    query.check(contract).map_err(|error| does_not_fit(contract, error))?;
     Ok(TableQuery { query, last: arguments.last })
+}
+
+/// A question that the table has no answer to.
+pub(crate) fn does_not_fit(contract: &Contract, problem: impl Display) -> anyhow::Error {
+    let step = format!("see its columns and its key: datanode table show {}", contract.identifier);
+    Failure::usage(problem.to_string()).with_next_step(step).into()
 }
 
 fn range_map(contract: &Contract, file: &Path) -> anyhow::Result<RangeMap> {
@@ -119,7 +125,7 @@ fn range_map(contract: &Contract, file: &Path) -> anyhow::Result<RangeMap> {
     if bytes.map_err(failed)? as u64 > MAX_RANGE_MAP_BYTES {
         return Err(usage(format!("{name}: a range map has at most {MAX_RANGE_MAP_BYTES} bytes")));
     }
-    query_text::range_map(contract, &text).map_err(|error| usage(format!("{name}: {error}")))
+    query_text::range_map(contract, &text).map_err(|error| does_not_fit(contract, format!("{name}: {error}")))
 }
 
 /// Values by dimension: those of one dimension are alternatives.
@@ -130,7 +136,7 @@ pub(crate) fn filters(
     let mut filters: Vec<(String, Vec<CoordinateValue>)> = Vec::new();
     for text in texts {
         let (dimension, values) =
-            query_text::dimension_filter(contract, text).map_err(|error| usage(error.to_string()))?;
+            query_text::dimension_filter(contract, text).map_err(|error| does_not_fit(contract, error))?;
         match filters.iter_mut().find(|(name, _)| *name == dimension) {
             Some((_, known)) => known.extend(values),
             None => filters.push((dimension, values)),

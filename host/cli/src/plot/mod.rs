@@ -24,11 +24,10 @@ use serde_json::{Value, json};
 use self::draw::{Glyphs, chart, short, sparkline};
 use self::series::{Axis, Series};
 use crate::args::PlotArguments;
-use crate::commands::table_read::filters;
+use crate::commands::table_read::{does_not_fit, filters};
 use crate::failure::OrFail;
 use crate::print::{self, Heading, Printer, count};
-use crate::say;
-use crate::{cells, usage};
+use crate::{cells, say};
 
 /// Rows fetched at a time.
 const PAGE: usize = 10_000;
@@ -52,10 +51,8 @@ pub(crate) async fn show(
 ) -> anyhow::Result<()> {
     let contract = &table.contract;
     if contract.kind == TableKind::Reference {
-        return Err(usage(format!(
-            "table `{}` is a reference table: it has no time to draw a column over",
-            contract.identifier
-        )));
+        let problem = "a reference table: it has no time to draw a column over";
+        return Err(does_not_fit(contract, format!("table `{}` is {problem}", contract.identifier)));
     }
     let plotted = plottable(contract, column)?;
     let filters = filters(contract, &arguments.filters)?;
@@ -83,7 +80,7 @@ pub(crate) async fn show(
                 .map(|series| names.iter().cloned().zip(series.coordinate.0.iter().cloned()).collect())
                 .collect();
         }
-        query.check(contract).map_err(|error| usage(error.to_string()))?;
+        query.check(contract).map_err(|error| does_not_fit(contract, error))?;
         let reader = Reader::new(contract, &query, plotted, &all);
         let rows = snapshot.read(table, &query);
         let mut after = None;
@@ -175,11 +172,11 @@ fn plottable<'c>(contract: &'c Contract, column: &str) -> anyhow::Result<&'c Col
             Some(_) => "has no numbers in column",
         };
         let known = if numeric.is_empty() { "none".to_owned() } else { numeric.join(", ") };
-        usage(format!(
-            "table `{}` {problem} `{}`; columns that can be drawn: {known}",
-            contract.identifier,
-            print::visible(column)
-        ))
+        let (table, column) = (&contract.identifier, print::visible(column));
+        does_not_fit(
+            contract,
+            format!("table `{table}` {problem} `{column}`; columns that can be drawn: {known}"),
+        )
     })
 }
 

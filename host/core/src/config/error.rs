@@ -97,7 +97,10 @@ impl Diagnostic for ConfigError {
             Self::TooLarge { .. } => {
                 Some("write less, or raise `config_bytes` under [limits] in datanode.toml".to_owned())
             }
-            _ => None,
+            Self::Schema(_) => {
+                Some("upload a release of the component whose config schema this host reads".to_owned())
+            }
+            Self::Syntax(_) | Self::Invalid(_) => None,
         }
     }
 }

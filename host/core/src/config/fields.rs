@@ -1,8 +1,11 @@
-//! What a config schema says of one field, for those who got it wrong.
+//! What a config schema says of its fields: of one, for those who got it wrong; of all, for those who judge them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+
+use super::escaped;
 
 /// Characters of a description, or of one example, that an error repeats.
 const SHOWN_CHARS: usize = 300;
@@ -12,6 +15,13 @@ const SHOWN_EXAMPLES: usize = 3;
 
 /// Schemas looked at to find the annotations of one field.
 const MAX_SCHEMAS: usize = 200;
+
+/// Levels of a config whose fields are surveyed: deeper than any that a person writes. Schemas that refer to themselves
+/// end here.
+const MAX_LEVELS: usize = 8;
+
+/// Fields surveyed: a small schema whose fields refer to itself twice has exponentially many.
+const MAX_FIELDS: usize = 1_000;
 
 /// The annotations of a config field, cut to what an error can show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +69,57 @@ impl fmt::Display for FieldNotes {
         }
         let space = if description.is_empty() { "" } else { " " };
         write!(f, "{description}{space}(for example {})", self.examples.join(", "))
+    }
+}
+
+/// Visit each field that a config of this schema may have, at every depth, also those of list elements and of objects
+/// whose names are free (`*` in the pointer). With the name and the pointer comes all that is said of the field, its own
+/// words before those of its type.
+pub(crate) fn each_field<'s>(root: &'s Value, mut visit: impl FnMut(&str, &str, &[&'s Value])) {
+    let mut left = MAX_FIELDS;
+    survey(root, &expanded(root, vec![root]), "", 0, &mut left, &mut visit);
+}
+
+fn survey<'s>(
+    root: &'s Value,
+    schemas: &[&'s Value],
+    pointer: &str,
+    level: usize,
+    left: &mut usize,
+    visit: &mut impl FnMut(&str, &str, &[&'s Value]),
+) {
+    if level > MAX_LEVELS {
+        return;
+    }
+    // Several alternatives may have a field of one name; it is one field.
+    let mut fields: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    let mut elements = Vec::new();
+    for schema in schemas {
+        for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            fields.entry(name).or_default().push(field);
+        }
+        elements.extend(schema.get("prefixItems").and_then(Value::as_array).into_iter().flatten());
+        elements.extend(schema.get("items"));
+        elements.extend(
+            schema
+                .get("patternProperties")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .map(|(_, rest)| rest),
+        );
+        elements.extend(schema.get("additionalProperties"));
+    }
+    for (name, own) in fields {
+        let Some(fewer) = left.checked_sub(1) else { return };
+        *left = fewer;
+        let at = format!("{pointer}/{}", escaped(name));
+        let said = expanded(root, own);
+        visit(name, &at, &said);
+        survey(root, &said, &at, level + 1, left, visit);
+    }
+    if !elements.is_empty() {
+        survey(root, &expanded(root, elements), &format!("{pointer}/*"), level + 1, left, visit);
     }
 }
 
@@ -169,5 +230,41 @@ mod tests {
         assert!(FieldNotes::of(&schema, "").is_empty() && FieldNotes::of(&schema, "/none").is_empty());
         let circle = json!({"properties": {"a": {"$ref": "#/properties/a"}}});
         assert!(FieldNotes::of(&circle, "/a").is_empty());
+    }
+
+    #[test]
+    fn every_field_is_visited_once_wherever_the_schema_says_it() {
+        let schema = json!({
+            "allOf": [{"properties": {"base": {}}}],
+            "properties": {
+                "inner": {"$ref": "#/$defs/inner"},
+                "maybe": {"anyOf": [{"$ref": "#/$defs/inner"}, {"type": "null"}]},
+                "legs": {"type": "array", "items": {"$ref": "#/$defs/inner"}},
+                "pair": {"prefixItems": [{"properties": {"a/b": {}}}]},
+                "by_name": {"additionalProperties": {"$ref": "#/$defs/inner"}},
+                "model": {"oneOf": [
+                    {"properties": {"kind": {"const": "a"}, "n": {}}},
+                    {"properties": {"kind": {"const": "b"}}},
+                ]},
+            },
+            "$defs": {"inner": {"properties": {"x": {}}}},
+        });
+        let mut seen = Vec::new();
+        each_field(&schema, |_, pointer, _| seen.push(pointer.to_owned()));
+        let expected = "/base /by_name /by_name/*/x /inner /inner/x /legs /legs/*/x /maybe /maybe/x /model \
+                        /model/kind /model/n /pair /pair/*/a~1b";
+        assert_eq!(seen.join(" "), expected);
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_is_surveyed_to_an_end() {
+        let many: serde_json::Map<String, Value> =
+            (0..50).map(|field| (format!("f{field}"), json!({"$ref": "#"}))).collect();
+        let mut seen = 0;
+        each_field(&json!({"properties": many}), |_, _, _| seen += 1);
+        assert_eq!(seen, MAX_FIELDS);
+        let mut seen = 0;
+        each_field(&json!({"items": {"$ref": "#"}, "properties": {"a": {"$ref": "#"}}}), |_, _, _| seen += 1);
+        assert!(seen <= MAX_FIELDS, "{seen}");
     }
 }

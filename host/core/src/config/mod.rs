@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 pub use error::{ConfigError, Problem};
 pub use fields::FieldNotes;
+pub(crate) use fields::each_field;
 use walk::{Walk, escaped};
 
 use crate::Timestamp;

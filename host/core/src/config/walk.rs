@@ -116,54 +116,85 @@ impl<'s> Walk<'s> {
     }
 
     /// The schemas that say something about `value`: the schema itself, what it references, all of `allOf`, and
-    /// those alternatives of `anyOf`/`oneOf` whose type fits (an optional field is `anyOf [T, null]`).
+    /// those alternatives of `anyOf`/`oneOf` that fit (an optional field is `anyOf [T, null]`).
     fn applicable(&mut self, schema: &'s Value, value: &Value, parts: &mut Vec<&'s Value>, depth: usize) {
         self.visits += 1;
         if depth > MAX_DEPTH || self.visits > MAX_VISITS {
             return;
         }
         parts.push(schema);
-        if let Some(target) =
-            schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
-            && let Some(inner) = self.root.pointer(target)
-        {
+        if let Some(inner) = self.target(schema) {
             self.applicable(inner, value, parts, depth + 1);
         }
-        for inner in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+        for inner in elements(schema, "allOf") {
             self.applicable(inner, value, parts, depth + 1);
         }
         for keyword in ["anyOf", "oneOf"] {
-            for inner in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-                if self.type_fits(inner, value, 0) {
-                    self.applicable(inner, value, parts, depth + 1);
-                }
+            let meant = elements(schema, keyword).filter(|inner| self.fits(inner, value, true, 0));
+            let mut meant: Vec<_> = meant.collect();
+            // None is: the config is refused, and what is said of it names the fields that there are.
+            if meant.is_empty() {
+                meant.extend(elements(schema, keyword).filter(|inner| self.fits(inner, value, false, 0)));
+            }
+            for inner in meant {
+                self.applicable(inner, value, parts, depth + 1);
             }
         }
     }
 
-    fn type_fits(&self, schema: &Value, value: &Value, depth: usize) -> bool {
-        // One reference is followed at a time, so this is at most `MAX_DEPTH` steps.
-        if depth > MAX_DEPTH {
+    /// Whether an alternative may be the one that is meant: it allows the type and, where that is asked for, its tags are
+    /// those that are written. Defaults of an alternative that is not meant are no part of the config.
+    fn fits(&mut self, schema: &'s Value, value: &Value, tags: bool, depth: usize) -> bool {
+        self.visits += 1;
+        if depth > MAX_DEPTH || self.visits > MAX_VISITS {
             return false;
         }
-        if let Some(target) =
-            schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'))
-        {
-            return self.root.pointer(target).is_some_and(|inner| self.type_fits(inner, value, depth + 1));
-        }
-        let fits = |name: &str| match value {
-            Value::Null => name == "null",
-            Value::Bool(_) => name == "boolean",
-            Value::Number(number) => name == "number" || name == "integer" && whole_number(number).is_some(),
-            Value::String(_) => name == "string",
-            Value::Array(_) => name == "array",
-            Value::Object(_) => name == "object",
-        };
-        match schema.get("type") {
-            Some(Value::String(name)) => fits(name),
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).any(fits),
-            _ => true,
-        }
+        let is_dangling = schema.get("$ref").is_some() && self.target(schema).is_none();
+        let parts = self.target(schema).into_iter().chain(elements(schema, "allOf"));
+        !is_dangling
+            && allows_type(schema, value)
+            && !(tags && self.contradicts_a_tag(schema, value))
+            && parts.into_iter().all(|inner| self.fits(inner, value, tags, depth + 1))
+    }
+
+    /// Whether a field is written with another value than the only one that the schema allows there. Numbers are no
+    /// tags: they have several spellings.
+    fn contradicts_a_tag(&self, schema: &'s Value, value: &Value) -> bool {
+        let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        fields.into_iter().any(|(name, field)| {
+            let field = self.target(field).unwrap_or(field);
+            let single = || field.get("enum")?.as_array().filter(|values| values.len() == 1)?.first();
+            let only =
+                field.get("const").or_else(single).filter(|only| only.is_string() || only.is_boolean());
+            only.zip(value.get(name)).is_some_and(|(only, written)| only != written)
+        })
+    }
+
+    /// What a schema refers to.
+    fn target(&self, schema: &Value) -> Option<&'s Value> {
+        self.root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+    }
+}
+
+/// The schemas under a keyword that lists some.
+fn elements<'s>(schema: &'s Value, keyword: &str) -> impl Iterator<Item = &'s Value> + use<'s> {
+    schema.get(keyword).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Whether a schema says nothing of types, or allows that of the value.
+fn allows_type(schema: &Value, value: &Value) -> bool {
+    let is = |name: &str| match value {
+        Value::Null => name == "null",
+        Value::Bool(_) => name == "boolean",
+        Value::Number(number) => name == "number" || name == "integer" && whole_number(number).is_some(),
+        Value::String(_) => name == "string",
+        Value::Array(_) => name == "array",
+        Value::Object(_) => name == "object",
+    };
+    match schema.get("type") {
+        Some(Value::String(name)) => is(name),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).any(is),
+        _ => true,
     }
 }
 

@@ -189,6 +189,17 @@ impl Diagnostic for ContractError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Usage
     }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            // Given on the command line.
+            Self::Name { place: None, .. } => {
+                "choose another: lower-case letters, digits and `_`, a letter first, as in fx_ecb_daily_rates"
+                    .to_owned()
+            }
+            _ => "mend the file, then: datanode table register FILE".to_owned(),
+        })
+    }
 }
 
 impl Contract {

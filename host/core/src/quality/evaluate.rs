@@ -6,13 +6,10 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch};
 
 use super::rule::{Cell, Rule};
-use super::{Check, QualityError, Severity, Violation};
+use super::{Check, EXAMPLES, Example, QualityError, Violation, settle};
 use crate::Timestamp;
 use crate::contract::Contract;
 use crate::coordinate::{Coordinate, CoordinateValue};
-
-/// Offending rows that are told.
-const EXAMPLES: usize = 10;
 
 /// The checks of one run, and what they have found so far.
 #[derive(Debug)]
@@ -27,14 +24,15 @@ struct Judge {
     check: Check,
     rule: Rule,
     rows: u64,
-    examples: Vec<String>,
+    examples: Vec<Example>,
 }
 
 impl Evaluation {
-    /// The checks of a contract. One that does not fit it was refused when the contract was read.
+    /// The checks of a contract that look at new rows alone. One that does not fit it was refused when the contract was
+    /// read.
     pub fn new(contract: Arc<Contract>) -> Self {
         let judge = |check: &Check| {
-            let rule = Rule::of(check, &contract).ok()?;
+            let rule = Rule::of(check, &contract).ok().filter(|rule| !matches!(rule, Rule::Stored(_)))?;
             Some(Judge { check: check.clone(), rule, rows: 0, examples: Vec::new() })
         };
         let judges = contract.checks.iter().filter_map(judge).collect();
@@ -54,14 +52,7 @@ impl Evaluation {
     pub fn finish(&self, newest: Option<Timestamp>, end: Timestamp) -> Result<Vec<Violation>, QualityError> {
         let rows = self.rows;
         let violations = self.judges.iter().filter_map(|judge| judge.finish(rows, newest, end));
-        let (errors, warnings): (Vec<_>, Vec<_>) =
-            violations.partition(|violation: &Violation| violation.check.severity == Severity::Error);
-        if errors.is_empty() {
-            return Ok(warnings);
-        }
-        // What warns is told too: the run record has no other place for it once the run has failed.
-        let violations = errors.into_iter().chain(warnings).collect();
-        Err(QualityError { table: self.contract.identifier.clone(), violations })
+        settle(&self.contract.identifier, violations.collect())
     }
 }
 
@@ -87,14 +78,15 @@ impl Judge {
                 Rule::AcceptedValues { data_type, values, .. } => Cell::of(array, *data_type, row)
                     .filter(|cell| !values.contains(cell))
                     .map(|cell| cell.to_string()),
-                Rule::RowCount { .. } | Rule::Freshness { .. } => None,
+                Rule::RowCount { .. } | Rule::Freshness { .. } | Rule::Stored(_) => None,
             };
             if let Some(value) = found {
                 self.rows += 1;
                 if self.examples.len() < EXAMPLES {
                     let name = &contract.columns[column].name;
                     let value: String = value.chars().take(80).collect();
-                    self.examples.push(format!("{}: {name} = {value}", key(contract, batch, row)));
+                    let key = key(contract, batch, row).to_string();
+                    self.examples.push(Example::row(key, &format!("{name} = {value}")));
                 }
             }
         }
@@ -107,21 +99,22 @@ impl Judge {
             Rule::NotNull { .. } | Rule::Range { .. } | Rule::AcceptedValues { .. } => offending > 0,
             // A run that finds nothing new is no short one.
             Rule::RowCount { min, max } => {
-                examples.push(format!("it brings {rows}"));
+                examples.push(Example::whole(&format!("it brings {rows}")));
                 rows > 0 && !(*min..=*max).contains(&rows)
             }
             Rule::Freshness { max_age } => {
-                examples.push(newest.map_or_else(
+                examples.push(Example::whole(&newest.map_or_else(
                     || "there is no row".to_owned(),
                     |newest| {
                         format!("the newest row is of {}, the window ends at {}", newest.short(), end.short())
                     },
-                ));
+                )));
                 // Beyond the year 9999 nothing is too old.
                 newest.is_none_or(|newest| max_age.next(newest).is_some_and(|latest| latest < end))
             }
+            Rule::Stored(_) => false,
         };
-        broken.then(|| Violation { check: self.check.clone(), rows: offending, examples })
+        broken.then(|| Violation::of(&self.check, offending, examples))
     }
 }
 

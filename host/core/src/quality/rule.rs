@@ -6,7 +6,7 @@ use arrow_array::types::{Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use serde_json::Value;
 
-use super::{Check, CheckKind};
+use super::{Check, CheckKind, StoredRule};
 use crate::cadence::Cadence;
 use crate::contract::{Contract, TableKind};
 use crate::coordinate::CoordinateValue;
@@ -78,14 +78,33 @@ impl std::fmt::Display for Cell {
 /// What a check demands. Columns are places in the contract's order.
 #[derive(Debug, Clone)]
 pub(super) enum Rule {
-    NotNull { column: usize },
-    Range { column: usize, data_type: DataType, min: Option<Cell>, max: Option<Cell> },
-    AcceptedValues { column: usize, data_type: DataType, values: Vec<Cell> },
-    RowCount { min: u64, max: u64 },
-    Freshness { max_age: Cadence },
+    NotNull {
+        column: usize,
+    },
+    Range {
+        column: usize,
+        data_type: DataType,
+        min: Option<Cell>,
+        max: Option<Cell>,
+    },
+    AcceptedValues {
+        column: usize,
+        data_type: DataType,
+        values: Vec<Cell>,
+    },
+    RowCount {
+        min: u64,
+        max: u64,
+    },
+    Freshness {
+        max_age: Cadence,
+    },
+    /// What the store judges.
+    Stored(StoredRule),
 }
 
-type Wrong = (&'static str, String);
+/// The field that is wrong, and why.
+pub(super) type Wrong = (&'static str, String);
 
 impl Rule {
     /// Read a check for its contract. An error is the field that is wrong, and why.
@@ -108,15 +127,25 @@ impl Rule {
                 Ok(Self::Freshness { max_age: check.max_age.ok_or_else(missing)? })
             }
             CheckKind::NotNull | CheckKind::Range | CheckKind::AcceptedValues => of_column(check, contract),
+            CheckKind::Unique | CheckKind::Monotonic | CheckKind::Sql => {
+                StoredRule::of(check, contract).map(Self::Stored)
+            }
         }
     }
 }
 
-fn of_column(check: &Check, contract: &Contract) -> Result<Rule, Wrong> {
+/// The place of the column that a check names.
+pub(super) fn column_of(check: &Check, contract: &Contract) -> Result<usize, Wrong> {
     let kind = check.kind.as_str();
     let name = check.column.as_deref().ok_or_else(|| ("kind", format!("`{kind}` needs a `column`")))?;
     let place = contract.columns.iter().position(|column| column.name == name);
-    let column = place.ok_or_else(|| ("column", format!("the table has no column `{name}`")))?;
+    place.ok_or_else(|| ("column", format!("the table has no column `{name}`")))
+}
+
+fn of_column(check: &Check, contract: &Contract) -> Result<Rule, Wrong> {
+    let kind = check.kind.as_str();
+    let column = column_of(check, contract)?;
+    let name = &contract.columns[column].name;
     let data_type = contract.columns[column].data_type;
     let unfit = || ("column", format!("`{kind}` cannot judge column `{name}` of type {data_type}"));
     let read = |field: &'static str, value: &Value| Cell::read(value, data_type).map_err(|why| (field, why));
@@ -163,6 +192,9 @@ fn only_its_fields(check: &Check) -> Result<(), Wrong> {
         CheckKind::AcceptedValues => &["column", "values"],
         CheckKind::RowCount => &["min", "max"],
         CheckKind::Freshness => &["max_age"],
+        CheckKind::Unique => &["columns", "max_seconds"],
+        CheckKind::Monotonic => &["column", "direction", "strict", "max_seconds"],
+        CheckKind::Sql => &["query", "max_seconds"],
     };
     let given = [
         ("column", check.column.is_some()),
@@ -170,6 +202,11 @@ fn only_its_fields(check: &Check) -> Result<(), Wrong> {
         ("max", check.max.is_some()),
         ("values", !check.values.is_empty()),
         ("max_age", check.max_age.is_some()),
+        ("columns", !check.columns.is_empty()),
+        ("direction", check.direction.is_some()),
+        ("strict", check.strict.is_some()),
+        ("query", check.query.is_some()),
+        ("max_seconds", check.max_seconds.is_some()),
     ];
     match given.into_iter().find(|(field, is_given)| *is_given && !read.contains(field)) {
         Some((field, _)) => Err((field, format!("`{}` has no `{field}`", check.kind.as_str()))),

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Dialect;
 use crate::diagnostic::{Diagnostic, ErrorClass};
 
 /// Why a revision is refused or failed. Nothing of a revision that failed is left in the database.
@@ -131,6 +132,30 @@ pub enum RevisionError {
         /// Where it was looked for.
         directory: String,
     },
+    /// A revision without SQL for the database that it is applied to.
+    #[error("revision {revision} of table `{table}` has no SQL for {dialect}: {file} is not part of it")]
+    NoSql {
+        /// Identifier.
+        table: String,
+        /// Revision.
+        revision: String,
+        /// The database.
+        dialect: Dialect,
+        /// The file.
+        file: String,
+    },
+    /// Somebody reads or writes the table, and goes on for longer than others can be kept waiting.
+    #[error("table `{table}` is in use: a run or another reader holds it")]
+    Busy {
+        /// Identifier.
+        table: String,
+    },
+    /// A table that moved on after a run had begun, which would read it as it is now.
+    #[error("table `{table}` was moved to another contract after this began to read")]
+    MovedWhileRead {
+        /// Identifier.
+        table: String,
+    },
     /// A place is left that only a person can fill.
     #[error("{file}, line {line}: a value is left to be written in the place of `EDIT_THIS`")]
     Unedited {
@@ -253,13 +278,15 @@ pub enum RevisionError {
     },
     /// The way back is not written.
     #[error(
-        "revision {revision} of table `{table}` cannot be undone: its sqlite.down.sql was applied with `EDIT_THIS` in line {line}"
+        "revision {revision} of table `{table}` cannot be undone: its {file} was applied with `EDIT_THIS` in line {line}"
     )]
     Irreversible {
         /// Identifier.
         table: String,
         /// Revision.
         revision: String,
+        /// The file.
+        file: &'static str,
         /// Line.
         line: usize,
     },
@@ -281,6 +308,9 @@ impl Diagnostic for RevisionError {
             Self::Changed { .. } => "revision.changed",
             Self::Applied { .. } => "revision.applied",
             Self::Missing { .. } => "revision.missing",
+            Self::NoSql { .. } => "revision.no_sql",
+            Self::Busy { .. } => "revision.busy",
+            Self::MovedWhileRead { .. } => "revision.moved_while_read",
             Self::Unedited { .. } => "revision.unedited",
             Self::StatementRefused { .. } => "revision.statement_refused",
             Self::StatementFailed { .. } => "revision.statement_failed",
@@ -303,7 +333,9 @@ impl Diagnostic for RevisionError {
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::Direction { .. } => ErrorClass::Usage,
-            Self::Moved { .. } => ErrorClass::Infrastructure,
+            Self::Moved { .. } | Self::Busy { .. } | Self::MovedWhileRead { .. } => {
+                ErrorClass::Infrastructure
+            }
             Self::StatementFailed { .. } => ErrorClass::Failed,
             _ => ErrorClass::Refused,
         }
@@ -342,6 +374,11 @@ impl Diagnostic for RevisionError {
             Self::Missing { .. } => {
                 "put its folder back (it belongs under version control), or name the directory with --dir".to_owned()
             }
+            Self::NoSql { table, revision, .. } => {
+                format!("have it written, and read it: datanode table revision {table} --complete {revision}")
+            }
+            Self::Busy { .. } => "nothing was changed; try again when its runs have ended: datanode run leases".to_owned(),
+            Self::MovedWhileRead { .. } => "run it again".to_owned(),
             Self::Unedited { table, revision, .. } => {
                 format!("write it there, then: datanode table revision {table} --seal {revision}")
             }

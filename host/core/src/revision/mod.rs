@@ -6,9 +6,11 @@
 //!
 //! * [`RevisionFile`] is `revision.toml`; [`plan`] says what a change of contracts does to rows.
 //! * [`chain`] orders revisions and finds the one that a person means.
+//! * [`Dialect`] says whose SQL a file is; a database takes no notice of that of another.
 //! * [`statement`] reads the SQL of a folder: its statements, each with its line, and what is left to be edited.
 
 pub mod chain;
+mod dialect;
 mod error;
 pub mod plan;
 pub mod statement;
@@ -21,6 +23,7 @@ use serde_json::json;
 use crate::contract::Contract;
 use crate::digest::Digest;
 
+pub use dialect::Dialect;
 pub use error::RevisionError;
 
 /// `revision.toml` inside the folder of a revision.
@@ -65,11 +68,14 @@ pub struct RevisionFile {
 }
 
 impl RevisionFile {
-    /// The digest of the whole revision: of this document, which holds those of the other files. How the file is laid
-    /// out plays no part.
-    pub fn digest(&self) -> Digest {
+    /// The digest of the revision as a database sees it: of this document, which holds those of the other files. How the
+    /// file is laid out plays no part, nor does the SQL of another database: it may be written, and edited, when the
+    /// revision is applied here already.
+    pub fn digest(&self, dialect: Dialect) -> Digest {
+        let mut seen = self.clone();
+        seen.files.retain(|name, _| dialect.reads(name));
         // A struct of texts has one JSON form; it cannot fail.
-        Digest::of(serde_json::to_string(self).unwrap_or_default().as_bytes())
+        Digest::of(serde_json::to_string(&seen).unwrap_or_default().as_bytes())
     }
 }
 
@@ -133,6 +139,26 @@ mod tests {
         assert_eq!(first, id(None, "a", &contract));
         assert_ne!(first, id(Some(&first), "a", &contract));
         assert_ne!(first, id(None, "b", &contract));
+    }
+
+    #[test]
+    fn the_sql_of_another_database_plays_no_part() {
+        let file = |names: &[&str]| RevisionFile {
+            revision: "0123456789ab".to_owned(),
+            parent: None,
+            table: "t".to_owned(),
+            uid: "u".to_owned(),
+            message: "a".to_owned(),
+            operations: Vec::new(),
+            loses: Vec::new(),
+            loses_on_downgrade: Vec::new(),
+            files: names.iter().map(|name| ((*name).to_owned(), Digest::of(name.as_bytes()))).collect(),
+        };
+        let embedded = file(&["contract.toml", "sqlite.up.sql"]);
+        let both = file(&["contract.toml", "sqlite.up.sql", "postgres.up.sql"]);
+        assert_eq!(embedded.digest(Dialect::Sqlite), both.digest(Dialect::Sqlite));
+        assert_ne!(embedded.digest(Dialect::Postgres), both.digest(Dialect::Postgres));
+        assert_ne!(both.digest(Dialect::Sqlite), both.digest(Dialect::Postgres));
     }
 
     proptest! {

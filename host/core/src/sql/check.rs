@@ -10,6 +10,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::revision::Reach;
 use super::{SqlDialect, SqlError, SqlErrorKind};
 use crate::contract::Contract;
 use crate::data_type::DataType;
@@ -41,9 +42,14 @@ pub struct CheckedSql {
 /// Judge a statement over one table. The table may be called by its identifier or its physical name; in the answer it is
 /// always the physical one, without a schema.
 pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
+    with_room(|| check_here(sql, contract, dialect))
+}
+
+/// Judge something on a thread with room for it.
+pub(super) fn with_room<T: Send>(judge: impl FnOnce() -> Result<T, SqlError> + Send) -> Result<T, SqlError> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-        match thread.spawn_scoped(scope, || check_here(sql, contract, dialect)) {
+        match thread.spawn_scoped(scope, judge) {
             // A parser of another house may panic over what nobody thought of: that is no reason to fall.
             Ok(thread) => thread
                 .join()
@@ -57,8 +63,8 @@ pub fn check(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Chec
 }
 
 fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<CheckedSql, SqlError> {
-    let mut statement = parse(sql)?;
-    let mut walk = Walk { contract, dialect, scopes: Vec::new(), queries: Vec::new(), depth: 0 };
+    let mut statement = parse(sql, |tokens| tokens)?;
+    let mut walk = Walk::new(contract, dialect, None);
     match &mut statement {
         Statement::Query(query) => walk.query(query)?,
         Statement::Explain {
@@ -85,7 +91,8 @@ fn check_here(sql: &str, contract: &Contract, dialect: SqlDialect) -> Result<Che
     Ok(CheckedSql { sql: statement.to_string(), queries: walk.queries })
 }
 
-fn parse(sql: &str) -> Result<Statement, SqlError> {
+/// The one statement of a text. `edit` sees its words before the parser does.
+pub(super) fn parse(sql: &str, edit: impl FnOnce(Vec<Token>) -> Vec<Token>) -> Result<Statement, SqlError> {
     let syntax = |message: String| SqlError::new(SqlErrorKind::SyntaxError, message);
     if sql.len() > MAX_SQL_BYTES {
         return Err(SqlError::forbidden(format!(
@@ -107,7 +114,7 @@ fn parse(sql: &str) -> Result<Statement, SqlError> {
     if tokens.iter().filter(counts).count() > MAX_SIGNS {
         return Err(SqlError::forbidden(format!("the statement has more than {MAX_SIGNS} words and signs")));
     }
-    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH).with_tokens(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(PARSER_DEPTH).with_tokens(edit(tokens));
     let mut statements = parser.parse_statements().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => SqlError::forbidden("the statement nests too deeply"),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => syntax(message),
@@ -133,11 +140,19 @@ pub(super) fn quoted(name: &str) -> Ident {
 pub(super) struct Walk<'c> {
     contract: &'c Contract,
     pub(super) dialect: SqlDialect,
+    /// What a revision may do beyond a query of a user; None: it is no revision's.
+    pub(super) revision: Option<&'c Reach<'c>>,
     /// Names of the queries that WITH has named, by scope: the innermost comes last.
     scopes: Vec<Vec<String>>,
     /// All of these names.
     queries: Vec<String>,
     depth: usize,
+}
+
+impl<'c> Walk<'c> {
+    pub(super) fn new(contract: &'c Contract, dialect: SqlDialect, revision: Option<&'c Reach<'c>>) -> Self {
+        Self { contract, dialect, revision, scopes: Vec::new(), queries: Vec::new(), depth: 0 }
+    }
 }
 
 impl Walk<'_> {
@@ -232,6 +247,9 @@ impl Walk<'_> {
         if cte.from.is_some() {
             return Err(SqlError::forbidden("a query of WITH may have no FROM of its own"));
         }
+        if recursive && self.revision.is_some() {
+            return Err(SqlError::forbidden("a recursive query may never end"));
+        }
         plain_alias(Some(&cte.alias))?;
         self.queries.push(name.clone());
         // A query sees those that come before it, and itself only where that is said.
@@ -246,6 +264,9 @@ impl Walk<'_> {
     }
 
     fn is_table(&self, name: &str) -> bool {
+        if let Some(reach) = self.revision {
+            return reach.reads(name);
+        }
         name == self.contract.identifier || name == self.contract.physical_name()
     }
 
@@ -363,7 +384,7 @@ impl Walk<'_> {
         }
     }
 
-    fn tables(&mut self, tables: &mut TableWithJoins) -> Result<(), SqlError> {
+    pub(super) fn tables(&mut self, tables: &mut TableWithJoins) -> Result<(), SqlError> {
         self.deeper(|walk| {
             walk.factor(&mut tables.relation)?;
             for Join { relation, global, join_operator } in &mut tables.joins {
@@ -440,6 +461,13 @@ impl Walk<'_> {
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] => (Some(schema), table),
             _ => return Err(unknown()),
         };
+        if let Some(reach) = self.revision {
+            let is_query = |name: &String| self.scopes.iter().flatten().any(|known| known == name);
+            if schema.is_none() && is_query(&folded(table)) {
+                return Ok(());
+            }
+            return reach.read(name);
+        }
         if schema.is_some_and(|schema| folded(schema) != SCHEMA) {
             return Err(unknown());
         }

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::check::{Walk, column_without_schema, folded};
+use super::revision::{REVISION_FUNCTIONS, is_c};
 use super::{FUNCTIONS, SqlDialect, SqlError, collation};
 use crate::data_type::DataType;
 
@@ -129,6 +130,14 @@ impl Walk<'_> {
                     *expression = collated(Expr::Function(function.clone()), collation);
                 }
             }
+            // A text sorts by its bytes in every table; another order would be that of one server.
+            Expr::Collate { expr, collation } if self.revision.is_some() && is_c(collation) => {
+                return self.expression(expr);
+            }
+            Expr::AtTimeZone { timestamp, time_zone } if self.revision.is_some() => {
+                self.expression(timestamp)?;
+                return self.expression(time_zone);
+            }
             Expr::Collate { .. } => return Err(SqlError::forbidden("COLLATE is not understood")),
             Expr::Interval(_) | Expr::AtTimeZone { .. } | Expr::Extract { .. } => {
                 return Err(SqlError::forbidden(
@@ -247,6 +256,9 @@ impl Walk<'_> {
             SqlType::Date => call("substr", vec![cast(SqlType::Text), number(1), number(10)]),
             other if is_moment(other) && sqlite => collated(cast(SqlType::Text), collation::TIME),
             other if is_moment(other) => cast(other.clone()),
+            SqlType::Bytea | SqlType::Uuid | SqlType::JSON if self.revision.is_some() => {
+                cast(data_type.clone())
+            }
             other => return Err(SqlError::forbidden(format!("a cast to {other} is not understood"))),
         })
     }
@@ -286,7 +298,8 @@ impl Walk<'_> {
             )));
         };
         let called = folded(word);
-        if !FUNCTIONS.contains(&called.as_str()) {
+        let of_revisions = self.revision.is_some() && REVISION_FUNCTIONS.contains(&called.as_str());
+        if !of_revisions && !FUNCTIONS.contains(&called.as_str()) {
             return Err(SqlError::forbidden(format!(
                 "the function {called} is not allowed; these are: {}",
                 FUNCTIONS.join(", ")

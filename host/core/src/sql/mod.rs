@@ -10,9 +10,11 @@
 mod answer;
 mod check;
 mod expression;
+mod revision;
 
 pub use answer::{SqlAnswer, SqlError, SqlErrorKind, SqlLimits, SqlRows};
 pub use check::{CheckedSql, check};
+pub use revision::{Reach, check_revision};
 
 /// Whose SQL the statement is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,10 @@ use datanode_core::digest::Digest;
 use datanode_core::revision::chain::{self, Link};
 use datanode_core::revision::statement::MAX_SQL_BYTES;
 use datanode_core::revision::{
-    self, BEFORE_FILE, CONTRACT_FILE, MAX_MESSAGE_BYTES, REVISION_FILE, RevisionError, RevisionFile,
+    self, BEFORE_FILE, CONTRACT_FILE, Dialect, MAX_MESSAGE_BYTES, REVISION_FILE, RevisionError, RevisionFile,
 };
+use datanode_store::Script;
 
-/// The file of SQL that leads there, of one database.
-pub(super) const UP: &str = "sqlite.up.sql";
-/// The file that leads back.
-pub(super) const DOWN: &str = "sqlite.down.sql";
 /// The most revisions of a table.
 const MAX_REVISIONS: usize = 10_000;
 
@@ -69,7 +66,7 @@ impl Folder {
         if file.message.len() > MAX_MESSAGE_BYTES {
             return Err(problem(&place, &format!("the message is longer than {MAX_MESSAGE_BYTES} bytes")));
         }
-        for name in [CONTRACT_FILE, BEFORE_FILE, UP, DOWN] {
+        for name in [CONTRACT_FILE, BEFORE_FILE] {
             if !file.files.contains_key(name) {
                 return Err(problem(&place, &format!("`files` does not name {name}")));
             }
@@ -85,9 +82,14 @@ impl Folder {
         self.path.join(name).display().to_string()
     }
 
-    /// All files, each what it was when the revision was sealed.
-    pub(super) fn sealed(&self) -> Result<Sealed, RevisionError> {
-        for (name, digest) in &self.file.files {
+    /// Whether it has the SQL of a database.
+    pub(super) fn has_sql(&self, dialect: Dialect) -> bool {
+        [dialect.up_file(), dialect.down_file()].iter().all(|name| self.file.files.contains_key(*name))
+    }
+
+    /// All files that matter to a database, each what it was when the revision was sealed.
+    pub(super) fn sealed(&self, dialect: Dialect) -> Result<Sealed, RevisionError> {
+        for (name, digest) in self.file.files.iter().filter(|(name, _)| dialect.reads(name)) {
             if Digest::of(read(&self.path.join(name))?.as_bytes()) != *digest {
                 return Err(RevisionError::Unsealed {
                     table: self.file.table.clone(),
@@ -96,25 +98,55 @@ impl Folder {
                 });
             }
         }
-        self.contents()
+        let (before, after) = self.contracts()?;
+        if !self.has_sql(dialect) {
+            return Err(RevisionError::NoSql {
+                table: self.file.table.clone(),
+                revision: self.file.revision.clone(),
+                dialect,
+                file: self.place(dialect.up_file()),
+            });
+        }
+        Ok(Sealed { before, after, up: self.sql(dialect.up_file())?, down: self.sql(dialect.down_file())? })
     }
 
-    /// All files as they are.
-    pub(super) fn contents(&self) -> Result<Sealed, RevisionError> {
-        let sealed = Sealed {
-            before: contract(&self.path.join(BEFORE_FILE))?,
-            after: contract(&self.path.join(CONTRACT_FILE))?,
-            up: read(&self.path.join(UP))?,
-            down: read(&self.path.join(DOWN))?,
-        };
+    /// The contract before and the one after, as they are.
+    pub(super) fn contracts(&self) -> Result<(Contract, Contract), RevisionError> {
+        let [before, after] = [BEFORE_FILE, CONTRACT_FILE].map(|name| contract(&self.path.join(name)));
+        let (before, after) = (before?, after?);
         let table = &self.file.table;
-        for contract in [&sealed.before, &sealed.after] {
-            if contract.identifier != *table {
-                let found = contract.identifier.clone();
-                return Err(RevisionError::OtherTable { table: table.clone(), found });
-            }
+        if let Some(other) = [&before, &after].into_iter().find(|contract| contract.identifier != *table) {
+            return Err(RevisionError::OtherTable {
+                table: table.clone(),
+                found: other.identifier.clone(),
+            });
         }
-        Ok(sealed)
+        Ok((before, after))
+    }
+
+    fn sql(&self, name: &str) -> Result<String, RevisionError> {
+        read(&self.path.join(name))
+    }
+
+    /// Names and texts of all files of SQL, as they are: those of the database in use come first.
+    pub(super) fn all_sql(&self, here: Dialect) -> Result<Vec<(&'static str, String)>, RevisionError> {
+        let others = Dialect::ALL.into_iter().filter(|other| *other != here);
+        let names = std::iter::once(here).chain(others).flat_map(|one| [one.up_file(), one.down_file()]);
+        let held = names.filter(|name| self.file.files.contains_key(*name));
+        held.map(|name| Ok((name, self.sql(name)?))).collect()
+    }
+
+    /// Add the SQL of a database, which the revision does not have, and seal it.
+    pub(super) fn add(&mut self, script: &Script) -> Result<(), RevisionError> {
+        for (name, text) in files(script) {
+            let place = self.path.join(&name);
+            if place.exists() {
+                return Err(problem(&place, &"it is there already, and revision.toml does not name it"));
+            }
+            fs::write(&place, &text).map_err(|error| problem(&place, &error))?;
+            self.file.files.insert(name, Digest::of(text.as_bytes()));
+        }
+        self.write_document()
     }
 
     /// Write `revision.toml` with the digests of the files as they are, whole or not at all.
@@ -122,6 +154,10 @@ impl Folder {
         for (name, digest) in &mut self.file.files {
             *digest = Digest::of(read(&self.path.join(name))?.as_bytes());
         }
+        self.write_document()
+    }
+
+    fn write_document(&self) -> Result<(), RevisionError> {
         let text = document(&self.file, &self.path)?;
         let (place, new) = (self.path.join(REVISION_FILE), self.path.join(".revision.toml.new"));
         fs::write(&new, text).and_then(|()| fs::rename(&new, &place)).map_err(|error| problem(&place, &error))
@@ -179,13 +215,18 @@ pub(super) fn chain(directory: &Path, table: &str) -> Result<Vec<Folder>, Revisi
     Ok(order.into_iter().map(|at| folders[at].clone()).collect())
 }
 
+/// The files of a script, by name.
+fn files(script: &Script) -> [(String, String); 2] {
+    let Script { dialect, up, down } = script;
+    [(dialect.up_file().to_owned(), up.clone()), (dialect.down_file().to_owned(), down.clone())]
+}
+
 /// A revision that is to be written.
 pub(super) struct NewFolder<'n> {
     pub(super) file: RevisionFile,
     pub(super) before: &'n Contract,
     pub(super) after: &'n Contract,
-    /// SQL by file name.
-    pub(super) sql: Vec<(String, String)>,
+    pub(super) sql: &'n [Script],
 }
 
 /// Write a revision. It appears whole, under its name, or not at all.
@@ -195,7 +236,7 @@ pub(super) fn write(directory: &Path, place: usize, new: NewFolder<'_>) -> Resul
     let name = revision::folder_name(place, &file.revision, &file.message);
     let (path, unfinished) = (directory.join(&name), directory.join(format!(".{name}")));
     let toml = |contract: &Contract| toml::to_string_pretty(contract).map_err(|error| problem(&path, &error));
-    let mut files: BTreeMap<String, String> = sql.into_iter().collect();
+    let mut files: BTreeMap<String, String> = sql.iter().flat_map(files).collect();
     files.insert(BEFORE_FILE.to_owned(), toml(before)?);
     files.insert(CONTRACT_FILE.to_owned(), toml(after)?);
     file.files = files.iter().map(|(name, text)| (name.clone(), Digest::of(text.as_bytes()))).collect();

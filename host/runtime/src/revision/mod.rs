@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::revision::statement::{MAX_STATEMENTS, left_to_edit, split};
-use datanode_core::revision::{self, MAX_MESSAGE_BYTES, RevisionError, RevisionFile, chain, plan};
+use datanode_core::revision::{self, Dialect, MAX_MESSAGE_BYTES, RevisionError, RevisionFile, chain, plan};
 use datanode_store::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, SqlText, Table,
 };
 use serde::Serialize;
 
 use crate::{Host, RuntimeError, clock};
-use folder::{DOWN, Folder, NewFolder, UP};
+use folder::{Folder, NewFolder};
 
 /// How a table without a revision is called.
 const BASE: &str = "base";
@@ -41,8 +41,10 @@ pub struct WrittenRevision {
     pub loses: Vec<String>,
     /// What is lost on the way back.
     pub loses_on_downgrade: Vec<String>,
-    /// What a person has yet to write, each with its file and line.
+    /// What a person has yet to write, each with its file and line: first for the database in use.
     pub to_edit: Vec<String>,
+    /// Kinds of database for which no SQL was written, and why.
+    pub left_out: Vec<String>,
 }
 
 /// A step of a table, there or back.
@@ -128,6 +130,7 @@ pub struct HistoryEntry {
 /// A table, the revisions that it has, and those that are written.
 struct Revised<'d> {
     directory: &'d Path,
+    dialect: Dialect,
     table: Table,
     applied: Vec<AppliedRevision>,
     chain: Vec<Folder>,
@@ -161,8 +164,8 @@ impl Revised<'_> {
                 return Err(RevisionError::Missing { table: table(), revision: revision(), directory });
             };
             let place = folder.path.display().to_string();
-            match folder.sealed() {
-                Ok(_) if folder.file.digest() == applied.digest => {}
+            match folder.sealed(self.dialect) {
+                Ok(_) if folder.file.digest(self.dialect) == applied.digest => {}
                 Err(other) if !matches!(other, RevisionError::Unsealed { .. }) => return Err(other),
                 _ => return Err(RevisionError::Changed { table: table(), revision: revision(), place }),
             }
@@ -176,7 +179,7 @@ impl Host {
         let table = self.store.table(reference).await?;
         let applied = self.store.applied_revisions(&table.uid).await?;
         let chain = folder::chain(directory, &table.contract.identifier)?;
-        Ok(Revised { directory, table, applied, chain })
+        Ok(Revised { directory, dialect: self.store.dialect(), table, applied, chain })
     }
 
     /// Write a revision that leads from the contract of a table to another; None when they mean the same. Without a
@@ -235,13 +238,50 @@ impl Host {
             loses_on_downgrade: plan::losses(&after, &before),
             files: std::collections::BTreeMap::new(),
         };
-        let sql = vec![
-            (format!("{}.up.sql", scripts.dialect), scripts.up),
-            (format!("{}.down.sql", scripts.dialect), scripts.down),
-        ];
-        let new = NewFolder { file, before: &before, after: &after, sql };
+        let new = NewFolder { file, before: &before, after: &after, sql: &scripts.written };
         let written = folder::write(directory, revised.chain.len() + 1, new)?;
-        Ok(Some(describe(&written)?))
+        let left_out =
+            scripts.left_out.iter().map(|(dialect, problem)| format!("{dialect}: {problem}")).collect();
+        Ok(Some(WrittenRevision { left_out, ..describe(&written, revised.dialect)? }))
+    }
+
+    /// Write the SQL of the database in use into the next revision, which has been written without.
+    pub async fn complete_revision(
+        &self,
+        reference: &str,
+        revision: &str,
+        directory: &Path,
+    ) -> Result<WrittenRevision, RuntimeError> {
+        let mut revised = self.revised(reference, directory).await?;
+        revised.check()?;
+        let (dialect, uid) = (revised.dialect, revised.table.uid.clone());
+        let next = revised.applied.len();
+        let at = chain::resolve(revised.identifier(), &revised.ids(), next, revision)?;
+        let not_found = RevisionError::NotFound {
+            table: revised.identifier().to_owned(),
+            reference: revision.to_owned(),
+            known: revised.ids(),
+        };
+        let folder = at.checked_sub(1).and_then(|at| revised.chain.get_mut(at)).ok_or(not_found)?;
+        let bad = |problem: &str| RevisionError::Folder {
+            place: folder.path.display().to_string(),
+            problem: problem.to_owned(),
+        };
+        if folder.has_sql(dialect) {
+            return Err(bad("it has the SQL of this database already").into());
+        }
+        if at != next + 1 {
+            return Err(
+                bad("its SQL follows from where the table is then: apply those before it first").into()
+            );
+        }
+        let (_, after) = folder.contracts()?;
+        let after = self.store.resolve_contract(&uid, after).await?;
+        let scripts = self.store.write_scripts(&uid, after).await?;
+        if let Some(script) = scripts.of(dialect) {
+            folder.add(script)?;
+        }
+        Ok(describe(folder, dialect)?)
     }
 
     /// Take the edits of a revision over: its digests become those of its files.
@@ -252,6 +292,7 @@ impl Host {
         directory: &Path,
     ) -> Result<WrittenRevision, RuntimeError> {
         let mut revised = self.revised(reference, directory).await?;
+        let dialect = revised.dialect;
         let at = chain::resolve(revised.identifier(), &revised.ids(), revised.applied.len(), revision)?;
         let not_found = RevisionError::NotFound {
             table: revised.identifier().to_owned(),
@@ -266,9 +307,9 @@ impl Host {
             }
             .into());
         }
-        let contents = folder.contents()?;
-        for (name, text) in [(UP, &contents.up), (DOWN, &contents.down)] {
-            if let Some(first) = split(text).get(MAX_STATEMENTS) {
+        let (before, after) = folder.contracts()?;
+        for (name, text) in folder.all_sql(dialect)? {
+            if let Some(first) = split(&text).get(MAX_STATEMENTS) {
                 return Err(RevisionError::StatementRefused {
                     file: folder.place(name),
                     line: first.line,
@@ -277,11 +318,11 @@ impl Host {
                 .into());
             }
         }
-        folder.file.operations = plan::lines(&plan::operations(&contents.before, &contents.after)?);
-        folder.file.loses = plan::losses(&contents.before, &contents.after);
-        folder.file.loses_on_downgrade = plan::losses(&contents.after, &contents.before);
+        folder.file.operations = plan::lines(&plan::operations(&before, &after)?);
+        folder.file.loses = plan::losses(&before, &after);
+        folder.file.loses_on_downgrade = plan::losses(&after, &before);
         folder.seal()?;
-        Ok(describe(folder)?)
+        Ok(describe(folder, dialect)?)
     }
 
     /// Apply revisions up to a target, each in a transaction of its own. `done` hears of each.
@@ -296,6 +337,9 @@ impl Host {
         revised.check()?;
         let (at, to) = reach(&revised, target, true)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for folder in &revised.chain[at..to] {
             match self.apply(&revised.table.uid, folder, true).await {
                 Ok(step) => {
@@ -311,17 +355,28 @@ impl Host {
         Ok(steps)
     }
 
+    /// Each step compares the table with its contract before and after. Where there is none to make, the answer that the
+    /// table is there already must be as true.
+    async fn refuse_drift(&self, revised: &Revised<'_>) -> Result<(), RuntimeError> {
+        let differences = self.store.table_drift(&revised.table.uid).await?;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(RevisionError::Drifted { table: revised.identifier().to_owned(), differences }.into())
+    }
+
     async fn apply(&self, uid: &str, folder: &Folder, run: bool) -> Result<Step, RuntimeError> {
-        let sealed = folder.sealed()?;
+        let dialect = self.store.dialect();
+        let sealed = folder.sealed(dialect)?;
         let apply = ApplyRevision {
             table_uid: uid.to_owned(),
             revision: folder.file.revision.clone(),
             parent: folder.file.parent.clone(),
             message: folder.file.message.clone(),
-            digest: folder.file.digest(),
+            digest: folder.file.digest(dialect),
             before: sealed.before,
             after: sealed.after,
-            up: SqlText { file: folder.place(UP), text: sealed.up },
+            up: SqlText { file: folder.place(dialect.up_file()), text: sealed.up },
             down: sealed.down,
             run,
             now: clock::now(),
@@ -331,7 +386,10 @@ impl Host {
         let direction = if run { Direction::Upgrade } else { Direction::Refresh };
         let mut step = self.step(direction, moved, Some(&folder.file)).await;
         step.warnings.extend(down_line.map(|line| {
-            format!("this revision cannot be undone: {}, line {line} has `EDIT_THIS`", folder.place(DOWN))
+            format!(
+                "this revision cannot be undone: {}, line {line} has `EDIT_THIS`",
+                folder.place(dialect.down_file())
+            )
         }));
         Ok(step)
     }
@@ -347,6 +405,9 @@ impl Host {
         let revised = self.revised(reference, directory).await?;
         let (at, to) = reach(&revised, target, false)?;
         let mut steps = Steps { done: Vec::new(), failed: None };
+        if at == to {
+            self.refuse_drift(&revised).await?;
+        }
         for applied in revised.applied[to..at].iter().rev() {
             let revert =
                 RevertRevision { table_uid: revised.table.uid.clone(), revision: applied.revision.clone() };
@@ -512,9 +573,9 @@ fn reach(revised: &Revised<'_>, target: &str, forward: bool) -> Result<(usize, u
     Ok((at, to))
 }
 
-fn describe(folder: &Folder) -> Result<WrittenRevision, RevisionError> {
-    let contents = folder.contents()?;
-    let to_edit = [(UP, contents.up), (DOWN, contents.down)]
+fn describe(folder: &Folder, here: Dialect) -> Result<WrittenRevision, RevisionError> {
+    let to_edit = folder
+        .all_sql(here)?
         .into_iter()
         .filter_map(|(name, text)| {
             left_to_edit(&text).map(|line| format!("{}, line {line}", folder.place(name)))
@@ -532,5 +593,6 @@ fn describe(folder: &Folder) -> Result<WrittenRevision, RevisionError> {
         loses,
         loses_on_downgrade,
         to_edit,
+        left_out: Vec::new(),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datanode_core::quality;
 use datanode_core::run::{DRY_RUN, RunError, RunRecord, RunStatus};
 use datanode_core::statistics;
 use datanode_store::{Rows, StoreError};
@@ -65,7 +66,10 @@ impl Host {
             let looks = Looks { sample: request.sample, dropped: true };
             match self.compute(&planned, prepared, options, looks, &mut answer.record).await {
                 Ok(computed) => self.look(computed, request.sample, &mut answer).await?,
-                Err(error) => answer.record.error = Some(RunError::from_diagnostic(&error)),
+                Err(error) => {
+                    answer.record.error = Some(RunError::from_diagnostic(&error));
+                    answer.record.violations.extend_from_slice(error.violations());
+                }
             }
         }
         answer.record.finished_at = clock::now();
@@ -103,6 +107,17 @@ impl Host {
                 "of {} rows nobody has looked whether the table has them already; they are counted as new",
                 there.not_compared
             ));
+        }
+        if rows > 0 {
+            let checks = quality::stored(&table.contract);
+            let names: Vec<String> = checks.iter().map(|check| format!("`{}`", check.name())).collect();
+            if !names.is_empty() {
+                answer.record.warnings.push(format!(
+                    "not judged: {}, which compare new rows with stored ones; a run is judged when its rows are in the \
+                     table, before anybody sees them",
+                    names.join(", ")
+                ));
+            }
         }
         answer.record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
         answer.record.rows_unchanged = there.equal + there.different;

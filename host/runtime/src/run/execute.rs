@@ -11,7 +11,7 @@ use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Decided, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Lease, Snapshot, StoreError, Table, WriteMode};
+use datanode_store::{CommitRun, Lease, Opened, Snapshot, StoreError, Table, WriteMode};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
@@ -143,8 +143,9 @@ impl Host {
             Err(error) => return self.end(record, error.into(), options).await,
         };
         // On the heap: futures around this one would carry all of a run with them.
-        let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record)).await?;
-        lease.recorded().await;
+        let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record));
+        let executed = lease.keep(executed).await?;
+        lease.recorded();
         Ok(executed)
     }
 
@@ -211,6 +212,7 @@ impl Host {
             record.status = RunStatus::Failed;
         }
         record.error = Some(RunError::from_diagnostic(&error));
+        record.violations.extend_from_slice(error.violations());
         let record = self.record(record).await?;
         options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
         let moved = matches!(
@@ -228,9 +230,8 @@ impl Host {
         options: &RunOptions,
         given: Given,
     ) -> Result<Prepared, RuntimeError> {
-        let mut snapshot = self.store.snapshot().await?;
-        let table = snapshot.table(&planned.table.uid).await?;
-        let progress = Arc::new(snapshot.progress(&table).await?);
+        let Opened { mut snapshot, table, progress } = self.store.snapshot_of(&planned.table.uid).await?;
+        let progress = Arc::new(progress);
         let ledger = snapshot.node_windows(&planned.node.uid).await?;
         let (contract, lookback) = (&table.contract, planned.node.settings.lookback);
         let dimensions = contract.dimensions().len();
@@ -333,6 +334,7 @@ impl Host {
         let newest = prepared.progress.max_time().max(collected.summary.added.max_time());
         let warnings = collected.quality.finish(newest, prepared.window.end)?;
         record.warnings.extend(warnings.iter().map(ToString::to_string));
+        record.violations.extend(warnings);
         let fills_gaps = prepared.known != prepared.progress;
         Ok(Computed { table: prepared.table, fills_gaps, collected })
     }
@@ -458,6 +460,7 @@ pub(super) fn new_record(
         ]),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

@@ -435,6 +435,10 @@ mod tests {
             Ok(Progress::default())
         }
 
+        async fn node_windows(&mut self, _: &str) -> Result<datanode_core::ledger::Ledger, StoreError> {
+            unreachable!()
+        }
+
         async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
             Ok(0)
         }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use datanode_sandbox::Interrupt;
 use datanode_store::{ClaimLease, Lease, Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use crate::Host;
 
@@ -42,35 +41,60 @@ fn host_name() -> String {
     named.unwrap_or_else(|| "this host".to_owned())
 }
 
-/// A lease that is kept until it is dropped. Dropping it gives it up, unless the outcome of the run has done so.
+/// A lease that is given up when it is dropped, unless the outcome of the run has done so.
 pub(super) struct HeldLease {
     pub(super) lease: Lease,
     /// Ends the guest when the lease is lost.
     pub(super) interrupt: Interrupt,
-    lost: Arc<Mutex<Option<StoreError>>>,
-    heartbeat: JoinHandle<()>,
+    duration: Duration,
+    lost: Mutex<Option<StoreError>>,
     store: Arc<dyn Store>,
     recorded: bool,
 }
 
 impl HeldLease {
+    /// Do the work of the run, and keep the lease beside it.
+    ///
+    /// Not a task of its own: that would have to be ended, and waited for, before the run is over. The work blocks no
+    /// thread of the runtime, so the heartbeat has its turn whenever it is due.
+    pub(super) async fn keep<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            answer = &mut work => return answer,
+            () = self.beat() => {}
+        }
+        work.await
+    }
+
+    /// Extend the lease three times in its duration, until it is lost.
+    async fn beat(&self) {
+        loop {
+            tokio::time::sleep(self.duration / 3).await;
+            // A database that does not answer says nothing about the lease: it is asked again, and the commit asks too.
+            if let Err(error @ StoreError::LeaseLost { .. }) =
+                self.store.extend_lease(&self.lease, self.duration).await
+            {
+                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                self.interrupt.interrupt();
+                return;
+            }
+        }
+    }
+
     /// Why it is lost, once the heartbeat has learned that it is.
     pub(super) fn take_lost(&self) -> Option<StoreError> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The outcome of the run is stored, and with it the lease was given up.
-    pub(super) async fn recorded(mut self) {
+    pub(super) fn recorded(mut self) {
         self.recorded = true;
-        self.heartbeat.abort();
-        // So that nothing holds the store any more when the run is over.
-        let _ = (&mut self.heartbeat).await;
     }
 }
 
 impl Drop for HeldLease {
     fn drop(&mut self) {
-        self.heartbeat.abort();
         // Where nothing can be told to the database any more, the lease expires by itself.
         if let (false, Ok(runtime)) = (self.recorded, Handle::try_current()) {
             let (store, lease) = (Arc::clone(&self.store), self.lease.clone());
@@ -99,29 +123,13 @@ impl Host {
                 answer => break answer?,
             }
         };
-        let (interrupt, lost) = (Interrupt::default(), Arc::default());
-        let beating =
-            beat(Arc::clone(&self.store), lease.clone(), duration, interrupt.clone(), Arc::clone(&lost));
-        let heartbeat = tokio::spawn(beating);
-        Ok(HeldLease { lease, interrupt, lost, heartbeat, store: Arc::clone(&self.store), recorded: false })
-    }
-}
-
-/// Extend the lease three times in its duration, until it is lost.
-async fn beat(
-    store: Arc<dyn Store>,
-    lease: Lease,
-    duration: Duration,
-    interrupt: Interrupt,
-    lost: Arc<Mutex<Option<StoreError>>>,
-) {
-    loop {
-        tokio::time::sleep(duration / 3).await;
-        // A database that does not answer says nothing about the lease: it is asked again, and the commit asks too.
-        if let Err(error @ StoreError::LeaseLost { .. }) = store.extend_lease(&lease, duration).await {
-            *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            interrupt.interrupt();
-            return;
-        }
+        Ok(HeldLease {
+            lease,
+            interrupt: Interrupt::default(),
+            duration,
+            lost: Mutex::default(),
+            store: Arc::clone(&self.store),
+            recorded: false,
+        })
     }
 }

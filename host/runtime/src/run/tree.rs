@@ -95,8 +95,7 @@ impl Host {
         hash_namespace: &str,
         options: &RunOptions,
     ) -> Result<RunTree, RuntimeError> {
-        let node = self.store.node(reference).await?;
-        let planned = self.plan_node(&node, hash_namespace).await?;
+        let planned = self.plan_reference(reference, hash_namespace).await?;
         self.run_planned(&planned, options).await
     }
 

@@ -5,5 +5,6 @@ pub(crate) mod foreign_keys;
 pub(crate) mod ledger;
 pub(crate) mod nodes;
 pub(crate) mod reference;
+pub(crate) mod revision;
 pub(crate) mod stored;
 pub(crate) mod tables;

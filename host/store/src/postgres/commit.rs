@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use datanode_core::progress::Progress;
+use datanode_core::quality;
 use datanode_core::run::{Durations, RunRecord};
 use sqlx::PgConnection;
 
 use super::ddl::table_name;
 use super::write::Caller;
-use super::{append, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, lease, ledger, overwrite, progress, revision, runs, tables};
+use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
 use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
@@ -32,11 +35,15 @@ pub(super) async fn commit(
     }
     lease::check(connection, &held).await?;
     fault::reached(Step::LeaseChecked);
-    let table = match mode {
+    // A run without rows has nothing to be judged.
+    let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };
+    let table = if mode == WriteMode::Append && checks.is_empty() {
         // Other nodes may append to the table meanwhile, but nobody deletes from it, overwrites, loads or moves it.
-        WriteMode::Append => tables::shared(connection, &seen.uid).await?,
-        // Nobody writes to the table meanwhile: what is found to be there or not stays so.
-        WriteMode::Overwrite | WriteMode::FillGaps => tables::locked(connection, &seen.uid).await?,
+        tables::shared(connection, &seen.uid).await?
+    } else {
+        // Nobody else writes to the table meanwhile: what is found to be there or not stays so, and two that judge side by
+        // side would not see each other's rows.
+        tables::locked(connection, &seen.uid).await?
     };
     // Rows or none: the window that this run is going to close may have been opened meanwhile.
     if table.epoch != seen.epoch {
@@ -50,6 +57,8 @@ pub(super) async fn commit(
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table).await?;
     }
+    let before =
+        if look_back(&checks) { progress::read(connection, &table).await? } else { Progress::default() };
     let on_rows = |rows| {
         on_rows(rows);
         if rows * 2 >= added.rows() {
@@ -81,16 +90,22 @@ pub(super) async fn commit(
             added.rows()
         )));
     }
+    // All rows are there, and nobody else sees one.
+    let found = checks::judge(connection, &seen.contract, &checks, &added, &before).await?;
+    let warnings = quality::settle(&table.contract.identifier, found)?;
+    fault::reached(Step::ChecksPassed);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord {
+    let mut record = RunRecord {
         rows_inserted: written.inserted,
         rows_updated: written.updated,
         rows_unchanged: written.unchanged,
         durations,
         ..record
     };
+    record.warnings.extend(warnings.iter().map(ToString::to_string));
+    record.violations.extend(warnings);
     ledger::succeeded(connection, &record, &table, added.max_time()).await?;
     fault::reached(Step::LedgerStored);
     runs::insert(connection, &record).await?;

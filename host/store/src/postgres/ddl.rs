@@ -45,20 +45,33 @@ pub(super) fn create_table(contract: &Contract, targets: &[String]) -> Result<St
     }
     let mut parts: Vec<String> = contract.columns.iter().map(define).collect();
     parts.push(format!("PRIMARY KEY ({})", list(contract.key())));
-    parts.extend(contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
-        let action = on_delete(contract, key, target);
-        let ForeignKey { columns, references, .. } = key;
-        let (columns, theirs) = (list(columns), list(&references.columns));
-        format!("FOREIGN KEY ({columns}) REFERENCES {} ({theirs}) ON DELETE {action}", physical(target))
-    }));
+    parts.extend(
+        contract
+            .foreign_keys
+            .iter()
+            .zip(targets)
+            .map(|(key, target)| foreign_key(key, target, on_delete(contract, key, target))),
+    );
     Ok(format!("CREATE TABLE {} ({})", table_name(contract), parts.join(", ")))
 }
 
-/// A column. Text sorts by its bytes, as everywhere in this host.
+/// A foreign key to the table of this physical name.
+pub(super) fn foreign_key(key: &ForeignKey, target: &str, action: &str) -> String {
+    let ForeignKey { columns, references, .. } = key;
+    let (columns, theirs) = (list(columns), list(&references.columns));
+    format!("FOREIGN KEY ({columns}) REFERENCES {} ({theirs}) ON DELETE {action}", physical(target))
+}
+
+/// A column.
 pub(super) fn define(column: &Column) -> String {
     let not_null = if column.nullable { "" } else { " NOT NULL" };
-    let collation = if column.data_type == DataType::String { " COLLATE \"C\"" } else { "" };
-    format!("{} {}{collation}{not_null}", quote(&column.name), sql_type(column.data_type))
+    format!("{} {}{not_null}", quote(&column.name), column_type(column.data_type))
+}
+
+/// The type of a column. Text sorts by its bytes, as everywhere in this host.
+pub(super) fn column_type(data_type: DataType) -> String {
+    let collation = if data_type == DataType::String { " COLLATE \"C\"" } else { "" };
+    format!("{}{collation}", sql_type(data_type))
 }
 
 /// The type, as PostgreSQL itself names it.

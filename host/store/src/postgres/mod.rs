@@ -9,13 +9,14 @@
 //!   SQL, for `COPY` binds none.
 //! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
 //! * `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
-//! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: whether a table still is
-//!   what its contract says.
+//! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: tables that move to
+//!   another contract, and whether a table still is what its contract says.
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
 mod append;
 mod broken_keys;
+mod checks;
 mod commit;
 mod components;
 mod connection;
@@ -39,6 +40,7 @@ mod refusal;
 mod repoint;
 mod revision;
 mod runs;
+mod scratch;
 mod select;
 mod snapshot;
 mod sources;
@@ -51,6 +53,8 @@ mod test_server;
 #[cfg(test)]
 mod tests;
 mod write;
+
+pub(crate) use self::revision::script;
 
 use self::connection::Pools;
 use crate::StoreError;

@@ -128,6 +128,9 @@ impl Snapshot for PostgresSnapshot {
         // Every run asks for its tables here: one that somebody has altered by hand is named before a component
         // computes anything from it.
         revision::refuse_drift(connection, &table).await?;
+        revision::hold(connection, &self.view.canceller.pool, &table).await?;
+        // Behind the savepoint to which a page that fails goes back.
+        sqlx::raw_sql(SAVE_AGAIN).execute(connection).await.map_err(failed(BEGINNING))?;
         Ok(table)
     }
 

@@ -1,7 +1,6 @@
 //! The trait: each method in one transaction.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,9 +21,9 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Lease, Leases, Ledgers, LoadRows, Loaded,
-    NewComponent, NewNode, Node, NodeSet, ProgressDifference, Referrer, Registered, RegisteredTable,
-    Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
-    TableDifference, TailDeletes,
+    NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, Referrer, Registered,
+    RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind, Store, StoreError,
+    StoredComponent, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -192,15 +191,24 @@ impl Store for PostgresStore {
         read!(self, |connection| nodes::by_reference(connection, reference))
     }
 
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError> {
+        let mut transaction = self.pools.begin_read().await?;
+        let connection = &mut *transaction;
+        let node = nodes::by_reference(connection, reference).await?;
+        let release = match &node.pinned_digest {
+            Some(digest) => components::by_digest(connection, digest).await?,
+            None => components::by_name(connection, &node.component, None).await?,
+        };
+        let (tables, nodes) = (tables::all(connection).await?, nodes::all(connection).await?);
+        Ok(Planning { node, release, tables, nodes })
+    }
+
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?))
     }
 
-    async fn scratch(&self, _directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Err(StoreError::NotOnThisDatabase {
-            what: "a trial run, which needs a copy of the store",
-            next_step: "check the component in an embedded store: DATANODE_DATABASE_URL= datanode check … --home DIRECTORY",
-        })
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        self.copy_into(directory).await
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

@@ -236,7 +236,10 @@ pub(super) async fn verify_progress(
 }
 
 /// What the rows say.
-async fn counted(connection: &mut PgConnection, contract: &Contract) -> Result<Progress, StoreError> {
+pub(super) async fn counted(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<Progress, StoreError> {
     let dimensions = contract.dimensions();
     let time = format!("_t.{}", quote(TIME_INDEX));
     let sql = format!(

@@ -23,6 +23,8 @@ pub(crate) struct Cells<'b> {
 pub(crate) struct CellColumn<'b> {
     /// Knows which cells are null.
     pub(crate) array: &'b ArrayRef,
+    /// Whether any is: most columns have none, and then no cell is asked.
+    has_nulls: bool,
     /// The others.
     pub(crate) values: Values<'b>,
 }
@@ -70,9 +72,17 @@ impl<'b> Cells<'b> {
     pub(crate) fn of(arrays: &'b [ArrayRef]) -> Result<Self, ArrowType> {
         let column = |array: &'b ArrayRef| {
             let values = Values::of(array).ok_or_else(|| array.data_type().clone())?;
-            Ok(CellColumn { array, values })
+            Ok(CellColumn { array, has_nulls: array.null_count() > 0, values })
         };
         Ok(Self { columns: arrays.iter().map(column).collect::<Result<_, _>>()? })
+    }
+}
+
+impl CellColumn<'_> {
+    /// Whether the cell of a row is null.
+    #[inline]
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        self.has_nulls && self.array.is_null(row)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use arrow_array::RecordBatch;
 use datanode_core::contract::Contract;
-use rusqlite::{Connection, Statement};
+use rusqlite::{CachedStatement, Connection};
 
-use super::bind::bind;
+use super::bind::{bind, bind_rows};
 use super::ddl::quote;
 use super::foreign_keys;
 use super::stored::failed;
@@ -28,10 +28,15 @@ pub(super) fn append(
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, StoreError> {
-    let mut inserts = Inserts::prepare(connection, contract, table)?;
+    // Many runs have no rows: these pay for no statements.
+    let mut inserts = None;
     let mut written = 0;
     for batch in rows {
         let batch = batch.map_err(StoreError::Rows)?;
+        let inserts = match &mut inserts {
+            Some(inserts) => inserts,
+            none => none.insert(Inserts::prepare(connection, contract, table)?),
+        };
         inserts.batch(&batch)?;
         written += batch.num_rows() as u64;
         on_rows(written);
@@ -43,16 +48,16 @@ pub(super) fn append(
 struct Inserts<'c> {
     connection: &'c Connection,
     contract: &'c Contract,
-    several: Statement<'c>,
+    several: CachedStatement<'c>,
     rows_per_statement: usize,
-    single: Statement<'c>,
+    single: CachedStatement<'c>,
 }
 
 impl<'c> Inserts<'c> {
     fn prepare(connection: &'c Connection, contract: &'c Contract, table: &str) -> Result<Self, StoreError> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
-        let prepare = |rows| connection.prepare(&insert(contract, table, rows)).map_err(failed(DOING));
+        let prepare = |rows| connection.prepare_cached(&insert(contract, table, rows)).map_err(failed(DOING));
         Ok(Self {
             connection,
             contract,
@@ -80,9 +85,7 @@ impl<'c> Inserts<'c> {
     }
 
     fn several(&mut self, cells: &Cells<'_>, first: usize) -> rusqlite::Result<()> {
-        for at in 0..self.rows_per_statement {
-            bind(cells, &mut self.several, 1 + at * self.contract.columns.len(), first + at)?;
-        }
+        bind_rows(cells, &mut self.several, &(first..first + self.rows_per_statement))?;
         self.several.raw_execute().map(|_| ())
     }
 

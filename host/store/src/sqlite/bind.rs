@@ -1,7 +1,9 @@
 //! Cells of Arrow columns as parameters of a statement.
 
-use rusqlite::Statement;
+use std::ops::Range;
+
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
+use rusqlite::{Statement, ToSql};
 
 use crate::rows::{CellColumn, Cells, Values};
 
@@ -12,41 +14,76 @@ pub(super) fn bind(
     first: usize,
     row: usize,
 ) -> rusqlite::Result<()> {
-    for (parameter, column) in (first..).zip(&cells.columns) {
-        bind_cell(column, statement, parameter, row)?;
+    bind_from(cells, statement, first, &(row..row + 1))
+}
+
+/// Bind rows, one after the other, to all parameters.
+pub(super) fn bind_rows(
+    cells: &Cells<'_>,
+    statement: &mut Statement<'_>,
+    rows: &Range<usize>,
+) -> rusqlite::Result<()> {
+    bind_from(cells, statement, 1, rows)
+}
+
+/// Column by column: what the cells of a column are is asked once for all rows.
+fn bind_from(
+    cells: &Cells<'_>,
+    statement: &mut Statement<'_>,
+    first: usize,
+    rows: &Range<usize>,
+) -> rusqlite::Result<()> {
+    let step = cells.columns.len();
+    for (first, column) in (first..).zip(&cells.columns) {
+        bind_column(column, &mut Target { statement: &mut *statement, first, step, rows: rows.clone() })?;
     }
     Ok(())
 }
 
-fn bind_cell(
-    column: &CellColumn<'_>,
-    statement: &mut Statement<'_>,
-    parameter: usize,
-    row: usize,
-) -> rusqlite::Result<()> {
-    use arrow_array::Array;
-    if column.array.is_null(row) {
-        return statement.raw_bind_parameter(parameter, Null);
-    }
-    match &column.values {
-        Values::Float64(values) => statement.raw_bind_parameter(parameter, values[row]),
-        Values::Float32(values) => statement.raw_bind_parameter(parameter, f64::from(values[row])),
-        Values::Int64(values) | Values::Timestamp(values) => {
-            statement.raw_bind_parameter(parameter, values[row])
+/// Where the cells of a column go.
+struct Target<'t, 'c> {
+    statement: &'t mut Statement<'c>,
+    /// The parameter of the first row, and the distance to that of the next.
+    first: usize,
+    step: usize,
+    rows: Range<usize>,
+}
+
+impl Target<'_, '_> {
+    #[inline]
+    fn take<V: ToSql>(
+        &mut self,
+        column: &CellColumn<'_>,
+        value: impl Fn(usize) -> rusqlite::Result<V>,
+    ) -> rusqlite::Result<()> {
+        for (parameter, row) in (self.first..).step_by(self.step).zip(self.rows.clone()) {
+            if column.is_null(row) {
+                self.statement.raw_bind_parameter(parameter, Null)?;
+            } else {
+                self.statement.raw_bind_parameter(parameter, value(row)?)?;
+            }
         }
-        Values::Int32(values) | Values::Date(values) => statement.raw_bind_parameter(parameter, values[row]),
-        Values::Int16(values) => statement.raw_bind_parameter(parameter, values[row]),
-        Values::Decimal(values, _) => match i64::try_from(values[row]) {
-            Ok(value) => statement.raw_bind_parameter(parameter, value),
-            Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(error.into())),
-        },
-        Values::Bool(values) => statement.raw_bind_parameter(parameter, values.value(row)),
-        Values::Text(values) => statement.raw_bind_parameter(parameter, values.value(row)),
-        Values::Uuid(values) => bind_blob(statement, parameter, values.value(row)),
-        Values::Bytes(values) => bind_blob(statement, parameter, values.value(row)),
+        Ok(())
     }
 }
 
-fn bind_blob(statement: &mut Statement<'_>, parameter: usize, bytes: &[u8]) -> rusqlite::Result<()> {
-    statement.raw_bind_parameter(parameter, ToSqlOutput::Borrowed(ValueRef::Blob(bytes)))
+fn bind_column(column: &CellColumn<'_>, target: &mut Target<'_, '_>) -> rusqlite::Result<()> {
+    match &column.values {
+        Values::Float64(values) => target.take(column, |row| Ok(values[row])),
+        Values::Float32(values) => target.take(column, |row| Ok(f64::from(values[row]))),
+        Values::Int64(values) | Values::Timestamp(values) => target.take(column, |row| Ok(values[row])),
+        Values::Int32(values) | Values::Date(values) => target.take(column, |row| Ok(values[row])),
+        Values::Int16(values) => target.take(column, |row| Ok(values[row])),
+        Values::Decimal(values, _) => target.take(column, |row| {
+            i64::try_from(values[row]).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+        }),
+        Values::Bool(values) => target.take(column, |row| Ok(values.value(row))),
+        Values::Text(values) => target.take(column, |row| Ok(values.value(row))),
+        Values::Uuid(values) => target.take(column, |row| Ok(blob(values.value(row)))),
+        Values::Bytes(values) => target.take(column, |row| Ok(blob(values.value(row)))),
+    }
+}
+
+fn blob(bytes: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Blob(bytes))
 }

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use datanode_core::progress::Progress;
+use datanode_core::quality;
 use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::ddl::quote;
-use super::{append, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, lease, ledger, overwrite, progress, revision, runs, tables};
+use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
 use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
@@ -36,6 +39,9 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
         revision::refuse_drift(connection, &table)?;
     }
+    // A run without rows has nothing to be judged.
+    let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };
+    let before = if look_back(&checks) { progress::read(connection, &table)? } else { Progress::default() };
     let on_rows = |rows| {
         on_rows(rows);
         if rows * 2 >= added.rows() {
@@ -66,16 +72,22 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
             added.rows()
         )));
     }
+    // All rows are there, and nobody else sees one.
+    let found = checks::judge(connection, &seen.contract, &checks, &added, &before)?;
+    let warnings = quality::settle(&table.contract.identifier, found)?;
+    fault::reached(Step::ChecksPassed);
     // What is still to come, the commit itself, cannot be in the record that it commits.
     let commit_us = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
     let durations = Durations { commit_us, ..record.durations };
-    let record = RunRecord {
+    let mut record = RunRecord {
         rows_inserted: written.inserted,
         rows_updated: written.updated,
         rows_unchanged: written.unchanged,
         durations,
         ..record
     };
+    record.warnings.extend(warnings.iter().map(ToString::to_string));
+    record.violations.extend(warnings);
     ledger::succeeded(connection, &record, &table, added.max_time())?;
     fault::reached(Step::LedgerStored);
     runs::insert(connection, &record)?;

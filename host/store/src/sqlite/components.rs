@@ -52,8 +52,9 @@ fn select(
     values: impl rusqlite::Params,
 ) -> Result<Vec<StoredComponent>, StoreError> {
     let failed = failed("reading components");
-    let mut statement =
-        connection.prepare(&format!("SELECT {COLUMNS} FROM _components {condition}")).map_err(&failed)?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM _components {condition}"))
+        .map_err(&failed)?;
     let rows = statement.query_map(values, Raw::read).map_err(&failed)?;
     rows.map(|row| row.map_err(&failed)?.component()).collect()
 }

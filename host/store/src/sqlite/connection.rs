@@ -8,19 +8,21 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
-use tokio::runtime::Handle;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
 
-use super::handle;
+use super::handle::{Held, Stop};
+use super::pool::Pool;
 use super::stored::failed;
 use crate::StoreError;
 
 /// How long SQLite itself waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a write waits in all. A commit of many rows can hold the lock for minutes.
-const PATIENCE: Duration = Duration::from_mins(15);
+pub(super) const PATIENCE: Duration = Duration::from_mins(15);
+/// Between two attempts to have the lock.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 /// What the write-ahead log is cut back to once its pages are in the file: it grows to the size of the largest commit,
 /// and would keep that.
 const LOG_BYTES: &str = "67108864";
@@ -29,22 +31,49 @@ const READERS: u32 = 4;
 /// Snapshots open at once; the next one waits.
 const SNAPSHOTS: u32 = 64;
 
-/// A transaction that may be moved to a blocking thread; dropping it rolls it back.
-pub(super) type OwnedTransaction = Transaction<'static, Sqlite>;
+/// What a loss of power may take of a write that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// Nothing: the write waits until the disk has it.
+    Full,
+    /// It, and what was written so after it; never what was written in full, and never a part of it. For what means
+    /// nothing once all processes of this machine are gone.
+    UntilPowerIsLost,
+}
 
-/// The pools of one database file.
+impl Durability {
+    /// Under a write-ahead log, `NORMAL` is atomic and in order as `FULL` is; it leaves the time to the next write in full,
+    /// or to the next move of the log into the file. It cannot be set within a transaction, and is set before each one.
+    fn set(self) -> &'static str {
+        match self {
+            Self::Full => "PRAGMA synchronous = FULL",
+            Self::UntilPowerIsLost => "PRAGMA synchronous = NORMAL",
+        }
+    }
+}
+
+/// The connections of one database file.
 #[derive(Debug)]
 pub(super) struct Pools {
-    pub(super) writer: SqlitePool,
-    pub(super) readers: SqlitePool,
-    pub(super) snapshots: SqlitePool,
+    pub(super) writer: Held,
+    pub(super) readers: Pool,
+    pub(super) snapshots: Pool,
+    /// How those are opened that read.
+    pub(super) reading: SqliteConnectOptions,
     /// The file.
     pub(super) path: PathBuf,
 }
 
 impl Pools {
-    /// Open the file, creating it when it is missing.
-    pub(super) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+    /// Open the file, creating it when it is missing; `prepare` sees the first connection before anybody else.
+    pub(super) async fn open<P>(
+        path: &Path,
+        prepare: impl FnOnce(SqliteConnection) -> P,
+    ) -> Result<Self, StoreError>
+    where
+        P: Future<Output = Result<SqliteConnection, StoreError>>,
+    {
+        let opening = |source| StoreError::Open { path: path.to_owned(), source };
         let common = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
         // FULL: a commit that was answered survives a loss of power.
         let writing = common
@@ -54,97 +83,84 @@ impl Pools {
             .pragma("journal_size_limit", LOG_BYTES)
             .synchronous(SqliteSynchronous::Full);
         let reading = common.pragma("query_only", "ON");
-        let writer = open_writer(writing).await?;
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&writer).await?;
+        let mut writer = open_writer(writing).await.map_err(opening)?;
+        let mode: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.map_err(opening)?;
         if mode != "wal" {
             // Without it readers and the writer would lock each other out, and no snapshot could outlive a commit.
             let problem = format!("SQLite cannot keep a write-ahead log here (journal mode is `{mode}`)");
-            return Err(sqlx::Error::Configuration(problem.into()));
+            return Err(opening(sqlx::Error::Configuration(problem.into())));
         }
+        let writer = Held::take(prepare(writer).await?).await.map_err(opening)?;
         Ok(Self {
             writer,
-            readers: pool(READERS).connect_lazy_with(reading.clone()),
-            snapshots: pool(SNAPSHOTS).connect_lazy_with(reading),
+            readers: Pool::new(reading.clone(), READERS, PATIENCE),
+            snapshots: Pool::new(reading.clone(), SNAPSHOTS, PATIENCE),
+            reading,
             path: path.to_owned(),
         })
     }
 
     /// Move the log into the file and close everything. Waits for open snapshots to end.
-    pub(super) async fn close(&self) -> Result<(), sqlx::Error> {
+    pub(super) async fn close(self) -> Result<(), StoreError> {
+        const DOING: &str = "closing the database";
         self.readers.close().await;
         self.snapshots.close().await;
         // PASSIVE: what readers of other processes still need stays in the log; the last of them will move it.
-        let moved = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&self.writer).await;
+        let moved = self.writer.ask(DOING, |connection, _| {
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())).map_err(failed(DOING))
+        });
+        let moved = moved.await;
         self.writer.close().await;
-        moved.map(|_| ())
+        moved
     }
 }
 
-fn pool(connections: u32) -> SqlitePoolOptions {
-    // A connection was tested when it was given back, and nothing can cut it off from a file since.
-    let options = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
-    options.acquire_timeout(PATIENCE).after_release(|connection, _| {
-        Box::pin(async move {
-            // A rollback may still be queued: `ping` comes behind it. When SQLite has ended a transaction by
-            // itself (disk full, say) sqlx still counts it as open, and the connection is of no more use.
-            if connection.is_in_transaction() {
-                connection.ping().await?;
-            }
-            Ok(!connection.is_in_transaction())
-        })
-    })
-}
-
 /// Changing a new file to WAL needs an exclusive lock for which SQLite does not wait by itself.
-async fn open_writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+async fn open_writer(options: SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
-        match pool(1).connect_with(options.clone()).await {
-            Err(error) if is_busy(&error) && Instant::now() < give_up => pause().await,
+        match options.connect().await {
+            Err(error) if is_busy(&error) && Instant::now() < give_up => tokio::time::sleep(PAUSE).await,
             answer => return answer,
         }
     }
 }
 
-/// Begin a write transaction, waiting for other writers of this and other processes.
-pub(super) async fn begin_write(writer: &SqlitePool) -> Result<OwnedTransaction, StoreError> {
+/// Begin a write transaction, waiting for writers of other processes. Dropping it rolls it back.
+fn begin_write<'c>(connection: &'c Connection, stop: &Stop) -> Result<rusqlite::Transaction<'c>, StoreError> {
+    let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
     let give_up = Instant::now() + PATIENCE;
     loop {
-        match writer.begin_with("BEGIN IMMEDIATE").await {
-            Err(error) if is_busy(&error) && Instant::now() < give_up => pause().await,
-            answer => {
-                return answer.map_err(|source| StoreError::Database {
-                    doing: "waiting for the lock to write",
-                    source,
-                });
+        match rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if is_busy(&error) && Instant::now() < give_up && !stop.is_stopped() => {
+                std::thread::sleep(PAUSE);
             }
+            answer => return answer.map_err(failed("waiting for the lock to write")),
         }
     }
-}
-
-/// Begin a transaction that reads. It sees the database as it is at its first read.
-pub(super) async fn begin_read(pool: &SqlitePool) -> Result<OwnedTransaction, StoreError> {
-    pool.begin().await.map_err(|source| StoreError::Database { doing: "beginning to read", source })
 }
 
 /// Do `work` in a write transaction, then commit. When `work` fails or panics, or the returned future is dropped
-/// before the commit was sent, the transaction is rolled back.
+/// before the commit, the transaction is rolled back.
 pub(super) async fn write<T: Send + 'static>(
-    writer: &SqlitePool,
+    writer: &Held,
     doing: &'static str,
+    durability: Durability,
     work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let transaction = begin_write(writer).await?;
-    let (transaction, result) = on_blocking_thread(doing, transaction, work).await?;
-    let failed = |source| StoreError::Database { doing, source };
-    match result {
-        Ok(value) => transaction.commit().await.map(|()| value).map_err(failed),
-        Err(error) => {
-            // The first error tells more than a failing rollback; the pool discards a connection that is stuck.
-            let _ = transaction.rollback().await;
-            Err(error)
+    let writing = writer.ask(doing, move |connection, stop| {
+        connection.execute_batch(durability.set()).map_err(failed(doing))?;
+        let transaction = begin_write(connection, stop)?;
+        let value = work(&transaction)?;
+        if stop.is_stopped() {
+            // Nobody is there to hear this.
+            return Err(StoreError::Database { doing, source: sqlx::Error::WorkerCrashed });
         }
-    }
+        transaction.commit().map_err(failed(doing))?;
+        Ok(value)
+    });
+    writing.await
 }
 
 /// Do `work` in a write transaction of a connection of its own, with foreign keys off, then commit. When `work` fails,
@@ -175,39 +191,19 @@ pub(super) async fn write_without_foreign_keys<T: Send + 'static>(
     .await?
 }
 
-/// Do `work` in a transaction that reads, all of it in one takeover: for a short read, each message to sqlx's thread
-/// and back costs more than the read itself.
+/// Do `work` in a transaction that reads.
 pub(super) async fn read<T: Send + 'static>(
-    readers: &SqlitePool,
+    readers: &Pool,
     doing: &'static str,
     work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let mut connection = readers.acquire().await.map_err(|source| StoreError::Database { doing, source })?;
-    let runtime = Handle::current();
-    blocking(doing, move || {
-        handle::with_connection(&runtime, &mut connection, |connection| {
-            // Ends when it is dropped, by a panic too, before sqlx has its connection back.
-            let reading = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Deferred)
-                .map_err(failed(doing))?;
-            work(&reading)
-        })
-    })
-    .await?
-}
-
-/// Do `work` on a thread that may block. The transaction is owned by the work while it lasts, so that a caller who
-/// goes away leaves nothing half done: whatever the work holds is dropped, and with it rolled back, when it ends.
-async fn on_blocking_thread<T: Send + 'static>(
-    doing: &'static str,
-    mut transaction: OwnedTransaction,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-) -> Result<(OwnedTransaction, Result<T, StoreError>), StoreError> {
-    let runtime = Handle::current();
-    blocking(doing, move || {
-        let result = handle::with_connection(&runtime, &mut transaction, work);
-        (transaction, result)
-    })
-    .await
+    let lent = readers.lend(doing).await?;
+    let reading = lent.ask(doing, move |connection, _| {
+        let reading = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Deferred)
+            .map_err(failed(doing))?;
+        work(&reading)
+    });
+    reading.await
 }
 
 /// Run `work` on a thread that may block. Its panics become the caller's.
@@ -222,11 +218,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     })
 }
 
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
-}
-
-fn is_busy(error: &sqlx::Error) -> bool {
+/// Whether another process has the lock.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: i32 = 5;
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     // The low byte of an extended code is the primary one.
@@ -237,12 +230,22 @@ fn is_busy(error: &sqlx::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// As SQLite does when the disk is full: the transaction is gone, and sqlx does not know.
+    async fn pools(directory: &tempfile::TempDir) -> Pools {
+        Pools::open(&directory.path().join("data.sqlite"), |connection| async { Ok(connection) })
+            .await
+            .unwrap()
+    }
+
+    fn number(connection: &Connection, sql: &str) -> Result<i64, StoreError> {
+        connection.query_row(sql, (), |row| row.get(0)).map_err(failed("looking"))
+    }
+
+    /// As SQLite does when the disk is full.
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_does_not_stop_the_next_one() {
         let directory = tempfile::tempdir().unwrap();
-        let pools = Pools::open(&directory.path().join("data.sqlite")).await.unwrap();
-        let ended = write(&pools.writer, "ending", |connection| {
+        let pools = pools(&directory).await;
+        let ended = write(&pools.writer, "ending", Durability::Full, |connection| {
             connection.execute_batch("ROLLBACK").map_err(failed("ending"))?;
             Err::<(), _>(StoreError::Damaged("the disk is full".to_owned()))
         });
@@ -253,12 +256,48 @@ mod tests {
         let create = |connection: &Connection| {
             connection.execute_batch("CREATE TABLE t (x)").map_err(failed("going on"))
         };
-        write(&pools.writer, "going on", create).await.unwrap();
-        let count = |connection: &Connection| {
-            connection
-                .query_row("SELECT count(*) FROM t", (), |row| row.get::<_, i64>(0))
-                .map_err(failed("looking"))
+        write(&pools.writer, "going on", Durability::Full, create).await.unwrap();
+        let rows = |connection: &Connection| number(connection, "SELECT count(*) FROM t");
+        assert_eq!(read(&pools.readers, "looking", rows).await.unwrap(), 0);
+    }
+
+    /// 2 is FULL and 1 is NORMAL, whatever came before.
+    #[tokio::test]
+    async fn each_write_is_as_durable_as_it_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let pools = pools(&directory).await;
+        let (full, less) = (Durability::Full, Durability::UntilPowerIsLost);
+        for (durability, expected) in [(full, 2), (less, 1), (less, 1), (full, 2)] {
+            let asked = write(&pools.writer, "asking", durability, |connection| {
+                number(connection, "PRAGMA synchronous")
+            });
+            assert_eq!(asked.await.unwrap(), expected);
+        }
+    }
+
+    /// The one that has gone left nothing behind, also when its work was done and only the commit was to come.
+    #[tokio::test]
+    async fn a_write_whose_caller_has_gone_is_rolled_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let pools = pools(&directory).await;
+        let create = |connection: &Connection| {
+            connection.execute_batch("CREATE TABLE t (x)").map_err(failed("creating"))
         };
-        assert_eq!(read(&pools.readers, "looking", count).await.unwrap(), 0);
+        write(&pools.writer, "creating", Durability::Full, create).await.unwrap();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let insert = write(&pools.writer, "inserting", Durability::Full, move |connection| {
+            connection.execute_batch("INSERT INTO t VALUES (1)").map_err(failed("inserting"))?;
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+            Ok(())
+        });
+        tokio::select! {
+            answer = insert => panic!("{answer:?}"),
+            begun = has_begun => begun.unwrap(),
+        }
+        go_on.send(()).unwrap();
+        let rows = |connection: &Connection| number(connection, "SELECT count(*) FROM t");
+        assert_eq!(write(&pools.writer, "looking", Durability::Full, rows).await.unwrap(), 0);
     }
 }

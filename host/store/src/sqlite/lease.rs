@@ -2,13 +2,17 @@
 //!
 //! Every statement that asks for the time asks SQLite within the statement, and every statement that changes a lease runs
 //! under the lock to write: between looking and writing nothing happens.
+//!
+//! Claiming, extending and giving up do not wait for the disk: after a loss of power no run of this machine is left that
+//! could hold anything. (An epoch that was lost with it may be given again; [`check`] compares the run, too.) The commit,
+//! which gives its lease up with everything else it writes, does wait.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::stored::{failed, timestamp};
+use super::stored::{change, failed, find, timestamp};
 use super::{SqliteStore, nodes};
 use crate::fault::{self, Step};
 use crate::{ClaimLease, Lease, Leases, StoreError};
@@ -38,20 +42,15 @@ fn micros(duration: Duration) -> i64 {
 fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Lease, StoreError> {
     let failed = failed("claiming a lease");
     let node = nodes::update_hash(connection, &claim.node_uid)?;
-    let claimed = connection
-        .query_row(
-            &format!(
-                "INSERT INTO _leases ({COLUMNS}) VALUES (?1, 1, ?2, ?3, {NOW} + ?4) \
-                 ON CONFLICT (node_uid) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder, \
-                 run_id = excluded.run_id, expires_at = excluded.expires_at \
-                 WHERE run_id IS NULL OR run_id = excluded.run_id OR expires_at <= {NOW} \
-                 RETURNING {COLUMNS}"
-            ),
-            params![claim.node_uid, claim.holder, claim.run_id, micros(claim.duration)],
-            raw,
-        )
-        .optional()
-        .map_err(&failed)?;
+    let sql = format!(
+        "INSERT INTO _leases ({COLUMNS}) VALUES (?1, 1, ?2, ?3, {NOW} + ?4) \
+         ON CONFLICT (node_uid) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder, \
+         run_id = excluded.run_id, expires_at = excluded.expires_at \
+         WHERE run_id IS NULL OR run_id = excluded.run_id OR expires_at <= {NOW} \
+         RETURNING {COLUMNS}"
+    );
+    let values = params![claim.node_uid, claim.holder, claim.run_id, micros(claim.duration)];
+    let claimed = find(connection, &sql, values, raw).map_err(&failed)?;
     if let Some(claimed) = claimed {
         return lease(claimed);
     }
@@ -64,17 +63,12 @@ fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Lease, StoreErro
 
 /// Let a lease hold on, whether it has expired or not.
 fn extend(connection: &Connection, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
-    let extended = connection
-        .query_row(
-            &format!(
-                "UPDATE _leases SET expires_at = {NOW} + ?4 WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3 \
-                 RETURNING {COLUMNS}"
-            ),
-            params![held.node_uid, held.epoch, held.run_id, micros(duration)],
-            raw,
-        )
-        .optional()
-        .map_err(failed("extending a lease"))?;
+    let sql = format!(
+        "UPDATE _leases SET expires_at = {NOW} + ?4 WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3 \
+         RETURNING {COLUMNS}"
+    );
+    let values = params![held.node_uid, held.epoch, held.run_id, micros(duration)];
+    let extended = find(connection, &sql, values, raw).map_err(failed("extending a lease"))?;
     match extended {
         Some(extended) => lease(extended),
         None => Err(lost(connection, held)?),
@@ -84,14 +78,10 @@ fn extend(connection: &Connection, held: &Lease, duration: Duration) -> Result<L
 /// Refuse a commit under a lease that is not the latest one of its node. Whether it has expired plays no part: as long
 /// as nobody else has claimed the node, nobody else has read what this commit is going to change.
 pub(super) fn check(connection: &Connection, held: &Lease) -> Result<(), StoreError> {
-    let holds = connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM _leases WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3)",
-            params![held.node_uid, held.epoch, held.run_id],
-            |row| row.get(0),
-        )
-        .map_err(failed("checking a lease"))?;
-    if holds { Ok(()) } else { Err(lost(connection, held)?) }
+    let sql = "SELECT 1 FROM _leases WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3";
+    let values = params![held.node_uid, held.epoch, held.run_id];
+    let holds = find(connection, sql, values, |_| Ok(())).map_err(failed("checking a lease"))?;
+    if holds.is_some() { Ok(()) } else { Err(lost(connection, held)?) }
 }
 
 /// What is told of a lease that is not the latest.
@@ -110,12 +100,9 @@ fn lost(connection: &Connection, held: &Lease) -> Result<StoreError, StoreError>
 
 /// Give a lease up; the epoch stays.
 pub(super) fn release(connection: &Connection, held: &Lease) -> Result<(), StoreError> {
-    connection
-        .execute(
-            "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL \
-             WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3",
-            params![held.node_uid, held.epoch, held.run_id],
-        )
+    let sql = "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL \
+         WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3";
+    change(connection, sql, params![held.node_uid, held.epoch, held.run_id])
         .map(|_| ())
         .map_err(failed("giving a lease up"))
 }
@@ -126,11 +113,9 @@ pub(super) fn release_of_run(
     node_uid: &str,
     run_id: &str,
 ) -> Result<bool, StoreError> {
-    connection
-        .execute(
-            "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL WHERE node_uid = ?1 AND run_id = ?2",
-            params![node_uid, run_id],
-        )
+    let sql = "UPDATE _leases SET holder = NULL, run_id = NULL, expires_at = NULL \
+         WHERE node_uid = ?1 AND run_id = ?2";
+    change(connection, sql, params![node_uid, run_id])
         .map(|released| released > 0)
         .map_err(failed("giving a lease up"))
 }
@@ -159,19 +144,25 @@ fn held(connection: &Connection) -> Result<Vec<Lease>, StoreError> {
 impl Leases for SqliteStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
         let asked = asked.clone();
-        let lease = self.write("claiming a lease", move |connection| claim(connection, &asked)).await?;
+        let lease = self
+            .write_until_power_is_lost("claiming a lease", move |connection| claim(connection, &asked))
+            .await?;
         fault::reached(Step::LeaseClaimed);
         Ok(lease)
     }
 
     async fn extend_lease(&self, lease: &Lease, duration: Duration) -> Result<Lease, StoreError> {
         let lease = lease.clone();
-        self.write("extending a lease", move |connection| extend(connection, &lease, duration)).await
+        self.write_until_power_is_lost("extending a lease", move |connection| {
+            extend(connection, &lease, duration)
+        })
+        .await
     }
 
     async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         let lease = lease.clone();
-        self.write("giving a lease up", move |connection| release(connection, &lease)).await
+        self.write_until_power_is_lost("giving a lease up", move |connection| release(connection, &lease))
+            .await
     }
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {

@@ -1,10 +1,12 @@
 //! Bringing the catalogue to this host's version.
 
+use std::time::Instant;
+
 use sqlx::migrate::Migrator;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::runtime::Handle;
 
-use super::connection;
+use super::connection::{self, PATIENCE, PAUSE};
 use crate::StoreError;
 
 const DOING: &str = "migrating the catalogue";
@@ -12,25 +14,39 @@ const DOING: &str = "migrating the catalogue";
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Apply what is missing. A catalogue that a newer host wrote is refused.
-pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
+pub(super) async fn migrate(mut connection: SqliteConnection) -> Result<SqliteConnection, StoreError> {
     let failed = |source| StoreError::Database { doing: "reading the catalogue's version", source };
-    let current = is_current(&mut *writer.acquire().await.map_err(failed)?).await.map_err(failed)?;
     // Only a catalogue that needs it waits for the write lock: opening must not queue behind a long commit.
-    if current {
-        return Ok(());
+    if is_current(&mut connection).await.map_err(failed)? {
+        return Ok(connection);
     }
-    // sqlx does not lock SQLite while it migrates; two hosts that open a new file at once would both create it.
-    let mut transaction = connection::begin_write(writer).await?;
     let runtime = Handle::current();
     // Not awaited here: of the migrator's future the compiler cannot tell that it may move between threads, and then
     // no future that opens a store could be spawned.
-    let (transaction, result) = connection::blocking(DOING, move || {
-        let result = runtime.block_on(MIGRATIONS.run(&mut *transaction));
-        (transaction, result)
+    connection::blocking(DOING, move || {
+        runtime.block_on(apply(&mut connection))?;
+        Ok(connection)
     })
-    .await?;
-    result?;
-    transaction.commit().await.map_err(|source| StoreError::Database { doing: DOING, source })
+    .await?
+}
+
+/// In one transaction, which waits for its lock: sqlx does not lock SQLite while it migrates, and two hosts that open a
+/// new file at once would both create it.
+async fn apply(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Database { doing: DOING, source };
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match connection.begin_with("BEGIN IMMEDIATE").await {
+            Ok(mut transaction) => {
+                MIGRATIONS.run(&mut *transaction).await?;
+                return transaction.commit().await.map_err(failed);
+            }
+            Err(error) if connection::is_busy(&error) && Instant::now() < give_up => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
 }
 
 async fn is_current(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {

@@ -4,7 +4,8 @@
 //! rows, progress and run record, and readers that never wait; `WITHOUT ROWID` tables keep rows in the order in which
 //! they are written and read.
 //!
-//! * `connection`: who may write, where the work is done; `handle` is the one unsafe place.
+//! * `connection`: who may write; `pool`: connections that are lent; `handle`: where the work is done, the one unsafe
+//!   place.
 //! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`: the catalogue, one family each.
 //! * `ddl`: contracts as tables; `append`, `overwrite` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
@@ -17,9 +18,11 @@
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
+mod adopt;
 mod append;
 mod backup;
 mod bind;
+mod checks;
 mod commit;
 mod components;
 mod connection;
@@ -32,6 +35,7 @@ mod load;
 mod migrate;
 mod nodes;
 mod overwrite;
+mod pool;
 mod progress;
 mod read;
 mod reference;
@@ -51,6 +55,8 @@ mod value_list;
 
 use std::path::Path;
 
+pub(crate) use self::revision::script;
+
 pub use self::backup::{BackupError, Contents, Restored, back_up, restore};
 use self::connection::Pools;
 use crate::StoreError;
@@ -65,20 +71,16 @@ impl SqliteStore {
     /// Open a database file, creating it when it is missing (its directory must be there), and bring its catalogue
     /// to this host's version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let opening = |source| StoreError::Open { path: path.to_owned(), source };
         // Absolute, so that neither a later change of directory nor a name that looks like a URI leads elsewhere.
-        let absolute = std::path::absolute(path).map_err(|error| opening(error.into()))?;
-        let pools = Pools::open(&absolute).await.map_err(opening)?;
-        migrate::migrate(&pools.writer).await?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| StoreError::Open { path: path.to_owned(), source: error.into() })?;
+        let pools = Pools::open(&absolute, migrate::migrate).await?;
         Ok(Self { pools })
     }
 
     /// Move what is in the write-ahead log into the file and close all connections. Waits for snapshots and commits
     /// under way. A store that is merely dropped loses nothing: the next one to open the file reads the log.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.pools
-            .close()
-            .await
-            .map_err(|source| StoreError::Database { doing: "closing the database", source })
+        self.pools.close().await
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::reference::starting_with;
-use super::stored::{damaged, failed, from_json, timestamp, to_json};
+use super::stored::{damaged, failed, find, from_json, timestamp, to_json};
 use super::{components, tables};
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
 use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
@@ -70,7 +70,7 @@ impl Raw {
 fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Node>, StoreError> {
     let failed = failed("reading nodes");
     let mut statement = connection
-        .prepare(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
+        .prepare_cached(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
         .map_err(&failed)?;
     let raw = statement.query_map(values, Raw::read).map_err(&failed)?;
     let raw = raw.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
@@ -95,7 +95,7 @@ fn edges(
 ) -> Result<HashMap<String, Vec<NodeDependency>>, StoreError> {
     let failed = failed("reading the dependencies of nodes");
     let mut statement = connection
-        .prepare(&format!(
+        .prepare_cached(&format!(
             "SELECT node_uid, key, table_uid, provider_uid, declared FROM _node_dependencies {condition} \
              ORDER BY node_uid, position"
         ))
@@ -126,9 +126,7 @@ pub(super) fn must_exist(connection: &Connection, uid: &str) -> Result<(), Store
 
 /// What errors call a node, by uid.
 pub(super) fn update_hash(connection: &Connection, uid: &str) -> Result<String, StoreError> {
-    let found = connection
-        .query_row("SELECT update_hash FROM _nodes WHERE uid = ?1", [uid], |row| row.get(0))
-        .optional()
+    let found = find(connection, "SELECT update_hash FROM _nodes WHERE uid = ?1", [uid], |row| row.get(0))
         .map_err(failed("looking a node up"))?;
     found.ok_or_else(|| not_found(uid))
 }

@@ -50,7 +50,9 @@ pub(super) fn read(connection: &Connection, table: &Table) -> Result<Progress, S
     let types = table.contract.dimension_types();
     let failed = failed("reading progress");
     let mut statement = connection
-        .prepare("SELECT coordinate, min_time, max_time, row_count FROM _progress WHERE table_uid = ?1")
+        .prepare_cached(
+            "SELECT coordinate, min_time, max_time, row_count FROM _progress WHERE table_uid = ?1",
+        )
         .map_err(&failed)?;
     let rows = statement
         .query_map([&table.uid], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
@@ -79,7 +81,7 @@ pub(super) fn extend(
     let types = contract.dimension_types();
     let failed = failed("storing progress");
     let mut statement = connection
-        .prepare(
+        .prepare_cached(
             "INSERT INTO _progress (table_uid, coordinate, min_time, max_time, row_count) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT (table_uid, coordinate) DO UPDATE SET max_time = excluded.max_time, \
              row_count = row_count + excluded.row_count WHERE max_time < excluded.min_time",

@@ -44,7 +44,7 @@ pub(super) fn page(
 }
 
 /// Add a cell; how many bytes of text or blob it has.
-fn push(builder: &mut ColumnBuilder, cell: ValueRef<'_>) -> Result<usize, String> {
+pub(super) fn push(builder: &mut ColumnBuilder, cell: ValueRef<'_>) -> Result<usize, String> {
     match (builder, cell) {
         (builder, ValueRef::Null) => {
             builder.push_null();

@@ -2,10 +2,10 @@
 
 use datanode_core::run::{RunRecord, RunStatus};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::reference::starting_with;
-use super::stored::{failed, from_json, to_integer, to_json};
+use super::stored::{change, failed, find, from_json, to_integer, to_json};
 use super::{lease, ledger, nodes, tables};
 use crate::catalogue::reference::ambiguous;
 use crate::{RunFilter, StoreError};
@@ -16,9 +16,7 @@ fn record(text: &str) -> Result<RunRecord, StoreError> {
 
 /// By run id, written in full.
 pub(super) fn by_id(connection: &Connection, run_id: &str) -> Result<Option<RunRecord>, StoreError> {
-    connection
-        .query_row("SELECT record FROM _runs WHERE run_id = ?1", [run_id], |row| row.get::<_, String>(0))
-        .optional()
+    find(connection, "SELECT record FROM _runs WHERE run_id = ?1", [run_id], |row| row.get::<_, String>(0))
         .map_err(failed("reading a run"))?
         .map(|text| record(&text))
         .transpose()
@@ -76,22 +74,22 @@ pub(super) fn insert(connection: &Connection, run: &RunRecord) -> Result<(), Sto
     // Foreign keys would refuse these too, but not say which.
     nodes::must_exist(connection, &run.node_uid)?;
     tables::by_uid(connection, &run.table_uid)?;
-    connection
-        .execute(
-            "INSERT INTO _runs (run_id, node_uid, table_uid, status, started_at, rows_inserted, record) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                run.run_id,
-                run.node_uid,
-                run.table_uid,
-                run.status.as_str(),
-                run.started_at.micros(),
-                to_integer("rows of a run", run.rows_inserted)?,
-                to_json(DOING, run)?,
-            ],
-        )
-        .map_err(failed(DOING))?;
-    Ok(())
+    change(
+        connection,
+        "INSERT INTO _runs (run_id, node_uid, table_uid, status, started_at, rows_inserted, record) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            run.run_id,
+            run.node_uid,
+            run.table_uid,
+            run.status.as_str(),
+            run.started_at.micros(),
+            to_integer("rows of a run", run.rows_inserted)?,
+            to_json(DOING, run)?,
+        ],
+    )
+    .map(|_| ())
+    .map_err(failed(DOING))
 }
 
 /// Store the lineage of a run whose record is there.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 
 use super::{SqliteStore, lease};
 use crate::StoreError;
@@ -24,11 +23,8 @@ impl SqliteStore {
             });
         };
         // A connection of its own: those of the pools are for short work, and only a writer's may write anywhere.
-        let mut connection = SqliteConnectOptions::clone(&self.pools.readers.connect_options())
-            .pragma("query_only", "OFF")
-            .connect()
-            .await
-            .map_err(failed)?;
+        let reading = self.pools.reading.clone();
+        let mut connection = reading.pragma("query_only", "OFF").connect().await.map_err(failed)?;
         sqlx::query("VACUUM INTO ?1").bind(target).execute(&mut connection).await.map_err(failed)?;
         let copy = Self::open(&file).await?;
         // Who holds a node there has nothing to do with the copy.

@@ -1,7 +1,7 @@
 //! One view of the database for all reads of a run: a read transaction on a connection of its own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use datanode_core::contract::TableKind;
@@ -9,61 +9,36 @@ use datanode_core::ledger::Ledger;
 use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use rusqlite::Connection;
-use sqlx::SqlitePool;
-use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 
-use super::connection::{OwnedTransaction, begin_read, blocking};
 use super::ddl::quote;
-use super::handle::{self, Stop};
+use super::pool::{Lent, Pool};
 use super::select::Select;
 use super::stored::{count, failed};
 use super::{ledger, progress, read, revision, tables};
-use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
+use crate::{IndexKey, Opened, Page, Snapshot, StoreError, Table, TableRead};
 
-/// The read transaction, shared by the snapshot and its reads, which take turns.
-struct View {
-    transaction: Arc<Mutex<Option<OwnedTransaction>>>,
-    runtime: Handle,
-}
+const BEGINNING: &str = "beginning a snapshot";
+
+/// The read transaction, shared by the snapshot and its reads, which take turns. None once it has ended.
+struct View(Mutex<Option<Lent>>);
 
 impl View {
-    /// Do work in the transaction, on a thread that may block. When the caller goes away, SQLite is told to stop; the
-    /// next work waits until it has.
+    fn lent(&self) -> MutexGuard<'_, Option<Lent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Do work in the transaction. When the caller goes away, SQLite is told to stop; the next work waits until it has.
     async fn work<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let mut transaction = Arc::clone(&self.transaction).lock_owned().await;
-        let runtime = self.runtime.clone();
-        let stop = Stop::default();
-        let _gone = StopWhenDropped(stop.clone());
-        blocking(doing, move || match transaction.as_mut() {
-            Some(transaction) => handle::with_connection_until(&runtime, transaction, stop, work),
+        let working = match &*self.lent() {
+            Some(lent) => lent.ask_while_wanted(doing, work),
             // A read that has outlived its snapshot.
-            None => Err(StoreError::Database { doing, source: sqlx::Error::PoolClosed }),
-        })
-        .await?
-    }
-}
-
-struct StopWhenDropped(Stop);
-
-impl Drop for StopWhenDropped {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        // sqlx hands the connection back through a task, which needs the runtime; the caller may have left it.
-        let _runtime = self.runtime.enter();
-        // Work that still runs drops the transaction when it ends, on a thread of the runtime.
-        if let Ok(mut transaction) = self.transaction.try_lock() {
-            transaction.take();
-        }
+            None => return Err(StoreError::Database { doing, source: sqlx::Error::PoolClosed }),
+        };
+        working.await
     }
 }
 
@@ -78,27 +53,56 @@ impl fmt::Debug for SqliteSnapshot {
 }
 
 impl SqliteSnapshot {
-    pub(super) async fn begin(pool: &SqlitePool) -> Result<Self, StoreError> {
-        let transaction = Arc::new(Mutex::new(Some(begin_read(pool).await?)));
-        let view = Arc::new(View { transaction, runtime: Handle::current() });
+    pub(super) async fn begin(pool: &Pool) -> Result<Self, StoreError> {
         // `BEGIN` alone reads nothing: SQLite fixes the view at the first read.
-        view.work("beginning a snapshot", |connection| {
+        let fix = |connection: &Connection| {
             connection
                 .query_row("SELECT EXISTS (SELECT 1 FROM _tables)", (), |_| Ok(()))
-                .map_err(failed("beginning a snapshot"))
-        })
-        .await?;
-        Ok(Self { view })
+                .map_err(failed(BEGINNING))
+        };
+        Self::begin_with(pool, fix).await.map(|(snapshot, ())| snapshot)
     }
+
+    /// A snapshot, and what a run reads from it first, in one message.
+    pub(super) async fn begin_of(pool: &Pool, table_uid: &str) -> Result<Opened, StoreError> {
+        let uid = table_uid.to_owned();
+        let first = move |connection: &Connection| {
+            let table = sound_table(connection, &uid)?;
+            let progress = progress::read(connection, &table)?;
+            Ok((table, progress))
+        };
+        let (snapshot, (table, progress)) = Self::begin_with(pool, first).await?;
+        Ok(Opened { snapshot: Box::new(snapshot), table, progress })
+    }
+
+    /// A transaction that begins with a read.
+    async fn begin_with<T: Send + 'static>(
+        pool: &Pool,
+        first: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(Self, T), StoreError> {
+        let lent = pool.lend(BEGINNING).await?;
+        let beginning = lent.ask_while_wanted(BEGINNING, |connection| {
+            connection.execute_batch("BEGIN").map_err(failed(BEGINNING))?;
+            first(connection)
+        });
+        // Where this fails or is given up, the pool rolls back.
+        let answer = beginning.await?;
+        Ok((Self { view: Arc::new(View(Mutex::new(Some(lent)))) }, answer))
+    }
+}
+
+/// Every run asks for its tables here: one that somebody has altered by hand is named before a component computes
+/// anything from it.
+fn sound_table(connection: &Connection, uid: &str) -> Result<Table, StoreError> {
+    let table = tables::by_uid(connection, uid)?;
+    revision::refuse_drift(connection, &table)?;
+    Ok(table)
 }
 
 impl Drop for SqliteSnapshot {
     fn drop(&mut self) {
-        // The view ends with its snapshot, whoever still holds a read.
-        let _runtime = self.view.runtime.enter();
-        if let Ok(mut transaction) = self.view.transaction.try_lock() {
-            transaction.take();
-        }
+        // The view ends with its snapshot, whoever still holds a read. Work that goes on ends before the transaction does.
+        self.view.lent().take();
     }
 }
 
@@ -106,15 +110,7 @@ impl Drop for SqliteSnapshot {
 impl Snapshot for SqliteSnapshot {
     async fn table(&mut self, uid: &str) -> Result<Table, StoreError> {
         let uid = uid.to_owned();
-        self.view
-            .work("reading a table", move |connection| {
-                let table = tables::by_uid(connection, &uid)?;
-                // Every run asks for its tables here: one that somebody has altered by hand is named before a component
-                // computes anything from it.
-                revision::refuse_drift(connection, &table)?;
-                Ok(table)
-            })
-            .await
+        self.view.work("reading a table", move |connection| sound_table(connection, &uid)).await
     }
 
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
@@ -150,10 +146,8 @@ impl Snapshot for SqliteSnapshot {
     }
 
     async fn end(self: Box<Self>) {
-        if let Some(transaction) = self.view.transaction.lock().await.take() {
-            // It has read and written nothing; the pool discards a connection that is stuck.
-            let _ = transaction.rollback().await;
-        }
+        // There is nothing to wait for: the connection does what it was asked, then rolls back, and only then anything else.
+        drop(self);
     }
 }
 

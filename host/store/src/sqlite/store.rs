@@ -11,15 +11,17 @@ use datanode_core::run::RunRecord;
 use rusqlite::Connection;
 use semver::Version;
 
+use super::connection::Durability;
 use super::snapshot::SqliteSnapshot;
 use super::{
     SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
 };
 use crate::fault::{self, Step};
+use crate::scratch::WholeCopy;
 use crate::{
-    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, ReadOnlySql, Referrer,
-    Registered, RegisteredTable, Repointed, RunFilter, Snapshot, Source, SourceKind, Store, StoreError,
-    StoredComponent, Table, TableDifference,
+    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Opened, Planning, ReadOnlySql,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, Scratch, Snapshot, Source, SourceKind,
+    Store, StoreError, StoredComponent, Table, TableDifference,
 };
 
 impl SqliteStore {
@@ -36,7 +38,16 @@ impl SqliteStore {
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        connection::write(&self.pools.writer, doing, work).await
+        connection::write(&self.pools.writer, doing, Durability::Full, work).await
+    }
+
+    /// A write for whose answer nobody waits until the disk has it.
+    pub(super) async fn write_until_power_is_lost<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::write(&self.pools.writer, doing, Durability::UntilPowerIsLost, work).await
     }
 }
 
@@ -198,12 +209,34 @@ impl Store for SqliteStore {
         self.read("reading a node", move |connection| nodes::by_reference(connection, &reference)).await
     }
 
+    async fn planning(&self, reference: &str) -> Result<Planning, StoreError> {
+        let reference = reference.to_owned();
+        self.read("reading what a run needs", move |connection| {
+            let node = nodes::by_reference(connection, &reference)?;
+            let release = match &node.pinned_digest {
+                Some(digest) => components::by_digest(connection, digest),
+                None => components::by_name(connection, &node.component, None),
+            };
+            Ok(Planning {
+                release: release?,
+                tables: tables::all(connection)?,
+                nodes: nodes::all(connection)?,
+                node,
+            })
+        })
+        .await
+    }
+
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
         Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots).await?))
     }
 
-    async fn scratch(&self, directory: &Path) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::new(self.copy_into(directory).await?))
+    async fn snapshot_of(&self, table_uid: &str) -> Result<Opened, StoreError> {
+        SqliteSnapshot::begin_of(&self.pools.snapshots, table_uid).await
+    }
+
+    async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
+        Ok(Box::new(WholeCopy(Arc::new(self.copy_into(directory).await?))))
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {

@@ -3,11 +3,11 @@
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::difference::changes;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::stored::{failed, to_json};
-use super::{ddl, foreign_keys};
+use super::{ddl, foreign_keys, stored};
 use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
@@ -19,19 +19,16 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
 
 /// The table for which a column of the catalogue has this value; the column is one of this file.
 fn find(connection: &Connection, column: &'static str, value: &str) -> Result<Option<Table>, StoreError> {
-    connection
-        .query_row(&format!("SELECT {COLUMNS} FROM _tables WHERE {column} = ?1"), [value], raw)
-        .optional()
-        .map_err(failed("reading a table"))?
-        .map(table)
-        .transpose()
+    let sql = format!("SELECT {COLUMNS} FROM _tables WHERE {column} = ?1");
+    stored::find(connection, &sql, [value], raw).map_err(failed("reading a table"))?.map(table).transpose()
 }
 
 /// All tables, by identifier.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Table>, StoreError> {
     let failed = failed("reading tables");
-    let mut statement =
-        connection.prepare(&format!("SELECT {COLUMNS} FROM _tables ORDER BY identifier")).map_err(&failed)?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM _tables ORDER BY identifier"))
+        .map_err(&failed)?;
     let rows = statement.query_map((), raw).map_err(&failed)?;
     rows.map(|row| table(row.map_err(&failed)?)).collect()
 }

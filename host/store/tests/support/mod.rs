@@ -81,6 +81,33 @@ impl Place {
         }
     }
 
+    /// The texts of the one column that a query answers; written for SQLite, as above.
+    pub fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        match &self.database {
+            Database::Directory(_) => {
+                let raw = self.raw();
+                let mut statement = raw.prepare(sql).unwrap();
+                statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+            }
+            Database::Server { name } => {
+                let (url, sql) = (server(name), for_server(sql));
+                on_thread(async move {
+                    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+                    sqlx::raw_sql("SET search_path = datanode_tables")
+                        .execute(&mut connection)
+                        .await
+                        .unwrap();
+                    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+                })
+            }
+        }
+    }
+
+    /// Whether it is a database of a server.
+    pub fn is_server(&self) -> bool {
+        matches!(self.database, Database::Server { .. })
+    }
+
     /// A moment in SQL.
     pub fn moment(&self, micros: i64) -> String {
         match &self.database {
@@ -158,6 +185,10 @@ fn on_server(database: &str, sql: String, answers: bool) -> Option<i64> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
         None
     };
+    on_thread(work)
+}
+
+fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::spawn(move || runtime.block_on(work)).join().unwrap()
 }
@@ -355,6 +386,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         host: BTreeMap::new(),
         error: None,
         warnings: Vec::new(),
+        violations: Vec::new(),
         logs: Vec::new(),
         logs_dropped: 0,
     }

@@ -71,7 +71,7 @@ impl<'s, F: Fn(&str) -> Option<String>> Walk<'s, F> {
     }
 
     /// The schemas that say something about a value: the schema itself, what it refers to, all of `allOf`, and those
-    /// alternatives whose type fits (an optional field is `anyOf [T, null]`).
+    /// alternatives that fit (an optional field is `anyOf [T, null]`).
     fn applicable(&self, schema: &'s Value, value: &Value, parts: &mut Vec<&'s Value>, depth: usize) {
         if depth > MAX_DEPTH {
             return;
@@ -89,26 +89,46 @@ impl<'s, F: Fn(&str) -> Option<String>> Walk<'s, F> {
         }
     }
 
+    /// Whether an alternative may be the one that is meant: it allows the type, and its tags are those that are written.
     fn fits(&self, schema: &'s Value, value: &Value, depth: usize) -> bool {
-        if let Some(inner) = self.referred(schema) {
-            return depth < MAX_DEPTH && self.fits(inner, value, depth + 1);
-        }
-        schema.get("type").is_none()
-            || match value {
-                Value::Null => names(schema, "null"),
-                Value::Bool(_) => names(schema, "boolean"),
-                Value::Number(number) => {
-                    names(schema, "number") || (names(schema, "integer") && whole(number).is_some())
-                }
-                Value::String(_) => names(schema, "string"),
-                Value::Array(_) => names(schema, "array"),
-                Value::Object(_) => names(schema, "object"),
-            }
+        let all = schema.get("allOf").and_then(Value::as_array).into_iter().flatten();
+        depth < MAX_DEPTH
+            && (schema.get("$ref").is_none() || self.referred(schema).is_some())
+            && allows_type(schema, value)
+            && !self.contradicts_a_tag(schema, value)
+            && self.referred(schema).into_iter().chain(all).all(|inner| self.fits(inner, value, depth + 1))
+    }
+
+    /// Whether a field is written with another value than the only one that the schema allows there. Numbers are no
+    /// tags: they have several spellings.
+    fn contradicts_a_tag(&self, schema: &'s Value, value: &Value) -> bool {
+        let fields = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        fields.into_iter().any(|(name, field)| {
+            let field = self.referred(field).unwrap_or(field);
+            let single = || field.get("enum")?.as_array().filter(|values| values.len() == 1)?.first();
+            let only = field.get("const").or_else(single).filter(|only| only.is_string() || only.is_boolean());
+            only.zip(value.get(name)).is_some_and(|(only, written)| only != written)
+        })
     }
 
     fn referred(&self, schema: &Value) -> Option<&'s Value> {
         self.root.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
     }
+}
+
+/// Whether a schema says nothing of types, or allows that of the value.
+fn allows_type(schema: &Value, value: &Value) -> bool {
+    schema.get("type").is_none()
+        || match value {
+            Value::Null => names(schema, "null"),
+            Value::Bool(_) => names(schema, "boolean"),
+            Value::Number(number) => {
+                names(schema, "number") || (names(schema, "integer") && whole(number).is_some())
+            }
+            Value::String(_) => names(schema, "string"),
+            Value::Array(_) => names(schema, "array"),
+            Value::Object(_) => names(schema, "object"),
+        }
 }
 
 /// Whether a schema names this type, alone or among others.

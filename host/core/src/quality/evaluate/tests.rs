@@ -73,7 +73,7 @@ proptest! {
             Err(error) => error.violations,
         };
         let count = |name: &str| {
-            found.iter().find(|violation| violation.check.name == name).map_or(0, |violation| violation.rows)
+            found.iter().find(|violation| violation.check == name).map_or(0, |violation| violation.rows)
         };
         let plain = |is_wrong: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is_wrong(row)).count() as u64;
         prop_assert_eq!(count("venue_there"), plain(&|row| row.0.is_none()));
@@ -113,9 +113,8 @@ fn a_run_as_a_whole_is_judged() {
     let judged = |rows: usize, newest: Option<&str>| {
         let mut evaluation = Evaluation::new(Arc::clone(&whole));
         evaluation.rows(&batch(&whole, 0, &vec![(None, None, None); rows]));
-        let names = |found: Vec<Violation>| {
-            found.into_iter().map(|violation| violation.check.name).collect::<Vec<_>>()
-        };
+        let names =
+            |found: Vec<Violation>| found.into_iter().map(|violation| violation.check).collect::<Vec<_>>();
         match evaluation.finish(newest.map(at), at("2020-01-05")) {
             Ok(warnings) => (true, names(warnings)),
             Err(error) => (false, names(error.violations)),
@@ -133,7 +132,7 @@ fn a_run_as_a_whole_is_judged() {
 #[test]
 fn checks_that_do_not_fit_are_refused_with_their_place() {
     for (check, expected) in [
-        ("name = \"a\"\nkind = \"sql\"", "unknown variant `sql`"),
+        ("name = \"a\"\nkind = \"nice\"", "unknown variant `nice`"),
         ("name = \"A b\"\nkind = \"not_null\"\ncolumn = \"venue\"", "name of a check"),
         ("name = \"a\"\nkind = \"not_null\"", "needs a `column`"),
         ("name = \"a\"\nkind = \"not_null\"\ncolumn = \"gone\"", "no column `gone`"),
@@ -147,6 +146,28 @@ fn checks_that_do_not_fit_are_refused_with_their_place() {
         ("name = \"a\"\nkind = \"accepted_values\"\ncolumn = \"venue\"\nvalues = [1]", "1 is no value"),
         ("name = \"a\"\nkind = \"row_count\"\nmin = -1", "-1 is no number of rows"),
         ("name = \"a\"\nkind = \"freshness\"", "needs `max_age`"),
+        ("name = \"a\"\nkind = \"unique\"", "needs `columns`"),
+        ("name = \"a\"\nkind = \"unique\"\ncolumns = [\"gone\"]", "no column `gone`"),
+        ("name = \"a\"\nkind = \"unique\"\ncolumns = [\"venue\", \"venue\"]", "twice"),
+        ("name = \"a\"\nkind = \"unique\"\ncolumns = [\"time_index\", \"venue\"]", "index is among them"),
+        ("name = \"a\"\nkind = \"unique\"\ncolumns = [\"venue\"]\nmax_seconds = 0", "1 to 3600 seconds"),
+        ("name = \"a\"\nkind = \"unique\"\ncolumns = [\"venue\"]\nstrict = true", "`unique` has no `strict`"),
+        (
+            "name = \"a\"\nkind = \"range\"\ncolumn = \"price\"\nmin = 1\nmax_seconds = 9",
+            "has no `max_seconds`",
+        ),
+        ("name = \"a\"\nkind = \"monotonic\"", "needs a `column`"),
+        ("name = \"a\"\nkind = \"monotonic\"\ncolumn = \"venue\"", "cannot judge column `venue`"),
+        (
+            "name = \"a\"\nkind = \"monotonic\"\ncolumn = \"price\"\ndirection = \"up\"",
+            "unknown variant `up`",
+        ),
+        ("name = \"a\"\nkind = \"sql\"", "needs a `query`"),
+        ("name = \"a\"\nkind = \"sql\"\nquery = \"SELECT\"", "the query"),
+        ("name = \"a\"\nkind = \"sql\"\nquery = \"DELETE FROM prices\"", "only SELECT, WITH"),
+        ("name = \"a\"\nkind = \"sql\"\nquery = \"EXPLAIN SELECT 1 FROM prices\"", "explains nothing"),
+        ("name = \"a\"\nkind = \"sql\"\nquery = \"SELECT * FROM other\"", "cannot be read here"),
+        ("name = \"a\"\nkind = \"sql\"\nquery = \"SELECT pg_sleep(1) FROM prices\"", "pg_sleep"),
         (
             "name = \"a\"\nkind = \"row_count\"\n[[checks]]\nname = \"a\"\nkind = \"row_count\"",
             "declared twice",

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use arrow_array::Array;
-
 use super::{DAYS, EPOCH_DAYS, EPOCH_MICROS, HEADER, TRAILER, numeric};
 use crate::rows::{CellColumn, Cells, Values};
 
@@ -71,7 +69,7 @@ impl Encoder {
     }
 
     fn cell(&mut self, column: &CellColumn<'_>, row: usize) -> Result<(), &'static str> {
-        if column.array.is_null(row) {
+        if column.is_null(row) {
             self.out.extend_from_slice(&NULL);
             return Ok(());
         }

@@ -7,7 +7,7 @@ mod connections;
 mod leases;
 mod loads;
 mod reads;
-mod speed;
+mod revisions;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
 mod tails;

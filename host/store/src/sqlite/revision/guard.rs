@@ -5,8 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datanode_core::revision::RevisionError;
-use datanode_core::revision::statement::{self, MAX_SQL_BYTES, MAX_STATEMENTS};
+use datanode_core::revision::{RevisionError, statement};
 use rusqlite::Connection;
 use rusqlite::ffi::{SQLITE_AUTH, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -94,34 +93,6 @@ impl Drop for Guarded<'_> {
     fn drop(&mut self) {
         // Setting it cannot fail on an open connection; removing it neither.
         let _ = self.0.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
-    }
-}
-
-/// The statements of a text, within bounds and with nothing left to be edited by `table`'s operator.
-pub(super) fn check<'t>(
-    sql: &'t SqlText,
-    table: &str,
-    revision: &str,
-) -> Result<Vec<statement::Statement<'t>>, RevisionError> {
-    let refused = |line, problem| RevisionError::StatementRefused { file: sql.file.clone(), line, problem };
-    if sql.text.len() > MAX_SQL_BYTES {
-        return Err(refused(
-            1,
-            format!("the file has {} bytes where {MAX_SQL_BYTES} are allowed", sql.text.len()),
-        ));
-    }
-    if let Some(line) = statement::left_to_edit(&sql.text) {
-        return Err(RevisionError::Unedited {
-            table: table.to_owned(),
-            revision: revision.to_owned(),
-            file: sql.file.clone(),
-            line,
-        });
-    }
-    let statements = statement::split(&sql.text);
-    match statements.get(MAX_STATEMENTS) {
-        Some(first) => Err(refused(first.line, format!("more than {MAX_STATEMENTS} statements"))),
-        None => Ok(statements),
     }
 }
 

@@ -7,20 +7,20 @@
 mod catalogue;
 mod guard;
 mod rows;
-mod script;
+pub(crate) mod script;
 mod shape;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use datanode_core::contract::Contract;
-use datanode_core::difference::{Change, changes};
-use datanode_core::revision::plan::structure_differs;
-use datanode_core::revision::{BEFORE_FILE, CONTRACT_FILE, RevisionError, statement};
+use datanode_core::revision::{BEFORE_FILE, CONTRACT_FILE, Dialect, RevisionError};
 use rusqlite::Connection;
 
 use super::stored::failed;
 use super::{SqliteStore, connection, tables};
+use crate::catalogue::revision as rules;
+use crate::scripts::{self, End};
 use crate::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
     StoreError, Table,
@@ -29,11 +29,6 @@ use guard::Reach;
 use script::REBUILD_PREFIX;
 
 pub(super) use shape::refuse_drift;
-
-/// In the names of files.
-const DIALECT: &str = "sqlite";
-/// How a table without a revision is called.
-const BASE: &str = "base";
 
 impl SqliteStore {
     async fn revise<T: Send + 'static>(
@@ -64,18 +59,24 @@ impl Revisions for SqliteStore {
         .await
     }
 
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
     async fn write_scripts(&self, table_uid: &str, after: Contract) -> Result<Scripts, StoreError> {
         let uid = table_uid.to_owned();
         self.look("writing the SQL of a revision", move |connection| {
             let table = tables::by_uid(connection, &uid)?;
             refuse_drift(connection, &table)?;
-            refuse_referenced(connection, &table, &table.contract, &after)?;
+            rules::refuse_referenced(&tables::all(connection)?, &table, &table.contract, &after)?;
             let empty = rows::rows(connection, &table.contract)? == 0;
-            Ok(Scripts {
-                dialect: DIALECT,
-                up: script::write(connection, &table.contract, &after, empty)?,
-                down: script::write(connection, &after, &table.contract, empty)?,
-            })
+            let before = End {
+                contract: &table.contract,
+                targets: shape::targets(connection, &table.contract)?,
+                names: None,
+            };
+            let after = End { contract: &after, targets: shape::targets(connection, &after)?, names: None };
+            scripts::write(Dialect::Sqlite, &before, &after, empty)
         })
         .await
     }
@@ -108,77 +109,10 @@ impl Revisions for SqliteStore {
     }
 }
 
-/// A key that others refer to stays what it is: their foreign keys, and their contracts, name its columns.
-fn refuse_referenced(
-    connection: &Connection,
-    table: &Table,
-    before: &Contract,
-    after: &Contract,
-) -> Result<(), StoreError> {
-    let in_key = |name: &String| before.key().contains(name) || after.key().contains(name);
-    let touches_key = changes(before, after).iter().any(|change| match change {
-        Change::Index { .. } => true,
-        Change::RenameColumn { held, given, .. } => in_key(held) || in_key(given),
-        Change::ColumnType { column, .. } => in_key(column),
-        _ => false,
-    });
-    if !touches_key {
-        return Ok(());
-    }
-    let by: Vec<String> =
-        referring(connection, table)?.into_iter().map(|table| table.contract.identifier).collect();
-    if by.is_empty() {
-        return Ok(());
-    }
-    Err(RevisionError::Referenced { table: table.contract.identifier.clone(), by }.into())
-}
-
-/// The other tables whose foreign keys lead to this one.
-fn referring(connection: &Connection, table: &Table) -> Result<Vec<Table>, StoreError> {
-    let leads_here = |other: &Table| {
-        other.uid != table.uid
-            && other.contract.foreign_keys.iter().any(|key| {
-                key.references.table == table.uid || key.references.table == table.contract.identifier
-            })
-    };
-    Ok(tables::all(connection)?.into_iter().filter(leads_here).collect())
-}
-
-/// The table stands where the caller saw it.
-fn stands_at(
-    applied: &[AppliedRevision],
-    table: &Table,
-    expected: Option<&str>,
-) -> Result<(), RevisionError> {
-    let found = applied.last().map(|revision| revision.revision.as_str());
-    if found == expected {
-        return Ok(());
-    }
-    let say = |revision: Option<&str>| revision.unwrap_or(BASE).to_owned();
-    Err(RevisionError::Moved {
-        table: table.contract.identifier.clone(),
-        expected: say(expected),
-        found: say(found),
-    })
-}
-
 fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTable, StoreError> {
     let table = tables::by_uid(connection, &apply.table_uid)?;
     let applied = catalogue::all(connection, &table.uid)?;
-    stands_at(&applied, &table, apply.parent.as_deref())?;
-    let differences = structure_differs(&table.contract, &apply.before);
-    if !differences.is_empty() {
-        return Err(RevisionError::Stale {
-            table: table.contract.identifier,
-            revision: apply.revision,
-            differences: differences.iter().map(ToString::to_string).collect(),
-        }
-        .into());
-    }
-    // A revision that is written by hand may change what the planner refuses to write.
-    datanode_core::revision::plan::operations(&table.contract, &apply.after)?;
-    refuse_referenced(connection, &table, &table.contract, &apply.after)?;
-    keep_ids(&mut apply.after, &table.contract);
+    rules::may_apply(&mut apply, &table, &applied, &tables::all(connection)?)?;
     let step = Step {
         table: &table,
         after: &apply.after,
@@ -200,33 +134,11 @@ fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTab
 fn downgrade(connection: &Connection, revert: &RevertRevision) -> Result<MovedTable, StoreError> {
     let table = tables::by_uid(connection, &revert.table_uid)?;
     let applied = catalogue::all(connection, &table.uid)?;
-    stands_at(&applied, &table, Some(&revert.revision))?;
-    let Some(last) = applied.into_iter().next_back() else {
-        return Err(StoreError::Damaged(format!("table {} has no revision", table.uid)));
-    };
-    let differences = structure_differs(&table.contract, &last.contract);
-    if !differences.is_empty() {
-        return Err(RevisionError::Stale {
-            table: table.contract.identifier,
-            revision: last.revision,
-            differences: differences.iter().map(ToString::to_string).collect(),
-        }
-        .into());
-    }
-    if let Some(line) = statement::left_to_edit(&last.down) {
-        return Err(RevisionError::Irreversible {
-            table: table.contract.identifier,
-            revision: last.revision,
-            line,
-        }
-        .into());
-    }
-    let mut after = last.base;
-    refuse_referenced(connection, &table, &table.contract, &after)?;
-    keep_ids(&mut after, &table.contract);
+    let (last, after) =
+        rules::may_revert(&revert.revision, &table, applied, &tables::all(connection)?, Dialect::Sqlite)?;
     refuse_drift(connection, &table)?;
     let sql = SqlText {
-        file: format!("sqlite.down.sql of revision {}, as it was applied", last.revision),
+        file: format!("{} of revision {}, as it was applied", Dialect::Sqlite.down_file(), last.revision),
         text: last.down,
     };
     let step = Step {
@@ -252,11 +164,6 @@ fn refresh(connection: &Connection, bind: &BindContract) -> Result<MovedTable, S
     moved(connection, &table.uid, rows)
 }
 
-/// Field ids are never given again, also on the way back.
-fn keep_ids(after: &mut Contract, held: &Contract) {
-    after.last_field_id = after.last_field_id.max(held.last_field_id);
-}
-
 fn moved(connection: &Connection, uid: &str, rows: (u64, u64)) -> Result<MovedTable, StoreError> {
     let revision = catalogue::all(connection, uid)?.into_iter().next_back().map(|last| last.revision);
     Ok(MovedTable {
@@ -280,7 +187,7 @@ impl Step<'_> {
     /// Run the SQL, then look at what it left. Rows before and after.
     fn run(&self, connection: &Connection) -> Result<(u64, u64), StoreError> {
         let identifier = &self.table.contract.identifier;
-        let statements = guard::check(self.sql, identifier, self.revision)?;
+        let statements = rules::statements(self.sql, identifier, self.revision)?;
         let physical_name = self.after.physical_name();
         let mut read = shape::targets(connection, &self.table.contract)?;
         read.extend(shape::targets(connection, self.after)?);
@@ -320,7 +227,8 @@ impl Step<'_> {
     fn settle(&self, connection: &Connection, touched: bool) -> Result<u64, StoreError> {
         rows::check_values(connection, self.after)?;
         let mut linked = vec![self.after.physical_name().to_owned()];
-        let others = referring(connection, self.table)?;
+        let tables = tables::all(connection)?;
+        let others = rules::referring(&tables, self.table);
         linked.extend(others.iter().map(|table| table.contract.physical_name().to_owned()));
         linked.iter().try_for_each(|name| rows::check_foreign_keys(connection, name))?;
         let table = Table { contract: self.after.clone(), ..self.table.clone() };

@@ -7,58 +7,34 @@ use datanode_core::data_type::DataType;
 use datanode_core::difference::Change;
 use datanode_core::revision::plan::{self, ValuesFrom};
 use datanode_core::revision::statement::EDIT_MARK;
-use rusqlite::Connection;
 
 use super::shape::create_as;
 use crate::StoreError;
+use crate::catalogue::revision::heading;
+use crate::scripts::End;
 use crate::sqlite::ddl::{define, quote};
 
 /// Before the name of a table that is being rebuilt. No contract can have such a name.
 pub(super) const REBUILD_PREFIX: &str = "_rebuild_";
 
-/// The SQL that moves the table of one contract to another. `empty`: it has no rows.
-pub(super) fn write(
-    connection: &Connection,
-    before: &Contract,
-    after: &Contract,
-    empty: bool,
-) -> Result<String, StoreError> {
-    let changes = plan::operations(before, after)?;
-    let mut text = String::new();
-    let mut line = |line: &str| {
-        let _ = writeln!(text, "{line}");
-    };
-    let what = if changes.is_empty() { "No change of the contract." } else { "What is done:" };
-    line(&format!("-- Table `{}`. {what}", after.identifier));
-    for change in plan::lines(&changes) {
-        line(&format!("--   {}", one_line(&change)));
-    }
-    let losses = plan::losses(before, after);
-    if !losses.is_empty() {
-        line("-- What is lost:");
-        for loss in losses {
-            line(&format!("--   {}", one_line(&loss)));
-        }
-    }
-    line(
-        "-- One transaction around all of it, the comparison with the contract and the catalogue are datanode's part.",
-    );
-    line("");
-    if changes.is_empty() {
-        line("-- Write statements here that touch this table alone.");
-    } else if needs_rebuild(before, &changes) {
-        rebuild(connection, before, after, empty, &mut text)?;
-    } else {
-        in_place(before, after, &changes, &mut text)?;
-    }
-    Ok(text)
+/// Refuse a contract that SQLite cannot keep.
+pub(crate) fn keeps(end: &End<'_>) -> Result<(), StoreError> {
+    create_as(end.contract, &end.targets, end.contract.physical_name()).map(|_| ())
 }
 
-/// Names are of `[a-z0-9_]`, but a cadence or a label is text: none of it may end a comment.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
-        .collect()
+/// The SQL that moves the table of one contract to another. `empty`: it has no rows.
+pub(crate) fn write(before: &End<'_>, after: &End<'_>, empty: bool) -> Result<String, StoreError> {
+    let (from, to) = (before.contract, after.contract);
+    let changes = plan::operations(from, to)?;
+    let mut text = heading(from, to, &changes);
+    if changes.is_empty() {
+        text += "-- Write statements here that touch this table alone.\n";
+    } else if needs_rebuild(from, &changes) {
+        rebuild(from, after, empty, &mut text)?;
+    } else {
+        in_place(from, to, &changes, &mut text)?;
+    }
+    Ok(text)
 }
 
 /// What `ALTER TABLE` of SQLite cannot do to a table.
@@ -127,16 +103,11 @@ fn in_place(
 
 /// The way of SQLite's manual (<https://www.sqlite.org/lang_altertable.html#otheralter>): a new table, a copy of all
 /// rows, the old one dropped, the new one renamed.
-fn rebuild(
-    connection: &Connection,
-    before: &Contract,
-    after: &Contract,
-    empty: bool,
-    text: &mut String,
-) -> Result<(), StoreError> {
+fn rebuild(before: &Contract, after: &End<'_>, empty: bool, text: &mut String) -> Result<(), StoreError> {
+    let End { contract: after, targets, .. } = after;
     let name = after.physical_name();
     let (table, new) = (quote(name), quote(&format!("{REBUILD_PREFIX}{name}")));
-    let create = create_as(connection, after, &format!("{REBUILD_PREFIX}{name}"))?;
+    let create = create_as(after, targets, &format!("{REBUILD_PREFIX}{name}"))?;
     let _ = writeln!(
         text,
         "-- SQLite cannot change this in place: the rows are copied to a new table.\n{};\n",

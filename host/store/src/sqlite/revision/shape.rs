@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datanode_core::contract::Contract;
 use datanode_core::revision::{RevisionError, statement};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::super::stored::failed;
+use super::super::stored::{failed, find};
 use super::super::{ddl, foreign_keys, tables};
 use crate::{StoreError, Table};
 
@@ -49,23 +49,17 @@ impl Shape {
     /// Of a table in a database; None when it has no such table.
     pub(super) fn read(connection: &Connection, physical_name: &str) -> Result<Option<Self>, StoreError> {
         let failed = failed(DOING);
-        let table: Option<(String, bool, bool)> = connection
-            .prepare(
-                "SELECT sql, wr, strict FROM pragma_table_list(?1), sqlite_schema USING (name) \
-                 WHERE schema = 'main' AND pragma_table_list.type = 'table' AND sqlite_schema.type = 'table'",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row([physical_name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                    .optional()
-            })
-            .map_err(&failed)?;
+        let sql = "SELECT sql, wr, strict FROM pragma_table_list(?1), sqlite_schema USING (name) \
+             WHERE schema = 'main' AND pragma_table_list.type = 'table' AND sqlite_schema.type = 'table'";
+        let table: Option<(String, bool, bool)> =
+            find(connection, sql, [physical_name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .map_err(&failed)?;
         let Some((sql, without_rowid, strict)) = table else { return Ok(None) };
         let mut shape = Self { strict, without_rowid, checks: statement::checks(&sql), ..Self::default() };
         shape.read_columns(connection, physical_name).map_err(&failed)?;
         shape.read_foreign_keys(connection, physical_name).map_err(&failed)?;
         let mut statement = connection
-            .prepare("SELECT type || ' `' || name || '`' FROM sqlite_schema WHERE tbl_name = ?1 AND type <> 'table' AND sql IS NOT NULL")
+            .prepare_cached("SELECT type || ' `' || name || '`' FROM sqlite_schema WHERE tbl_name = ?1 AND type <> 'table' AND sql IS NOT NULL")
             .map_err(&failed)?;
         let others = statement.query_map([physical_name], |row| row.get(0)).map_err(&failed)?;
         shape.others = others.collect::<rusqlite::Result<_>>().map_err(&failed)?;
@@ -73,8 +67,9 @@ impl Shape {
     }
 
     fn read_columns(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<()> {
-        let mut statement = connection
-            .prepare("SELECT name, type, \"notnull\", dflt_value, hidden, pk FROM pragma_table_xinfo(?1)")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT name, type, \"notnull\", dflt_value, hidden, pk FROM pragma_table_xinfo(?1)",
+        )?;
         let mut rows = statement.query([name])?;
         let mut key = BTreeMap::new();
         while let Some(row) = rows.next()? {
@@ -96,7 +91,7 @@ impl Shape {
     }
 
     fn read_foreign_keys(&mut self, connection: &Connection, name: &str) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(
+        let mut statement = connection.prepare_cached(
             "SELECT id, \"table\", \"from\", coalesce(\"to\", '?'), on_delete, on_update FROM pragma_foreign_key_list(?1) \
              ORDER BY id, seq",
         )?;
@@ -122,7 +117,7 @@ impl Shape {
     /// What a contract asks for. `connection` is that of the catalogue, for the tables that foreign keys lead to.
     pub(super) fn of(connection: &Connection, contract: &Contract) -> Result<Arc<Self>, StoreError> {
         let name = contract.physical_name();
-        let create = create_as(connection, contract, name)?;
+        let create = create_as(contract, &foreign_keys::targets(connection, contract, None)?, name)?;
         let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shape) = known().get(&create) {
             return Ok(Arc::clone(shape));
@@ -205,12 +200,12 @@ fn say(column: &ColumnShape) -> String {
 /// The statement that creates the table of a contract under a physical name. A foreign key that leads to the table
 /// itself leads to that name.
 pub(super) fn create_as(
-    connection: &Connection,
     contract: &Contract,
+    targets: &[String],
     physical_name: &str,
 ) -> Result<String, StoreError> {
     let named = Contract { physical_name: Some(physical_name.to_owned()), ..contract.clone() };
-    let mut targets = foreign_keys::targets(connection, contract, None)?;
+    let mut targets = targets.to_vec();
     for target in targets.iter_mut().filter(|target| *target == contract.physical_name()) {
         physical_name.clone_into(target);
     }

@@ -63,6 +63,40 @@ pub(super) fn close(
     }))
 }
 
+/// The host's own connection as readers see the database, for as long as a statement of a contract is judged on it: with
+/// the functions and collations of the view, `LIKE` that tells cases apart, names that are never taken for texts, and no
+/// longer values than readers may have. What a statement may say, the parser decides.
+pub(in crate::sqlite) struct Readers<'c> {
+    connection: &'c Connection,
+    longest: i32,
+    quotes_texts: bool,
+}
+
+impl<'c> Readers<'c> {
+    pub(in crate::sqlite) fn see(connection: &'c Connection) -> rusqlite::Result<Self> {
+        values::register(connection)?;
+        let readers = Self {
+            connection,
+            longest: connection.limit(Limit::SQLITE_LIMIT_LENGTH)?,
+            quotes_texts: connection.db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML)?,
+        };
+        connection.execute_batch("PRAGMA case_sensitive_like = ON")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        let longest = i32::try_from(MAX_VALUE_BYTES).unwrap_or(i32::MAX);
+        connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)?;
+        Ok(readers)
+    }
+}
+
+impl Drop for Readers<'_> {
+    fn drop(&mut self) {
+        // These set values of the connection in memory, which cannot fail.
+        let _ = self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, self.longest);
+        let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, self.quotes_texts);
+        let _ = self.connection.execute_batch("PRAGMA case_sensitive_like = OFF");
+    }
+}
+
 struct Reach {
     /// The table, and its view, which has its name.
     table: String,

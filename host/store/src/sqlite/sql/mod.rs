@@ -4,7 +4,7 @@
 //! meet the host's own statements.
 
 mod guard;
-mod values;
+pub(super) mod values;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
+pub(super) use self::guard::Readers;
 use super::SqliteStore;
 use super::connection::blocking;
 use super::stored::failed;
@@ -112,7 +113,8 @@ fn rows(connection: &Connection, sql: &str, limits: &SqlLimits) -> Result<SqlRow
     Ok(answer)
 }
 
-fn cell(value: ValueRef<'_>) -> Value {
+/// A cell of an answer.
+pub(super) fn cell(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(value) => Value::from(value),

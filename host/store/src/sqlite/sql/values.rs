@@ -76,7 +76,12 @@ fn number(context: &Context<'_>, text: impl FnOnce(i64) -> Option<String>) -> Op
 
 /// Make the view. It has the name of the table, which it hides.
 pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusqlite::Result<()> {
-    let physical = contract.physical_name();
+    let name = quote(contract.physical_name());
+    connection.execute_batch(&format!("CREATE TEMP VIEW {name} AS {}", select(contract)))
+}
+
+/// The rows of a table as readers see them.
+pub(in crate::sqlite) fn select(contract: &Contract) -> String {
     let columns = contract.columns.iter().map(|column| {
         let name = quote(&column.name);
         let stored = format!("_t.{name}");
@@ -97,10 +102,7 @@ pub(super) fn create_view(connection: &Connection, contract: &Contract) -> rusql
         }
     });
     let columns = columns.collect::<Vec<_>>().join(", ");
-    connection.execute_batch(&format!(
-        "CREATE TEMP VIEW {name} AS SELECT {columns} FROM main.{name} AS _t",
-        name = quote(physical)
-    ))
+    format!("SELECT {columns} FROM main.{} AS _t", quote(contract.physical_name()))
 }
 
 /// Bytes as hexadecimal digits.

@@ -1,34 +1,31 @@
-//! Whether a table still is what its contract says.
-//!
-//! Revisions themselves are written and applied in embedded stores only, so far: what SQL may do to a table is judged by
-//! SQLite's authorizer, and PostgreSQL has none.
+//! The shape of a table as PostgreSQL tells it, and whether it still is what its contract says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use datanode_core::contract::{Contract, OnDelete};
 use datanode_core::data_type::DataType;
 use datanode_core::revision::RevisionError;
 use sqlx::PgConnection;
 
-use super::stored::failed;
-use super::{PostgresStore, ddl, foreign_keys, tables};
+use super::super::stored::failed;
+use super::super::{ddl, foreign_keys};
+use super::script::Names;
 use crate::catalogue::foreign_keys::on_delete;
-use crate::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, StoreError,
-    Table,
-};
+use crate::{StoreError, Table};
 
 const DOING: &str = "reading the shape of a table";
 
 /// What a table is to PostgreSQL, as far as its contract says. The order of its columns plays no part: they are read and
 /// written by name. Neither do further indexes, which change no row.
-#[derive(Debug, PartialEq, Eq, Default)]
-struct Shape {
+#[derive(Debug, Default)]
+pub(super) struct Shape {
     /// Type, nullability and collation, by name.
     columns: BTreeMap<String, String>,
     key: Vec<String>,
-    foreign_keys: BTreeSet<String>,
+    /// What the constraint of the key is called.
+    key_name: String,
+    /// What each is, and what it is called.
+    foreign_keys: BTreeMap<String, String>,
     /// Triggers, rules, checks and unique constraints: a contract knows none.
     others: Vec<String>,
 }
@@ -43,6 +40,15 @@ fn foreign_key(columns: &[String], target: &str, theirs: &[String], action: &str
     format!("foreign key ({}) to `{target}` ({}), on delete {action}", columns.join(", "), theirs.join(", "))
 }
 
+/// The foreign keys of a contract, in its order.
+fn said_keys(contract: &Contract, targets: &[String]) -> Vec<String> {
+    let keys = contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
+        let action = on_delete(contract, key, target).to_lowercase();
+        foreign_key(&key.columns, target, &key.references.columns, &action)
+    });
+    keys.collect()
+}
+
 impl Shape {
     /// What a contract asks for; `targets` as in [`ddl::create_table`].
     fn of(contract: &Contract, targets: &[String]) -> Self {
@@ -50,20 +56,20 @@ impl Shape {
             let collation = if column.data_type == DataType::String { "C" } else { "" };
             (column.name.clone(), say(&ddl::sql_type(column.data_type), !column.nullable, collation, ""))
         };
-        let keys = contract.foreign_keys.iter().zip(targets).map(|(key, target)| {
-            let action = on_delete(contract, key, target).to_lowercase();
-            foreign_key(&key.columns, target, &key.references.columns, &action)
-        });
+        let keys = said_keys(contract, targets).into_iter().map(|key| (key, String::new()));
         Self {
             columns: contract.columns.iter().map(column).collect(),
             key: contract.key().to_vec(),
             foreign_keys: keys.collect(),
-            others: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// Of a table in the database; None when it has no such table.
-    async fn read(connection: &mut PgConnection, physical_name: &str) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        physical_name: &str,
+    ) -> Result<Option<Self>, StoreError> {
         let columns: Vec<(String, String, bool, String, bool)> = sqlx::query_as(
             "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
              CASE WHEN a.atttypid = 'text'::regtype THEN coalesce(c.collname::text, '') ELSE '' END, \
@@ -116,7 +122,7 @@ impl Shape {
         .map_err(failed(DOING))?;
         for (kind, name, columns, target, theirs, action) in rows {
             match kind.as_str() {
-                "p" => self.key = columns,
+                "p" => (self.key, self.key_name) = (columns, name),
                 "f" => {
                     let action = match action.as_str() {
                         "a" => "no action",
@@ -126,7 +132,8 @@ impl Shape {
                         _ => "set default",
                     };
                     let target = target.unwrap_or_default();
-                    self.foreign_keys.insert(foreign_key(&columns, &target, &theirs, &action.to_lowercase()));
+                    let key = foreign_key(&columns, &target, &theirs, &action.to_lowercase());
+                    self.foreign_keys.insert(key, name);
                 }
                 "c" => self.others.push(format!("check `{name}`")),
                 "u" | "x" => self.others.push(format!("constraint `{name}`")),
@@ -155,70 +162,47 @@ impl Shape {
             let (contract, database) = (self.key.join(", "), found.key.join(", "));
             differences.push(format!("key: ({contract}) in the contract, ({database}) in the database"));
         }
-        let missing = self.foreign_keys.difference(&found.foreign_keys);
+        let missing = self.foreign_keys.keys().filter(|key| !found.foreign_keys.contains_key(*key));
         differences.extend(missing.map(|key| format!("{key}: missing in the database")));
-        let surplus = found.foreign_keys.difference(&self.foreign_keys);
+        let surplus = found.foreign_keys.keys().filter(|key| !self.foreign_keys.contains_key(*key));
         differences.extend(surplus.map(|key| format!("{key}: missing in the contract")));
         differences.extend(found.others.iter().map(|other| format!("{other}: the contract knows none")));
         differences
     }
+
+    /// What the constraints of a contract are called here; as PostgreSQL would call them where they are not there.
+    pub(super) fn names(&self, contract: &Contract, targets: &[String]) -> Names {
+        let mut names = Names::of(contract);
+        if !self.key_name.is_empty() {
+            names.key.clone_from(&self.key_name);
+        }
+        for (name, key) in names.foreign_keys.iter_mut().zip(said_keys(contract, targets)) {
+            if let Some(found) = self.foreign_keys.get(&key) {
+                name.clone_from(found);
+            }
+        }
+        names
+    }
 }
 
 /// Where a table in the database differs from its contract.
-async fn drift(connection: &mut PgConnection, contract: &Contract) -> Result<Vec<String>, StoreError> {
+pub(super) async fn drift(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<Vec<String>, StoreError> {
     let targets = foreign_keys::targets(connection, contract, None).await?;
     let found = Shape::read(connection, contract.physical_name()).await?;
     Ok(Shape::of(contract, &targets).differences(found.as_ref()))
 }
 
 /// Refuse to work on a table that is not what the catalogue says.
-pub(super) async fn refuse_drift(connection: &mut PgConnection, table: &Table) -> Result<(), StoreError> {
+pub(in super::super) async fn refuse_drift(
+    connection: &mut PgConnection,
+    table: &Table,
+) -> Result<(), StoreError> {
     let differences = drift(connection, &table.contract).await?;
     if differences.is_empty() {
         return Ok(());
     }
     Err(RevisionError::Drifted { table: table.contract.identifier.clone(), differences }.into())
-}
-
-fn not_here<T>() -> Result<T, StoreError> {
-    Err(StoreError::NotOnThisDatabase {
-        what: "moving a table from one contract to another",
-        next_step: "register the new contract under an identifier of its own: datanode table register FILE",
-    })
-}
-
-#[async_trait]
-impl Revisions for PostgresStore {
-    async fn resolve_contract(&self, table_uid: &str, contract: Contract) -> Result<Contract, StoreError> {
-        let mut transaction = self.pools.begin_read().await?;
-        let table = tables::by_uid(&mut transaction, table_uid).await?;
-        tables::bind(&mut transaction, &contract, table_uid, Some(&table.contract)).await
-    }
-
-    async fn write_scripts(&self, _table_uid: &str, _after: Contract) -> Result<Scripts, StoreError> {
-        not_here()
-    }
-
-    async fn applied_revisions(&self, _table_uid: &str) -> Result<Vec<AppliedRevision>, StoreError> {
-        // None can have been applied here.
-        Ok(Vec::new())
-    }
-
-    async fn table_drift(&self, table_uid: &str) -> Result<Vec<String>, StoreError> {
-        let mut transaction = self.pools.begin_read().await?;
-        let table = tables::by_uid(&mut transaction, table_uid).await?;
-        drift(&mut transaction, &table.contract).await
-    }
-
-    async fn apply_revision(&self, _apply: ApplyRevision) -> Result<MovedTable, StoreError> {
-        not_here()
-    }
-
-    async fn revert_revision(&self, _revert: RevertRevision) -> Result<MovedTable, StoreError> {
-        not_here()
-    }
-
-    async fn bind_contract(&self, _bind: BindContract) -> Result<MovedTable, StoreError> {
-        not_here()
-    }
 }
