@@ -91,6 +91,13 @@ pub struct Visit<'v> {
     pub at: Timestamp,
 }
 
+impl Visit<'_> {
+    /// Whether no period fits between two moments.
+    fn are_near(&self, earlier: Timestamp, later: Timestamp) -> bool {
+        self.cadence.is_some_and(|cadence| cadence.next(earlier).is_none_or(|next| next >= later))
+    }
+}
+
 /// The windows of one node: sorted, without overlaps, and none that could be one with the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger(Vec<NodeWindow>);
@@ -114,6 +121,14 @@ impl Ledger {
         let Some((first, last)) = self.reach(visit) else { return };
         // A row of a window without a start may lie anywhere before its end, and none after it.
         let until = latest.map(|latest| latest.micros().min(last)).filter(|until| *until >= first);
+        // A window that was done before goes on where this one ends.
+        let goes_on = |until: i64| {
+            let next = self.0.iter().find(|window| window.first.micros() == last + 1);
+            next.is_some_and(|next| {
+                next.state == WindowState::Done && visit.are_near(moment(until), next.first)
+            })
+        };
+        let until = until.map(|until| if goes_on(until) { last } else { until });
         let window = |state| NodeWindow {
             first: visit.at,
             last: visit.at,
@@ -222,18 +237,17 @@ impl Ledger {
         }
         let first = visit.window.start.unwrap_or(moment(i64::MIN));
         let last = visit.window.end;
-        let touches = |earlier: Timestamp, later: Timestamp| {
-            visit.cadence.is_some_and(|cadence| cadence.next(earlier).is_none_or(|next| next >= later))
-        };
         let mut earlier = self.0.iter().filter(|window| window.last < first);
         // What is empty behind the latest row before belongs to what comes after it.
         let latest = earlier.clone().rfind(|window| window.state != WindowState::Empty);
         let mut nearest = [latest, earlier.next_back()].into_iter().flatten().map(|window| window.last);
-        let before = nearest.find(|before| touches(*before, first));
+        let before = nearest.find(|before| visit.are_near(*before, first));
         let after = self.0.iter().map(|window| window.first).find(|later| *later > last);
         Some((
             before.map_or(first.micros(), |before| before.micros() + 1),
-            after.filter(|after| touches(last, *after)).map_or(last.micros(), |after| after.micros() - 1),
+            after
+                .filter(|after| visit.are_near(last, *after))
+                .map_or(last.micros(), |after| after.micros() - 1),
         ))
     }
 

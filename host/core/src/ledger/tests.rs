@@ -141,7 +141,7 @@ fn day(text: &str) -> Timestamp {
 }
 
 fn daily<'v>(start: &str, end: &str, run_id: &'v str) -> Visit<'v> {
-    let window = Window { start: Some(day(start)).filter(|_| !start.is_empty()), end: day(end) };
+    let window = Window { start: Some(start).filter(|start| !start.is_empty()).map(day), end: day(end) };
     Visit { window, cadence: Some("1d".parse().unwrap()), run_id, at: day(end) }
 }
 
