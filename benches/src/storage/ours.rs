@@ -113,6 +113,7 @@ impl Ours {
             table,
             record: record(&self.node, run_id, moment(first + count)),
             mode: WriteMode::Append,
+            journal: None,
             rows,
             added: added(first, count),
             on_rows: Box::new(|_| {}),
