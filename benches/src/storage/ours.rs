@@ -35,8 +35,8 @@ pub(super) struct Ours {
 impl Ours {
     pub(super) fn new(runtime: Runtime, store: Arc<dyn Store>) -> Self {
         let now = moment(0);
-        let registering = store.register_table(&contract(), now);
-        let table = runtime.block_on(registering).unwrap().value;
+        let contract = contract();
+        let table = runtime.block_on(store.register_table(&contract, now)).unwrap().value;
         let node = NewNode {
             update_hash: "bench_0123456789abcdef".to_owned(),
             component: "bench".to_owned(),
