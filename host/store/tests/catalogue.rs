@@ -359,6 +359,7 @@ async fn nodes_are_found_or_created(place: Place) {
         table_uid: returns.uid.clone(),
         table: "returns".to_owned(),
         dependencies: given.dependencies.clone(),
+        settings: datanode_core::node_settings::NodeSettings::default(),
         created_at: given.created_at,
     };
     assert_eq!(made.value, expected);

@@ -128,9 +128,9 @@ async fn a_null_is_looked_through_for_the_value_before_it(place: Place) {
 }
 
 /// Rows of a table by coordinate: those before its cut are stored, the others come.
-type Rows = (BTreeMap<(i64, usize), Option<i64>>, [i64; 3]);
+type Drawn = (BTreeMap<(i64, usize), Option<i64>>, [i64; 3]);
 
-fn rows() -> impl Strategy<Value = Rows> {
+fn rows() -> impl Strategy<Value = Drawn> {
     (
         prop::collection::btree_map((0..9_i64, 0..3_usize), prop::option::weighted(0.8, 0..6_i64), 0..16),
         [0..9_i64, 0..9, 0..9],
@@ -144,7 +144,7 @@ async fn what_is_found_is_what_a_plain_look_finds(place: Place) {
     let runtime = tokio::runtime::Handle::current();
     let work = move || {
         let number = std::cell::Cell::new(0);
-        let property = |((rows, cuts), has_dimension, falls, strict): (Rows, bool, bool, bool)| {
+        let property = |((rows, cuts), has_dimension, falls, strict): (Drawn, bool, bool, bool)| {
             number.set(number.get() + 1);
             runtime.block_on(look(&place, number.get(), &rows, cuts, has_dimension, (falls, strict)));
             Ok(())

@@ -196,7 +196,7 @@ impl Place {
     }
 
     pub fn is_embedded(&self) -> bool {
-        matches!(self.database, Database::Directory(_))
+        matches!(*self.database, Database::Directory(_))
     }
 
     pub fn path(&self) -> PathBuf {
@@ -221,13 +221,13 @@ impl Place {
 
     /// The texts of the one column that a query answers; written for SQLite, as above.
     pub fn texts(&self, sql: &str) -> Vec<Option<String>> {
-        match &self.database {
+        match &*self.database {
             Database::Directory(_) => {
                 let raw = self.raw();
                 let mut statement = raw.prepare(sql).unwrap();
                 statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
             }
-            Database::Server { name } => {
+            Database::Server { name, .. } => {
                 let (url, sql) = (server(name), for_server(sql));
                 on_thread(async move {
                     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
@@ -243,7 +243,7 @@ impl Place {
 
     /// Whether it is a database of a server.
     pub fn is_server(&self) -> bool {
-        matches!(self.database, Database::Server { .. })
+        matches!(*self.database, Database::Server { .. })
     }
 
     /// A moment in SQL.
@@ -591,7 +591,6 @@ pub async fn commit(
     store: &dyn Store,
     table: &Table,
     record: RunRecord,
-    journal: None,
     batches: Vec<RecordBatch>,
     added: Progress,
 ) -> CommitRun {
