@@ -241,7 +241,10 @@ fn rates_as_text(project: &Project) -> Value {
 fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
     const ROUNDS: u32 = 8;
     let project = with_rates(Project::on_server, "2008-12-31");
-    rates_as_text(&project);
+    // Every row is written anew, there and back.
+    let text = contract_text()
+        .replace("name = \"rate\"\ntype = \"float64\"", "name = \"short_rate\"\nid = 3\ntype = \"float32\"");
+    write(&project, "rates in less room", &contract(&project, "c.toml", &text));
     let begin = Instant::now();
     project.run(&["table", "upgrade", RATES]);
     let measured = begin.elapsed();
@@ -268,12 +271,12 @@ fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
         }
         child.wait().unwrap();
         project.settle();
-        if standing(&project, "rate", "rate_text") {
+        if standing(&project, "rate", "short_rate") {
             after += 1;
         } else {
             before += 1;
             project.run(&["table", "upgrade", RATES]);
-            assert!(standing(&project, "rate", "rate_text"), "what was killed is done again");
+            assert!(standing(&project, "rate", "short_rate"), "what was killed is done again");
         }
     }
     println!("{ROUNDS} rounds: {before} before, {after} after; {inside} while the table was rewritten");
@@ -326,7 +329,7 @@ fn of_two_revisions_the_one_that_succeeds_stays(new: New) {
     let done: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(done[0]["revision"], first["revision"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    let absent = of(&project, "no such column: absent", "column \"absent\" does not exist");
+    let absent = of(&project, "no such column: absent", "does not exist");
     assert!(said.contains("revision.statement_failed") && said.contains(absent), "{said}");
     assert_eq!(current(&project).as_deref(), first["revision"].as_str());
     edit(&second, sql(&project)[0], |sql| sql.replace("absent = 1", "rate < 0"));
@@ -368,54 +371,34 @@ fn the_sql_of_a_revision_reaches_its_table_and_nothing_else() {
     insta::assert_snapshot!("hostile_sql", refused(Project::new, &hostile));
 }
 
-/// On PostgreSQL, where the role may own the server.
+/// On PostgreSQL, where the role may own the server. (More statements are judged where the judge is: in `host/core`.)
 #[test]
 fn the_sql_of_a_revision_on_a_server_reaches_its_table_and_nothing_else() {
     let hostile = [
         "UPDATE datanode.tables SET epoch = 7",
-        "DELETE FROM datanode.table_revisions",
         "DROP TABLE fx_log_returns",
         "UPDATE fx_ecb_daily_rates SET rate = (SELECT max(log_return) FROM fx_log_returns)",
         "UPDATE fx_ecb_daily_rates SET rate = (SELECT count(*) FROM pg_catalog.pg_authid)",
         "UPDATE fx_ecb_daily_rates SET currency = pg_read_file('/etc/passwd')",
-        "UPDATE fx_ecb_daily_rates SET currency = current_setting('data_directory')",
         "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE pg_sleep(1000) IS NULL",
         "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE set_config('search_path', 'x', false) = ''",
         "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE dblink_exec('', 'DROP TABLE x') = ''",
-        "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE lo_import('/etc/passwd') > 0",
         "UPDATE fx_ecb_daily_rates SET rate = 1 WHERE query_to_xml('DELETE FROM datanode.nodes', true, true, '') IS NULL",
         "ALTER TABLE fx_ecb_daily_rates ALTER rate TYPE text USING pg_ls_dir('.')",
         "ALTER TABLE fx_ecb_daily_rates ADD COLUMN x text DEFAULT pg_read_file('/etc/passwd')",
-        "ALTER TABLE fx_ecb_daily_rates RENAME TO elsewhere",
-        "ALTER TABLE fx_ecb_daily_rates SET SCHEMA public",
-        "ALTER TABLE fx_ecb_daily_rates OWNER TO postgres",
         "ALTER TABLE fx_ecb_daily_rates DISABLE TRIGGER ALL",
         "ALTER TABLE fx_ecb_daily_rates DROP COLUMN rate CASCADE",
-        "ALTER TABLE fx_ecb_daily_rates ADD CHECK (rate > 0)",
         "ALTER TABLE datanode.nodes ADD COLUMN x int",
-        "CREATE TABLE other (x int)",
         "CREATE TABLE datanode_tables.copied AS SELECT * FROM fx_ecb_daily_rates",
         "CREATE INDEX i ON fx_ecb_daily_rates (rate)",
-        "CREATE VIEW v AS SELECT 1",
         "CREATE TEMP TABLE x (y int)",
-        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE TRIGGER t AFTER INSERT ON fx_ecb_daily_rates EXECUTE FUNCTION f()",
-        "CREATE RULE r AS ON INSERT TO fx_ecb_daily_rates DO INSTEAD NOTHING",
-        "CREATE EXTENSION dblink",
-        "CREATE ROLE x SUPERUSER",
-        "ALTER ROLE postgres PASSWORD 'x'",
-        "GRANT ALL ON fx_ecb_daily_rates TO public",
         "DO $$ BEGIN DELETE FROM datanode.nodes; END $$",
         "COPY fx_ecb_daily_rates TO PROGRAM 'id'",
-        "COPY fx_ecb_daily_rates FROM '/etc/passwd'",
         "TRUNCATE fx_ecb_daily_rates, fx_log_returns",
-        "SET ROLE postgres",
         "SET session_replication_role = replica",
         "COMMIT",
-        "ROLLBACK",
-        "SAVEPOINT s",
         "SELECT 1",
-        "VACUUM",
         "INSERT INTO fx_ecb_daily_rates WITH x AS (DELETE FROM fx_log_returns RETURNING *) SELECT * FROM x",
         "DELETE FROM fx_ecb_daily_rates WHERE rate IN (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT x FROM r)",
         "DELETE FROM fx_ecb_daily_rates USING generate_series(1, 1000000000000) AS g",
@@ -526,7 +509,10 @@ fn a_database_reads_its_own_sql_alone(new: New) {
         });
     }
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
-    assert!(code == 3 && message.starts_with("error[revision.no_sql]: revision ") && message.contains(up), "{message}");
+    assert!(
+        code == 3 && message.starts_with("error[revision.no_sql]: revision ") && message.contains(up),
+        "{message}"
+    );
     let next = message.lines().find_map(|line| line.split("datanode ").nth(1)).unwrap();
     project.run(&next.split(' ').collect::<Vec<_>>());
     assert_eq!(std::fs::read_to_string(folder(&revision).join(up)).unwrap(), written);
@@ -681,10 +667,9 @@ fn a_table_that_others_refer_to_keeps_its_key(new: New) {
     let renamed = contract(&project, "r.toml", &renamed);
     let (code, message) = project.fails(&["table", "revision", RATES, "-m", "a", "--autogenerate", &renamed]);
     assert_eq!(code, 3);
-    insta::assert_snapshot!(message, @r"
-    error[revision.referenced]: table `fx_ecb_daily_rates`: its key cannot be changed while foreign keys lead to it: rate_notes
-    next: take the foreign keys out first: datanode table revision rate_notes --message … --autogenerate FILE
-    ");
+    let said = "error[revision.referenced]: table `fx_ecb_daily_rates`: its key cannot be changed while foreign keys lead to it: rate_notes\n\
+                next: take the foreign keys out first: datanode table revision rate_notes --message … --autogenerate FILE\n";
+    assert_eq!(message, said);
     let text = contract_text()
         .replace("type = \"float64\"\nnullable = false", "type = \"float64\"\nnullable = true");
     assert_ne!(text, contract_text());

@@ -143,11 +143,14 @@ fn literal(place: &Place, column: &Column, row: u8) -> String {
 }
 
 fn fill(place: &Place, contract: &Contract, rows: u8) {
-    for row in 0..rows {
+    let row = |row: u8| {
         let mut values = vec![place.moment(i64::from(row) * 7), format!("'asset {}'", row % 4)];
         values.extend(contract.columns[2..].iter().map(|column| literal(place, column, row)));
-        let name = contract.physical_name();
-        place.execute(&format!("INSERT INTO {name} VALUES ({})", values.join(", ")));
+        format!("({})", values.join(", "))
+    };
+    if rows > 0 {
+        let rows: Vec<String> = (0..rows).map(row).collect();
+        place.execute(&format!("INSERT INTO {} VALUES {}", contract.physical_name(), rows.join(", ")));
     }
 }
 

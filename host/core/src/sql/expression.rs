@@ -303,11 +303,12 @@ impl Walk<'_> {
             )));
         };
         let called = folded(word);
-        let of_revisions = self.revision.is_some() && REVISION_FUNCTIONS.contains(&called.as_str());
-        if !of_revisions && !FUNCTIONS.contains(&called.as_str()) {
+        let further: &[&str] = if self.revision.is_some() { &REVISION_FUNCTIONS } else { &[] };
+        if !FUNCTIONS.iter().chain(further).any(|allowed| *allowed == called) {
+            let allowed: Vec<&str> = FUNCTIONS.iter().chain(further).copied().collect();
             return Err(SqlError::forbidden(format!(
                 "the function {called} is not allowed; these are: {}",
-                FUNCTIONS.join(", ")
+                allowed.join(", ")
             )));
         }
         let exotic = *uses_odbc_syntax

@@ -391,7 +391,7 @@ mod tests {
             "INSERT INTO r VALUES (timestamp '2020-01-01', 'it''s', encode(decode('00', 'hex'), 'hex')::uuid)",
         ];
         let written: Vec<String> = statements.iter().map(|sql| judged(sql).unwrap()).collect();
-        insta::assert_snapshot!(written.join("\n"), @"");
+        insta::assert_snapshot!(written.join("\n"));
         for sql in &written {
             assert_eq!(judged(sql).as_ref(), Ok(sql), "what was written reads as it was meant");
         }
@@ -456,6 +456,6 @@ mod tests {
         ];
         let said: Vec<String> =
             statements.iter().map(|sql| format!("{sql}\n  {}", judged(sql).expect_err(sql))).collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"));
     }
 }

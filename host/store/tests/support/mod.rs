@@ -42,7 +42,10 @@ pub struct Place {
 pub enum Database {
     Directory(TempDir),
     /// Its name, and the login under which SQL of users runs there.
-    Server { name: String, role: OnceLock<(String, String)> },
+    Server {
+        name: String,
+        role: OnceLock<(String, String)>,
+    },
 }
 
 impl Database {
