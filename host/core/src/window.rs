@@ -79,15 +79,12 @@ pub fn decide(request: &WindowRequest<'_>) -> Decided {
         Some(cadence) => cadence.next(behind),
         None => Timestamp::from_micros(behind.micros().saturating_add(1)).ok(),
     };
-    let window = match next {
-        Some(next) => {
-            Window { start: Some(request.offset_start.map_or(next, |offset| next.max(offset))), end }
-        }
+    let window = if let Some(next) = next {
+        Window { start: Some(request.offset_start.map_or(next, |offset| next.max(offset))), end }
+    } else {
         // At the end of time there is nothing left to cover.
-        None => {
-            let before = Timestamp::from_micros(latest.micros() - 1).unwrap_or(latest);
-            Window { start: Some(latest), end: before }
-        }
+        let before = Timestamp::from_micros(latest.micros() - 1).unwrap_or(latest);
+        Window { start: Some(latest), end: before }
     };
     Decided { window, behind: Some(behind) }
 }

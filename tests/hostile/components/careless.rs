@@ -35,7 +35,8 @@ impl DataNode for Careless {
         let id = if fault("nameless") { "" } else { "a" };
         let end = context.window().end;
         let days = (1..=31).map(january).take_while(|day| *day <= end);
-        let rows: Vec<_> = days.filter(|day| context.is_missing(*day, &[id.into()])).map(|day| (day, id)).collect();
+        let rows: Vec<_> =
+            days.filter(|day| context.is_missing(*day, &[id.into()])).map(|day| (day, id)).collect();
         if rows.is_empty() && fault("failing") {
             return Err(NodeError::new("careless.nothing_new", "there is nothing to do"));
         }

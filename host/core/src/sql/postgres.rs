@@ -187,13 +187,17 @@ impl Walk<'_> {
                     **first = self.as_text(taken(first));
                 }
                 if WITH_POSITIONS.contains(&name) {
-                    rest.iter_mut().for_each(|position| as_position(position));
+                    for position in rest.iter_mut() {
+                        as_position(position);
+                    }
                 }
                 if WITH_OFFSET.contains(&name) {
                     rest.iter_mut().take(1).for_each(|offset| as_position(offset));
                 }
                 if name == "replace" {
-                    rest.iter_mut().for_each(|text| **text = self.as_text(taken(text)));
+                    for text in rest.iter_mut() {
+                        **text = self.as_text(taken(text));
+                    }
                 }
                 if name == "round" && rest.is_empty() {
                     let digits = Expr::value(Value::Number("0".to_owned(), false));
@@ -347,7 +351,7 @@ mod tests {
                 "SELECT time_index::text",
                 r#"SELECT CAST(datanode_sql.as_text(time_index) AS TEXT) AS "time_index""#,
             ),
-            ("SELECT substr(name, i) AS s", "SELECT substr(name, CAST(i AS INTEGER)) AS s"),
+            ("SELECT substr(name, i) AS s", "SELECT SUBSTR(name, CAST(i AS INTEGER)) AS s"),
             (
                 "EXPLAIN SELECT i FROM t ORDER BY 1",
                 r#"EXPLAIN SELECT i FROM "t" AS "t" ORDER BY 1 NULLS LAST"#,

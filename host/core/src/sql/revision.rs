@@ -44,34 +44,12 @@ impl Reach<'_> {
 
     /// A table that is read: its name with its schema.
     pub(super) fn read(&self, name: &mut ObjectName) -> Result<(), SqlError> {
-        self.place(name, |table| self.reads(table), "reads")
+        place(name, |table| self.reads(table), "reads")
     }
 
     /// The table that is changed.
     fn own(&self, name: &mut ObjectName, verb: &str) -> Result<(), SqlError> {
-        self.place(name, |table| self.is_own(table), verb)
-    }
-
-    fn place(&self, name: &mut ObjectName, may: impl Fn(&str) -> bool, verb: &str) -> Result<(), SqlError> {
-        let table = match name.0.as_slice() {
-            [ObjectNamePart::Identifier(table)] => Some(folded(table)),
-            [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)]
-                if folded(schema) == SCHEMA =>
-            {
-                Some(folded(table))
-            }
-            _ => None,
-        };
-        match table {
-            Some(table) if may(&table) => {
-                let parts = [Ident::new(SCHEMA), quoted(&table)];
-                *name = ObjectName(parts.into_iter().map(ObjectNamePart::Identifier).collect());
-                Ok(())
-            }
-            _ => Err(SqlError::forbidden(format!(
-                "it {verb} `{name}`, which is not the table of this revision"
-            ))),
-        }
+        place(name, |table| self.is_own(table), verb)
     }
 }
 
@@ -350,9 +328,30 @@ fn constrain(constraint: &mut TableConstraint, reach: &Reach<'_>) -> Result<(), 
                 && key.match_kind.is_none()
                 && key.characteristics.is_none();
             plainly(plain, "FOREIGN KEY", ())?;
-            reach.place(&mut key.foreign_table, |table| reach.reads(table), "refers to")
+            place(&mut key.foreign_table, |table| reach.reads(table), "refers to")
         }
         _ => Err(SqlError::forbidden("a contract knows no constraint but its key and its foreign keys")),
+    }
+}
+
+/// Write a table with its schema, where it may be named.
+fn place(name: &mut ObjectName, may: impl Fn(&str) -> bool, verb: &str) -> Result<(), SqlError> {
+    let table = match name.0.as_slice() {
+        [ObjectNamePart::Identifier(table)] => Some(folded(table)),
+        [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)]
+            if folded(schema) == SCHEMA =>
+        {
+            Some(folded(table))
+        }
+        _ => None,
+    };
+    match table {
+        Some(table) if may(&table) => {
+            let parts = [Ident::new(SCHEMA), quoted(&table)];
+            *name = ObjectName(parts.into_iter().map(ObjectNamePart::Identifier).collect());
+            Ok(())
+        }
+        _ => Err(SqlError::forbidden(format!("it {verb} `{name}`, which is not the table of this revision"))),
     }
 }
 

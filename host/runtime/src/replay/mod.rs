@@ -196,8 +196,8 @@ fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends
         recorded: format!("a journal of {} calls with the digest {}", summary.calls, summary.sha256),
         replayed: problem,
     };
-    let text =
-        zstd::Decoder::new(std::io::Cursor::new(document)).map_err(|error| differs(damaged(error.to_string())))?;
+    let text = zstd::Decoder::new(std::io::Cursor::new(document))
+        .map_err(|error| differs(damaged(error.to_string())))?;
     let journal =
         JournalReader::new(BufReader::new(text)).map_err(|error| differs(damaged(error.to_string())))?;
     let header = journal.header().clone();

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use super::ddl::table_name;
 use super::write::Caller;
-use super::{append, checks, journals, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs, tables};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
@@ -106,6 +106,8 @@ pub(super) async fn commit(
     };
     record.warnings.extend(warnings.iter().map(ToString::to_string));
     record.violations.extend(warnings);
+    // Its foreign key would refuse the window of a node that is not there, too, but not say which.
+    nodes::update_hash(connection, &record.node_uid).await?;
     ledger::succeeded(connection, &record, &table, added.max_time()).await?;
     fault::reached(Step::LedgerStored);
     runs::insert(connection, &record).await?;

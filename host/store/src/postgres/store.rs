@@ -22,9 +22,9 @@ use super::{
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
-    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError, Referrer, Registered,
-    RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source, SourceKind, Store,
-    StoreError, StoredComponent, Table, TableDifference, TailDeletes,
+    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source,
+    SourceKind, Store, StoreError, StoredComponent, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.

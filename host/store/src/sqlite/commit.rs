@@ -8,7 +8,7 @@ use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::ddl::quote;
-use super::{append, checks, journals, lease, ledger, overwrite, progress, revision, runs, tables};
+use super::{append, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs, tables};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
@@ -88,6 +88,8 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     };
     record.warnings.extend(warnings.iter().map(ToString::to_string));
     record.violations.extend(warnings);
+    // Its foreign key would refuse the window of a node that is not there, too, but not say which.
+    nodes::must_exist(connection, &record.node_uid)?;
     ledger::succeeded(connection, &record, &table, added.max_time())?;
     fault::reached(Step::LedgerStored);
     runs::insert(connection, &record)?;

@@ -106,7 +106,8 @@ impl<'s, F: Fn(&str) -> Option<String>> Walk<'s, F> {
         fields.into_iter().any(|(name, field)| {
             let field = self.referred(field).unwrap_or(field);
             let single = || field.get("enum")?.as_array().filter(|values| values.len() == 1)?.first();
-            let only = field.get("const").or_else(single).filter(|only| only.is_string() || only.is_boolean());
+            let only =
+                field.get("const").or_else(single).filter(|only| only.is_string() || only.is_boolean());
             only.zip(value.get(name)).is_some_and(|(only, written)| only != written)
         })
     }

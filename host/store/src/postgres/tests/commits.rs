@@ -101,7 +101,7 @@ async fn a_commit_that_is_given_up_leaves_nothing_and_blocks_nobody() {
         let table = place.table(&table.uid).await;
         let commit = CommitRun {
             rows: Box::new(rows),
-            ..place.run(&table, "r", Vec::new(), progress(&[key(1, "a")])).await
+            ..place.run(&table, "r", Vec::new(), progress(&[key(100, "a")])).await
         };
         tokio::select! {
             outcome = place.commit(commit) => panic!("{outcome:?}"),
