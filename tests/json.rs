@@ -88,6 +88,7 @@ fn every_command_prints_what_the_schema_says() {
     schemas.check("debugged", &debugged);
     let runs = project.json(&["run", "list"]);
     let last = runs[0]["run_id"].as_str().unwrap().to_owned();
+    schemas.check("journal", &runs[0]["journal"]);
     schemas.each("replayed", &project.json(&["run", "replay", "--all"]));
     schemas.check("exported", &project.json(&["run", "export", &last, "--output", "run.tar"]));
     schemas.check("pruned", &project.json(&["run", "prune", "--before", "2000-01-01"]));

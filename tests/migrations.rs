@@ -504,8 +504,7 @@ fn a_database_reads_its_own_sql_alone(new: New) {
     for name in own {
         std::fs::remove_file(folder(&revision).join(name)).unwrap();
         edit(&revision, "revision.toml", |text| {
-            let lines = text.lines().filter(|line| !line.contains(name));
-            lines.map(|line| format!("{line}\n")).collect()
+            text.split_inclusive('\n').filter(|line| !line.contains(name)).collect()
         });
     }
     let (code, message) = project.fails(&["table", "upgrade", RATES]);

@@ -128,7 +128,7 @@ fn alter_journal(project: &Project, run: &str, alter: impl FnOnce(&mut Vec<Value
     let text = String::from_utf8(zstd::decode_all(document.as_slice()).unwrap()).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     alter(&mut lines);
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
     let document = zstd::encode_all(text.as_bytes(), 3).unwrap();
     let write = "UPDATE _run_journals SET document = ?2 WHERE run_id = ?1";
     database.execute(write, rusqlite::params![run, document]).unwrap();
@@ -193,7 +193,7 @@ const TAMPERS: [Tamper; 13] = [
     Tamper {
         name: "the config, in the record",
         alter: |project, run| {
-            alter_record(project, run, |record| record["config"]["max_gap_days"] = 9.into())
+            alter_record(project, run, |record| record["config"]["max_gap_days"] = 9.into());
         },
         names: "the config",
     },
@@ -383,6 +383,6 @@ fn a_bundle_holds_nothing_but_what_it_lists() {
         }
         names.push(name);
     }
-    assert_eq!(names[..3], ["run.json", "component.wasm", "journal.zst"]);
-    assert!(names[3..].iter().all(|name| name.starts_with("contents/")), "{names:?}");
+    assert_eq!(names[..4], ["run.json", "component.wasm", "journal.zst", "SHA256SUMS"]);
+    assert!(names[4..].iter().all(|name| name.starts_with("contents/")), "{names:?}");
 }

@@ -1,6 +1,6 @@
 //! Contracts and tables as their users meet them: what is refused and how it is mended, rows from files, identifiers
 //! that move, metadata.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 use datanode_tests::{Project, component, on_both_databases, root};
 use serde_json::Value;

@@ -38,7 +38,7 @@ fn is_sound(job: &Job, project: &Project, all: i64, ended: &Ended, round: &str) 
 }
 
 fn cut_of(round: u32, (rounds, messages): (u32, usize), draw: &mut Draw) -> Cut {
-    let all = round / AIMED % 2 == 0;
+    let all = (round / AIMED).is_multiple_of(2);
     if round % AIMED == AIMED - 1 {
         let (at, arrives) = AIMS[(round / AIMED) as usize % AIMS.len()];
         return Cut { at, arrives, all };
@@ -108,7 +108,9 @@ fn a_run_that_loses_its_server_at_any_moment_leaves_all_or_nothing() {
         // Where not even the record could be stored, there is no answer.
         let answer = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
         if let Some(records) = answer.as_ref().and_then(|answer| answer.as_array()) {
-            records.iter().for_each(|record| super::is_stored(&project, record));
+            for record in &records {
+                super::is_stored(&project, record);
+            }
         }
         match output.status.code() {
             Some(0) => assert_eq!(rows, all, "part {part}"),

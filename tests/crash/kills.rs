@@ -99,7 +99,9 @@ fn what_was_told_is_stored(project: &Project, events: &[String], answer: &str) {
         is_stored(project, &record);
     }
     if let Ok(Value::Array(records)) = serde_json::from_str(answer) {
-        records.iter().for_each(|record| is_stored(project, record));
+        for record in records {
+            is_stored(project, record);
+        }
     }
 }
 

@@ -94,12 +94,8 @@ pub enum RuntimeError {
         version: String,
         /// The identity it computes.
         now: String,
-        /// Its table, by identifier.
-        table: String,
-        /// Its config as JSON.
-        config: String,
-        /// Its hash namespace, empty for none.
-        hash_namespace: String,
+        /// The command that creates a node of the same component, config and table.
+        create: String,
     },
     /// There is no place for a copy of the store.
     #[error("a copy of the store for trial runs cannot be made in {path}: {problem}")]
@@ -292,9 +288,8 @@ impl Diagnostic for RuntimeError {
             Self::OutputMismatch { .. } => {
                 Some("write another table, or register one whose contract has the component's columns".to_owned())
             }
-            Self::IdentityChanged { component, table, config, hash_namespace, .. } => Some(format!(
-                "create the node again, with another identity; its rows stay where they are: {}",
-                create_command(component, table, config, hash_namespace)
+            Self::IdentityChanged { create, .. } => Some(format!(
+                "create the node again, with another identity; its rows stay where they are: {create}"
             )),
             Self::NewIdentity { .. } => Some(
                 "if that is meant, create the nodes again after: datanode component upload FILE --accept-new-identity\n\
@@ -319,7 +314,7 @@ impl Diagnostic for RuntimeError {
 const CONFIG_CHARS: usize = 1_000;
 
 /// The command that creates a node.
-fn create_command(component: &str, table: &str, config: &str, hash_namespace: &str) -> String {
+pub(crate) fn create_command(component: &str, table: &str, config: &str, hash_namespace: &str) -> String {
     let config = if config.len() > CONFIG_CHARS {
         " --config @FILE".to_owned()
     } else if config == "{}" {

@@ -12,6 +12,7 @@ use datanode_sandbox::Component;
 use datanode_store::{NewNode, Node, NodeDependency, Planning, Registered, StoredComponent, Table};
 use serde::Serialize;
 
+use crate::error::create_command;
 use crate::{Host, RuntimeError, clock, moved};
 
 /// A node as a user asks for it.
@@ -271,14 +272,15 @@ impl Planner<'_> {
             // Under the node's own namespace, which may not be the one that is asked for.
             let now = hash::update_hash(&component, &config, &expected.hash_namespace);
             if now != expected.update_hash {
+                let config = moved::config_today(expected, &self.tables);
+                let identifier = &table.contract.identifier;
+                let create = create_command(&component, identifier, &config, &expected.hash_namespace);
                 return Err(RuntimeError::IdentityChanged {
                     update_hash: expected.update_hash.clone(),
                     component,
                     version: release.manifest.version.to_string(),
                     now,
-                    table: table.contract.identifier,
-                    config: moved::config_today(expected, &self.tables),
-                    hash_namespace: expected.hash_namespace.clone(),
+                    create,
                 });
             }
         }

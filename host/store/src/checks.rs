@@ -99,8 +99,9 @@ impl Asking<'_> {
             return format!("FROM {table} AS _t WHERE {time} BETWEEN {first} AND {last}");
         };
         let dimensions = contract.dimensions().iter().enumerate();
-        let same: String =
+        let same: Vec<String> =
             dimensions.map(|(at, name)| format!(" AND _r._d{at} = _t.{}", quote(name))).collect();
+        let same = same.concat();
         format!(
             "FROM {table} AS _t CROSS JOIN {reach} AS _r WHERE {time} BETWEEN {first} AND {last}{same} \
              AND {time} BETWEEN _r._start AND _r._end"
@@ -153,8 +154,9 @@ impl Asking<'_> {
         } else {
             format!("PARTITION BY {} ", list("_t", dimensions))
         };
-        let same: String =
+        let same: Vec<String> =
             dimensions.iter().map(|name| format!("_b.{0} = _t.{0} AND ", quote(name))).collect();
+        let same = same.concat();
         let start = if self.reach.is_some() { "_r._start" } else { self.first };
         let (table, within, key) = (&self.table, self.within_reach(), self.contract.key());
         let of_row = list("_in_order", key);

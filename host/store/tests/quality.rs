@@ -266,7 +266,7 @@ async fn what_cannot_be_judged_counts_as_broken(place: Place) {
     let begun = Instant::now();
     let rows: Model = [(key(1, "a"), Some(1)), (key(2, "a"), Some(1))].into();
     let record = bring(&place, &prices, "first", &rows).await.unwrap().record;
-    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     let [endless, misspelt, once] = &record.violations[..] else { panic!("{:?}", record.violations) };
     assert_eq!(told(endless), [("", "it was not judged: that takes longer than the 1 s of `max_seconds`")]);
     let (_, said) = told(misspelt)[0];

@@ -159,11 +159,11 @@ impl<R: BufRead + Send> HostCalls for Replayer<R> {
     }
 }
 
-/// None: the guest is ended as it was then.
-type End_ = Option<Box<Stopped>>;
+/// Why a call is not answered. None: the guest is ended as it was then.
+type Unanswered = Option<Box<Stopped>>;
 
 impl<R: BufRead> State<R> {
-    fn call(&mut self, call: &HostCall<'_>) -> Result<HostReply, End_> {
+    fn call(&mut self, call: &HostCall<'_>) -> Result<HostReply, Unanswered> {
         self.calls += 1;
         let now = described(call);
         let then = self
@@ -171,12 +171,12 @@ impl<R: BufRead> State<R> {
             .next_entry()
             .map_err(|error: JournalError| Some(Box::new(Stopped::Damaged(error.to_string()))))?;
         let Some(then) = then else {
-            return Err(differs(
+            return Err(Some(Box::new(differs(
                 self.calls,
                 now.function,
                 "the guest ended",
                 &shown(now.function, &now.shown),
-            ));
+            ))));
         };
         compare(&then, &now)?;
         match call {
@@ -220,7 +220,7 @@ impl<R: BufRead> State<R> {
         }
     }
 
-    fn content(&self, call: u64, function: &str, content: &Content) -> Result<Bytes, End_> {
+    fn content(&self, call: u64, function: &str, content: &Content) -> Result<Bytes, Unanswered> {
         let found = match &content.inline {
             Some(text) => match STANDARD.decode(text) {
                 Ok(bytes) if Digest::of(&bytes) == content.sha256 => Ok(bytes),
@@ -238,34 +238,39 @@ impl<R: BufRead> State<R> {
             }))),
             Err(NotFound::Damaged(why)) => {
                 let recorded = format!("{} bytes with the digest {}", content.bytes, content.sha256);
-                Err(differs(call, function, &recorded, &format!("what is kept of them {why}")))
+                Err(Some(Box::new(differs(
+                    call,
+                    function,
+                    &recorded,
+                    &format!("what is kept of them {why}"),
+                ))))
             }
         }
     }
 }
 
-fn compare(then: &Entry, now: &Described) -> Result<(), End_> {
+fn compare(then: &Entry, now: &Described) -> Result<(), Unanswered> {
     if then.function == now.function && then.arguments == now.arguments {
         return Ok(());
     }
     let with_digest = |function: &str, text: &str, digest: &Digest| {
         format!("{} (arguments {})", shown(function, text), digest.short())
     };
-    Err(differs(
+    Err(Some(Box::new(differs(
         then.call,
         now.function,
         &with_digest(&then.function, &then.shown, &then.arguments),
         &with_digest(now.function, &now.shown, &now.arguments),
-    ))
+    ))))
 }
 
-fn differs(call: u64, function: &str, recorded: &str, replayed: &str) -> End_ {
-    Some(Box::new(Stopped::Differs {
+fn differs(call: u64, function: &str, recorded: &str, replayed: &str) -> Stopped {
+    Stopped::Differs {
         call,
         function: function.to_owned(),
         recorded: recorded.to_owned(),
         replayed: replayed.to_owned(),
-    }))
+    }
 }
 
 fn shown(function: &str, arguments: &str) -> String {

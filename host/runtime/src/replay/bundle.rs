@@ -5,6 +5,7 @@
 //! | `run.json` | the run record |
 //! | `component.wasm` | the component |
 //! | `journal.zst` | the journal, compressed by Zstandard |
+//! | `SHA256SUMS` | SHA-256 of these three |
 //! | `contents/ab/cdef….zst` | what the guest was given, by SHA-256, compressed |
 //!
 //! A bundle may come from a stranger. Its entries are known by their names and bounded, everything that it holds is proven
@@ -29,6 +30,7 @@ use crate::{AtomicFile, Host, RuntimeError};
 const RECORD: &str = "run.json";
 const COMPONENT: &str = "component.wasm";
 const JOURNAL: &str = "journal.zst";
+const SUMS: &str = "SHA256SUMS";
 const CONTENTS: &str = "contents";
 
 /// The most bytes of the entries that are read into memory.
@@ -134,7 +136,10 @@ fn write(material: &Material, path: &Path) -> Result<u64, BundleError> {
     let mut tar = tar::Builder::new(AtomicFile::begin(path).map_err(failed)?);
     let record_text = serde_json::to_vec_pretty(record).map_err(|error| failed(error.into()))?;
     let mut bytes = 0;
-    for (name, content) in [(RECORD, &record_text), (COMPONENT, component), (JOURNAL, document)] {
+    let sums = sums(&record_text, component, document).into_bytes();
+    for (name, content) in
+        [(RECORD, &record_text), (COMPONENT, component), (JOURNAL, document), (SUMS, &sums)]
+    {
         bytes += append(&mut tar, name, content.len() as u64, content.as_slice()).map_err(failed)?;
     }
     for digest in &named {
@@ -146,6 +151,12 @@ fn write(material: &Material, path: &Path) -> Result<u64, BundleError> {
     }
     tar.into_inner().and_then(AtomicFile::finish).map_err(failed)?;
     Ok(bytes)
+}
+
+/// In the form of the program `sha256sum`.
+fn sums(record: &[u8], component: &[u8], document: &[u8]) -> String {
+    let files = [(RECORD, record), (COMPONENT, component), (JOURNAL, document)];
+    files.map(|(name, content)| format!("{}  {name}\n", Digest::of(content))).concat()
 }
 
 /// No owner, no time: the same run gives the same bundle.
@@ -189,7 +200,7 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
     let damaged = |error: io::Error| wrong(error.to_string());
     let mut tar = tar::Archive::new(BufReader::new(File::open(path).map_err(failed)?));
     let contents = Contents::new(directory.join(CONTENTS));
-    let (mut record, mut component, mut document) = (None, None, None);
+    let (mut record, mut component, mut document, mut said) = (None, None, None, None);
     for (number, entry) in tar.entries().map_err(damaged)?.enumerate() {
         let mut entry = entry.map_err(damaged)?;
         let name = entry.path().map_err(damaged)?.to_string_lossy().into_owned();
@@ -208,6 +219,7 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
             RECORD => record = Some(whole(MAX_ENTRY)?),
             COMPONENT => component = Some(whole(MAX_ENTRY)?),
             JOURNAL => document = Some(whole(MAX_ENTRY)?),
+            SUMS => said = Some(whole(MAX_ENTRY)?),
             other => {
                 // The place is made of the digest, never of the name.
                 let digest = digest_of(other).ok_or_else(|| {
@@ -222,11 +234,14 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
     }
     let missing = |name: &str| wrong(format!("it has no `{name}`"));
     let record = record.ok_or_else(|| missing(RECORD))?;
+    let document = document.ok_or_else(|| missing(JOURNAL))?;
+    let component = component.ok_or_else(|| missing(COMPONENT))?;
+    if said.ok_or_else(|| missing(SUMS))? != sums(&record, &component, &document).as_bytes() {
+        return Err(wrong(format!("`{SUMS}` names other contents: it was damaged on its way")));
+    }
     let record: RunRecord = serde_json::from_slice(&record)
         .map_err(|error| wrong(format!("`{RECORD}` is no run record: {error}")))?;
-    document.as_ref().ok_or_else(|| missing(JOURNAL))?;
-    component.as_ref().ok_or_else(|| missing(COMPONENT))?;
-    Ok(Material { record, document, component, contents })
+    Ok(Material { record, document: Some(document), component: Some(component), contents })
 }
 
 fn digest_of(name: &str) -> Option<Digest> {

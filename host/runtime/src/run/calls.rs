@@ -202,6 +202,8 @@ impl HostCalls for RunCalls {
 }
 
 impl Shared {
+    // By value, as `HostCalls::call` has it.
+    #[allow(clippy::needless_pass_by_value)]
     fn answer(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
         Ok(match call {
             HostCall::Open { key, query } => self.inputs.open(key, query)?,

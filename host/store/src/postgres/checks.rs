@@ -194,5 +194,8 @@ fn value(type_name: &str, text: &str) -> Value {
 }
 
 fn is_canceled(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == QUERY_CANCELED)
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == QUERY_CANCELED)
 }

@@ -51,8 +51,8 @@ pub(super) fn count(connection: &Connection, before: Timestamp) -> Result<u64, S
 
 /// Remove them.
 pub(super) fn remove(connection: &Connection, before: Timestamp) -> Result<u64, StoreError> {
-    let failed = failed("removing journals");
     const OLD: &str = "(SELECT run_id FROM _runs WHERE started_at < ?1)";
+    let failed = failed("removing journals");
     connection
         .execute(&format!("DELETE FROM _journal_contents WHERE run_id IN {OLD}"), [before.micros()])
         .map_err(&failed)?;

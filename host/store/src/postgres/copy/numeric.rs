@@ -117,10 +117,13 @@ pub(in crate::postgres) fn text(field: &[u8]) -> Option<String> {
     let digit = |power: i64| {
         usize::try_from(weight - power).ok().and_then(|at| digits.get(at)).copied().unwrap_or_default()
     };
-    let whole = (0..=weight.max(0)).rev().map(|power| format!("{:04}", digit(power))).collect::<String>();
+    let groups_of = |powers: &mut dyn Iterator<Item = i64>| {
+        powers.map(|power| format!("{:04}", digit(power))).collect::<Vec<_>>().concat()
+    };
+    let whole = groups_of(&mut (0..=weight.max(0)).rev());
     let whole = whole.trim_start_matches('0');
     let groups = i64::try_from(scale.div_ceil(4)).ok()?;
-    let mut fraction = (1..=groups).map(|power| format!("{:04}", digit(-power))).collect::<String>();
+    let mut fraction = groups_of(&mut (1..=groups).map(|power| -power));
     fraction.truncate(scale);
     let sign = if sign == NEGATIVE { "-" } else { "" };
     let whole = if whole.is_empty() { "0" } else { whole };

@@ -296,8 +296,7 @@ fn conversion(value: &str, from: DataType, to: DataType) -> Option<String> {
         (Int16 | Int32 | Int64, Int16 | Int32 | Int64 | Float32 | Float64 | Decimal { .. } | String)
         | (Float32 | Float64, Float32 | Float64 | Decimal { .. } | String)
         | (Decimal { .. }, Decimal { .. } | Float32 | Float64)
-        | (Bool | Date, String)
-        | (Json, String)
+        | (Bool | Date | Json, String)
         | (String, Json) => cast(),
         (Float32 | Float64, Int16 | Int32 | Int64) => format!("round({value})::{}", ddl::sql_type(to)),
         (Bool, Int16 | Int32 | Int64 | Float32 | Float64) => {

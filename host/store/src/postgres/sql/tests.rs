@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic here is the report
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
+use crate::postgres::tests::support;
 
 use std::time::Duration;
 
@@ -138,7 +137,7 @@ async fn the_transaction_cannot_write_nor_the_login_become_another() {
     ] {
         let mut session = reader.begin(&limits()).await.unwrap();
         let said = raw_sql(AssertSqlSafe(sql)).execute(session.connection().unwrap()).await.unwrap_err();
-        let code = said.as_database_error().and_then(|error| error.code()).unwrap().into_owned();
+        let code = said.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap().into_owned();
         assert!(codes.contains(&code.as_str()), "{sql}: {said}");
         session.end().await;
     }

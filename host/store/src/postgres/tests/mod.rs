@@ -9,7 +9,7 @@ mod leases;
 mod reads;
 mod revisions;
 #[path = "../../../tests/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 use std::time::Duration;
 

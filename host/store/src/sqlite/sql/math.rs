@@ -5,7 +5,12 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 
-const OF_ONE: [(&str, fn(f64) -> f64); 10] = [
+/// A function of one number.
+type OfOne = fn(f64) -> f64;
+/// A function of two.
+type OfTwo = fn(f64, f64) -> f64;
+
+const OF_ONE: [(&str, OfOne); 10] = [
     ("ceil", f64::ceil),
     ("ceiling", f64::ceil),
     ("degrees", f64::to_degrees),
@@ -17,8 +22,7 @@ const OF_ONE: [(&str, fn(f64) -> f64); 10] = [
     ("sqrt", f64::sqrt),
     ("trunc", f64::trunc),
 ];
-const OF_TWO: [(&str, fn(f64, f64) -> f64); 2] =
-    [("mod", |value, divisor| value % divisor), ("power", f64::powf)];
+const OF_TWO: [(&str, OfTwo); 2] = [("mod", |value, divisor| value % divisor), ("power", f64::powf)];
 
 /// Give a connection the functions.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
