@@ -108,7 +108,7 @@ fn a_run_that_loses_its_server_at_any_moment_leaves_all_or_nothing() {
         // Where not even the record could be stored, there is no answer.
         let answer = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
         if let Some(records) = answer.as_ref().and_then(|answer| answer.as_array()) {
-            for record in &records {
+            for record in records {
                 super::is_stored(&project, record);
             }
         }

@@ -100,7 +100,7 @@ fn what_was_told_is_stored(project: &Project, events: &[String], answer: &str) {
     }
     if let Ok(Value::Array(records)) = serde_json::from_str(answer) {
         for record in records {
-            is_stored(project, record);
+            is_stored(project, &record);
         }
     }
 }
