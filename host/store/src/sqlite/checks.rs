@@ -17,6 +17,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::ddl::quote;
+use super::handle::Interrupt;
 use super::read::push;
 use super::sql::{Readers, cell, values};
 use super::stored::failed;
@@ -202,11 +203,12 @@ fn within<T>(
     patience: Duration,
     query: impl FnOnce() -> rusqlite::Result<T>,
 ) -> Result<rusqlite::Result<T>, StoreError> {
-    let interrupt = connection.get_interrupt_handle();
+    let interrupt = Interrupt::of(connection);
     let (working, ended) = channel::<()>();
     // The thread is gone before this returns: it never interrupts what comes next.
     std::thread::scope(|scope| {
         let watch = move || {
+            let interrupt = interrupt;
             let mut patience = patience;
             while ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 interrupt.interrupt();

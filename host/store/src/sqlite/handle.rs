@@ -9,6 +9,7 @@
 //! by a thread that keeps it as long as it lives: a transaction is one message to that thread, and one back. The
 //! statements that it has prepared stay with it.
 
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -25,6 +26,31 @@ use crate::StoreError;
 const STEPS: i32 = 1_000;
 /// Statements that a connection keeps prepared: those of the catalogue, and those of some tables.
 const STATEMENTS: usize = 64;
+
+/// Ends the statement that a connection runs, from another thread. rusqlite has the like for connections that it owns.
+#[derive(Debug)]
+pub(super) struct Interrupt<'c> {
+    handle: *mut rusqlite::ffi::sqlite3,
+    /// The connection stays open as long as this lives.
+    _connection: PhantomData<&'c Connection>,
+}
+
+// SAFETY: `sqlite3_interrupt` is what SQLite allows from any thread, and nothing else is done with the handle.
+unsafe impl Send for Interrupt<'_> {}
+
+impl<'c> Interrupt<'c> {
+    pub(super) fn of(connection: &'c Connection) -> Self {
+        // SAFETY: the handle is only ever given to `sqlite3_interrupt`, while `connection` is borrowed and so open.
+        let handle = unsafe { connection.handle() };
+        Self { handle, _connection: PhantomData }
+    }
+
+    pub(super) fn interrupt(&self) {
+        // SAFETY: "it is safe to call this routine from a thread different from the thread that is currently running the
+        // database operation", as long as the connection is not closed: it is borrowed for `'c`.
+        unsafe { rusqlite::ffi::sqlite3_interrupt(self.handle) }
+    }
+}
 
 /// Told that nobody waits for the answer any more.
 #[derive(Debug, Clone, Default)]
