@@ -89,7 +89,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ROWS", requires = "shown", default_value_t = 10,
         value_parser = clap::value_parser!(u16).range(0..=1_000))]
     pub(crate) sample: u16,
-    /// What the journals of the runs keep of that which the nodes are given [default: `journal` under [runs] in
+    /// What the journals of the runs keep of that which the nodes are given [default: `journal` in
     /// datanode.toml, else full]
     #[arg(long, value_enum, value_name = "MODE", conflicts_with = "dry_run")]
     pub(crate) journal: Option<Journal>,
