@@ -22,7 +22,7 @@ pub struct RatesFile {
 pub struct Rate {
     /// The day, at midnight UTC.
     pub time: Timestamp,
-    /// Position in [`RatesFile::currencies`].
+    /// Position in `RatesFile::currencies`.
     pub currency: usize,
     /// Units of the currency per euro.
     pub rate: f64,
