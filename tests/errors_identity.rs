@@ -155,6 +155,7 @@ fn each_refusal_of_a_release_leads_on() {
 
     // Two nodes write the table now: which one is meant has to be said.
     let said = refused(&run);
+    assert_eq!(project.mended_by(&said), 1, "{said}");
     let candidates = said.lines().next().unwrap().split(": ").last().unwrap().to_owned();
     let hashes = project.json(&["node", "list"]);
     let now = hashes.as_array().unwrap().iter().map(|node| node["update_hash"].as_str().unwrap());
@@ -211,9 +212,8 @@ const BESIDES: [&str; 10] = [
     "table.drifted",
 ];
 
-/// Shown by a test in another form: `tests/quality.rs` has the message of the run's record, and what two connections to a
-/// server do to each other is told by `host/store/tests/revisions.rs`.
-const ELSEWHERE: [&str; 3] = ["quality.failed", "revision.busy", "revision.moved_while_read"];
+/// Shown by a test in another form: `tests/quality.rs` has the message of the run's record.
+const ELSEWHERE: [&str; 1] = ["quality.failed"];
 
 /// Each of these errors is shown in full by some test: in a snapshot beside it, or in one within it.
 #[test]

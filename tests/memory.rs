@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use datanode_tests::memory::{peak_of, register};
-use datanode_tests::{Project, root};
+use datanode_tests::{Project, on_both_databases, root};
 
 /// Output beyond 4 MiB goes to the disk.
 const SETTINGS: &str = "[runs]\nspill_after_bytes = 4_194_304\n";
@@ -17,6 +17,12 @@ const BYTES_PER_ROW: u64 = 8 + 4 * 8 + 6 + 4;
 /// What the process may hold: less than its output alone.
 const BOUND: u64 = 130 << 20;
 
+on_both_databases!(
+    a_run_holds_less_than_its_output,
+    an_export_holds_less_than_its_rows,
+    a_run_that_is_killed_leaves_no_spilled_output,
+);
+
 fn files_of(data: &Path) -> Vec<String> {
     let names = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
@@ -24,10 +30,9 @@ fn files_of(data: &Path) -> Vec<String> {
     names
 }
 
-#[test]
-fn a_run_holds_less_than_its_output() {
+fn a_run_holds_less_than_its_output(empty: Project) {
     const { assert!(BOUND < ROWS * BYTES_PER_ROW, "the bound would hold without spilling") };
-    let project = Project::with_settings(SETTINGS);
+    let project = empty.set(SETTINGS);
     register(&project, "many_rows", &format!("{{\"rows\": {ROWS}, \"coordinates\": 100}}"));
     let peak = peak_of(project.command(&["node", "run", "many_rows"]));
     assert!(peak < BOUND, "the process held {peak} bytes");
@@ -36,12 +41,11 @@ fn a_run_holds_less_than_its_output() {
 }
 
 /// Reading a table out holds a page and what a format keeps of it, whatever the number of rows.
-#[test]
-fn an_export_holds_less_than_its_rows() {
-    let project = Project::with_settings(SETTINGS);
+fn an_export_holds_less_than_its_rows(empty: Project) {
+    let project = empty.set(SETTINGS);
     register(&project, "many_rows", &format!("{{\"rows\": {ROWS}, \"coordinates\": 100}}"));
     project.run(&["node", "run", "many_rows"]);
-    for name in ["rows.arrow", "rows.parquet", "rows.csv"] {
+    for name in ["rows.arrow", "rows.parquet", "rows.csv", "rows.jsonl"] {
         let peak = peak_of(project.command(&["table", "read", "many_rows", "--output", name]));
         assert!(peak < BOUND, "{name}: the process held {peak} bytes");
         let written = std::fs::metadata(project.path().join(name)).unwrap().len();
@@ -51,9 +55,8 @@ fn an_export_holds_less_than_its_rows() {
 }
 
 /// Killed while output lies on the disk: nothing of it is left, and the next run is as good as any.
-#[test]
-fn a_run_that_is_killed_leaves_no_spilled_output() {
-    let project = Project::with_settings("[runs]\nspill_after_bytes = 0\n");
+fn a_run_that_is_killed_leaves_no_spilled_output(empty: Project) {
+    let project = empty.set("[runs]\nspill_after_bytes = 0\n");
     register(&project, "many_rows", "{\"rows\": 400000}");
     for event in ["rows_emitted", "rows_written"] {
         let mut child = project

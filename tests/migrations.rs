@@ -43,6 +43,8 @@ on_both_databases!(
     a_database_reads_its_own_sql_alone,
     a_table_that_others_refer_to_keeps_its_key,
     a_table_that_drifted_is_neither_upgraded_nor_downgraded,
+    foreign_keys_are_added_refused_and_taken_back_by_revisions,
+    commands_that_mistakes_propose_are_run,
 );
 
 /// The example with a part of its rows.
@@ -239,7 +241,7 @@ fn rates_as_text(project: &Project) -> Value {
 /// The same on a server: killed, or cut off from the server, while that rewrites the table, and at other moments.
 #[test]
 fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
-    const ROUNDS: u32 = 8;
+    const ROUNDS: u32 = 16;
     let project = with_rates(Project::on_server, "2008-12-31");
     // Every row is written anew, there and back.
     let text = contract_text()
@@ -250,11 +252,16 @@ fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
     let measured = begin.elapsed();
     let rewriting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                      AND state = 'active' AND query LIKE 'ALTER TABLE%TYPE%'";
-    let (mut inside, mut before, mut after) = (0, 0, 0);
+    let rows = project.number("SELECT count(*) FROM fx_ecb_daily_rates");
+    // Up and down in turn, each begun where the one before has ended.
+    let (up, down) = (["table", "upgrade", RATES, "head"], ["table", "downgrade", RATES, "base"]);
+    let (mut inside, mut before, mut after) = (0, 0, [0, 0]);
     for round in 0..ROUNDS {
-        project.run(&["table", "downgrade", RATES, "base"]);
-        let mut child = project.command(&["table", "upgrade", RATES]).stderr(Stdio::null()).spawn().unwrap();
-        if round % 2 == 0 {
+        let goes_down = round % 2 == 0;
+        let (step, names) =
+            if goes_down { (down, ["short_rate", "rate"]) } else { (up, ["rate", "short_rate"]) };
+        let mut child = project.command(&step).stderr(Stdio::null()).spawn().unwrap();
+        if round % 4 < 2 {
             while child.try_wait().unwrap().is_none() {
                 if project.number(rewriting) > 0 {
                     inside += 1;
@@ -264,22 +271,23 @@ fn a_kill_or_a_lost_server_leaves_the_revision_before_or_the_one_after() {
         } else {
             thread::sleep(measured.mul_f64(f64::from(round) / f64::from(ROUNDS) * 1.3));
         }
-        if round % 4 < 2 {
+        if round % 8 < 4 {
             let _ = child.kill();
         } else {
             project.server().cut_off();
         }
         child.wait().unwrap();
         project.settle();
-        if standing(&project, "rate", "short_rate") {
-            after += 1;
+        if standing(&project, names[0], names[1]) {
+            after[usize::from(goes_down)] += 1;
         } else {
             before += 1;
-            project.run(&["table", "upgrade", RATES]);
-            assert!(standing(&project, "rate", "short_rate"), "what was killed is done again");
+            project.run(&step);
+            assert!(standing(&project, names[0], names[1]), "what was killed is done again");
         }
+        assert_eq!(project.number("SELECT count(*) FROM fx_ecb_daily_rates"), rows);
     }
-    println!("{ROUNDS} rounds: {before} before, {after} after; {inside} while the table was rewritten");
+    println!("{ROUNDS} rounds: {before} before, {after:?} after; {inside} while the table was rewritten");
     assert!(inside > 0 && before > 0, "no round fell into the revision");
 }
 
@@ -683,9 +691,8 @@ fn a_table_that_others_refer_to_keeps_its_key(new: New) {
 
 /// Foreign keys come and go by revisions: to a reference table, and to one that nodes write. A row that would lead nowhere
 /// refuses the step, and nothing of it stays.
-#[test]
-fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
-    let project = with_rates(Project::new, "1999-02-01");
+fn foreign_keys_are_added_refused_and_taken_back_by_revisions(new: New) {
+    let project = with_rates(new, "1999-02-01");
     let rows = untouched(&project);
     let example = |path: &str| root().join("examples/fx").join(path).to_str().unwrap().to_owned();
     project.run(&["table", "register", &example("contracts/currencies.toml")]);
@@ -755,7 +762,8 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions() {
     let shown = project.run(&["table", "show", "rate_notes"]);
     assert!(shown.contains("(time_index, currency) → fx_ecb_daily_rates"), "{shown}");
     project.run(&["table", "downgrade", "rate_notes", "base"]);
-    project.execute("INSERT INTO rate_notes VALUES (0, 'USD', 'of no rate')");
+    let moment = of(&project, "0", "'1970-01-01'");
+    project.execute(&format!("INSERT INTO rate_notes VALUES ({moment}, 'USD', 'of no rate')"));
     let (code, message) = project.fails(&["table", "upgrade", "rate_notes"]);
     assert_eq!(code, 3);
     insta::assert_snapshot!(message, @r"
@@ -803,9 +811,8 @@ fn a_table_that_drifted_is_neither_upgraded_nor_downgraded(new: New) {
 }
 
 /// Every command that a mistake with revisions proposes, run.
-#[test]
-fn commands_that_mistakes_propose_are_run() {
-    let project = with_rates(Project::new, "1999-02-01");
+fn commands_that_mistakes_propose_are_run(new: New) {
+    let project = with_rates(new, "1999-02-01");
     let first = write(&project, "add the source", &contract(&project, "c.toml", &with_source()));
     for (arguments, code) in [
         (&["table", "upgrade", RATES, "abcdef"][..], "revision.not_found"),
@@ -815,7 +822,7 @@ fn commands_that_mistakes_propose_are_run() {
         assert!(message.starts_with(&format!("error[{code}]")), "{message}");
         assert_eq!(project.mended_by(&message), 1, "{message}");
     }
-    edit(&first, "sqlite.up.sql", |sql| sql + "-- read again\n");
+    edit(&first, sql(&project)[0], |sql| sql + "-- read again\n");
     let (_, message) = project.fails(&["table", "upgrade", RATES]);
     assert!(message.starts_with("error[revision.unsealed]"), "{message}");
     assert_eq!(project.mended_by(&message), 1, "{message}");

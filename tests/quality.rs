@@ -1,11 +1,17 @@
 //! Quality checks of a contract: rows that break them are seen by nobody.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use datanode_tests::{Project, root};
+use datanode_tests::{Project, on_both_databases, root};
 use serde_json::json;
 
 const RATES: &str = "fx_ecb_daily_rates";
 const RUN: [&str; 5] = ["node", "run", RATES, "--until", "1999-03-31"];
+
+on_both_databases!(
+    rows_that_break_a_check_are_not_stored_and_named,
+    a_dry_run_judges_too,
+    rows_are_compared_with_stored_ones,
+);
 
 /// Register the contract of the example with checks beside it.
 fn demand(project: &Project, checks: &str) -> String {
@@ -20,9 +26,8 @@ fn rows(project: &Project) -> u64 {
     project.json(&["table", "show", RATES])["rows"].as_u64().unwrap()
 }
 
-#[test]
-fn rows_that_break_a_check_are_not_stored_and_named() {
-    let project = Project::with_fx();
+fn rows_that_break_a_check_are_not_stored_and_named(empty: Project) {
+    let project = empty.and_fx();
     let applied = demand(
         &project,
         "\n[[checks]]\nname = \"rate_sane\"\nkind = \"range\"\ncolumn = \"rate\"\nmin = 0\nmax = 1000\n\
@@ -45,7 +50,7 @@ fn rows_that_break_a_check_are_not_stored_and_named() {
     assert_eq!((&violations[0]["check"], &violations[0]["severity"]), (&json!("rate_sane"), &json!("error")));
     assert_eq!((&violations[1]["check"], &violations[1]["severity"]), (&json!("major"), &json!("warn")));
     assert_eq!(violations[0]["examples"].as_array().unwrap().len(), 10);
-    insta::assert_snapshot!(record[0]["error"]["message"].as_str().unwrap());
+    insta::assert_snapshot!("broken_check", record[0]["error"]["message"].as_str().unwrap());
 
     // As a warning it is told, and the rows come.
     demand(
@@ -65,9 +70,8 @@ fn rows_that_break_a_check_are_not_stored_and_named() {
     assert!(!project.run(&["table", "show", RATES]).contains("rate_sane"));
 }
 
-#[test]
-fn a_dry_run_judges_too() {
-    let project = Project::with_fx();
+fn a_dry_run_judges_too(empty: Project) {
+    let project = empty.and_fx();
     demand(&project, "\n[[checks]]\nname = \"few\"\nkind = \"row_count\"\nmax = 10\n");
     let output = project.output(&[&RUN[..], &["--dry-run", "--json"]].concat());
     assert_eq!(output.status.code(), Some(1));
@@ -75,12 +79,13 @@ fn a_dry_run_judges_too() {
     assert_eq!(answer["run"]["error"]["code"], "quality.failed");
 }
 
-/// Rows that are wrong only beside those that are stored, on either database.
-fn compared_with_stored_rows(project: &Project) {
+/// Rows that are wrong only beside those that are stored.
+fn rows_are_compared_with_stored_ones(empty: Project) {
+    let project = empty.and_fx();
     project.run(&RUN);
-    let stored = rows(project);
+    let stored = rows(&project);
     demand(
-        project,
+        &project,
         "\n[[checks]]\nname = \"once\"\nkind = \"unique\"\ncolumns = [\"currency\", \"rate\"]\nseverity = \"warn\"\n\
          [[checks]]\nname = \"enough\"\nkind = \"sql\"\nquery = \"\"\"\n\
          SELECT currency, count(*) AS days FROM fx_ecb_daily_rates WHERE time_index < '1999-04-10' AND currency = 'USD'\n\
@@ -95,7 +100,7 @@ fn compared_with_stored_rows(project: &Project) {
     let (code, said) = project.fails(&next);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("quality.failed") && said.contains("currency = USD, days = "), "{said}");
-    assert_eq!(rows(project), stored, "nothing is visible");
+    assert_eq!(rows(&project), stored, "nothing is visible");
     let record = &project.json(&["run", "list", "--limit", "1"])[0];
     assert_eq!(record["status"], "failed");
     let [enough, once] = &record["violations"].as_array().unwrap()[..] else { panic!("{record:#}") };
@@ -108,15 +113,5 @@ fn compared_with_stored_rows(project: &Project) {
     // Until then they are right, and what only warns is told.
     let runs = project.json(&["node", "run", RATES, "--until", "1999-04-01"]);
     assert_eq!(runs[0]["status"], "ok", "{runs:#}");
-    assert!(rows(project) > stored);
-}
-
-#[test]
-fn rows_are_compared_with_stored_ones() {
-    compared_with_stored_rows(&Project::with_fx());
-}
-
-#[test]
-fn rows_are_compared_with_stored_ones_on_a_server() {
-    compared_with_stored_rows(&Project::on_server().and_fx());
+    assert!(rows(&project) > stored);
 }

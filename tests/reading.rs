@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use arrow_ipc::reader::StreamReader;
-use datanode_tests::Project;
+use datanode_tests::{Project, on_both_databases};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
@@ -18,6 +18,13 @@ const RATES: &str = "fx_ecb_daily_rates";
 type Rows = Vec<((i64, String), u64)>;
 
 fn stored(project: &Project) -> Rows {
+    if project.is_on_server() {
+        let sql = format!(
+            "SELECT (extract(epoch FROM time_index) * 1000000)::bigint, currency, rate FROM {RATES} ORDER BY 1, 2"
+        );
+        let rows: Vec<(i64, String, f64)> = project.server().rows(&sql);
+        return rows.into_iter().map(|(time, currency, rate)| ((time, currency), rate.to_bits())).collect();
+    }
     let connection = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
     let sql = format!("SELECT time_index, currency, rate FROM {RATES} ORDER BY 1, 2");
     let mut statement = connection.prepare(&sql).unwrap();
@@ -65,15 +72,21 @@ fn of_objects(objects: impl Iterator<Item = Value>) -> Rows {
         .collect()
 }
 
-fn filled() -> Project {
-    let project = Project::with_fx();
+on_both_databases!(
+    every_format_has_every_cell,
+    every_filter_keeps_what_it_says,
+    equal_rows_have_equal_digests,
+    sql_answers_people_and_programs,
+);
+
+fn filled(empty: Project) -> Project {
+    let project = empty.and_fx();
     project.run(&["node", "run", RATES]);
     project
 }
 
-#[test]
-fn every_format_has_every_cell() {
-    let project = filled();
+fn every_format_has_every_cell(empty: Project) {
+    let project = filled(empty);
     let expected = stored(&project);
     assert_eq!(expected.len(), 221_702);
     let path = |name: &str| project.path().join(name);
@@ -112,9 +125,8 @@ fn every_format_has_every_cell() {
     assert_eq!(of_objects(rows.into_iter()), expected);
 }
 
-#[test]
-fn every_filter_keeps_what_it_says() {
-    let project = filled();
+fn every_filter_keeps_what_it_says(empty: Project) {
+    let project = filled(empty);
     let all = stored(&project);
     let read = |arguments: &[&str]| {
         let rows = project.json(&[&["table", "read", RATES], arguments].concat());
@@ -202,13 +214,12 @@ fn every_filter_keeps_what_it_says() {
     assert_eq!(table.lines().count(), 22, "20 rows between a heading and a hint");
 }
 
-#[test]
-fn equal_rows_have_equal_digests() {
-    let project = filled();
+fn equal_rows_have_equal_digests(empty: Project) {
+    let project = filled(empty);
     let digest = |project: &Project| project.json(&["table", "digest", RATES]);
     let whole = digest(&project);
     assert_eq!(whole["rows"], 221_702);
-    // The same rows in two runs, and so in other batches.
+    // The same rows in two runs, and so in other batches; and on one database as on the other.
     let other = Project::with_fx();
     other.run(&["node", "run", RATES, "--until", "2010-01-01"]);
     let begun = digest(&other);
@@ -217,21 +228,29 @@ fn equal_rows_have_equal_digests() {
     assert_eq!(digest(&other)["digest"], whole["digest"]);
 }
 
-#[test]
-fn sql_answers_people_and_programs() {
-    let project = filled();
+fn sql_answers_people_and_programs(empty: Project) {
+    let project = filled(empty);
     let sql = format!(
         "SELECT date_trunc('year', time_index) AS year, count(*) AS days FROM {RATES} \
          WHERE currency = 'USD' AND time_index < '2001-01-01' GROUP BY 1 ORDER BY 1"
     );
-    let answer = project.json(&["table", "sql", RATES, &sql]);
+    let reader = project.is_on_server().then(|| project.server().reader());
+    let asked = |arguments: &[&str]| {
+        let mut command = project.command(&[&["table", "sql", RATES], arguments].concat());
+        let output = command.envs(reader.iter().map(|url| ("DATANODE_READER_URL", url))).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (exit, said, errors) = asked(&[&sql, "--json"]);
+    assert_eq!(exit, Some(0), "{errors}");
+    let answer: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(answer["columns"], serde_json::json!(["year", "days"]));
     assert_eq!(answer["results"][0]["year"], "1999-01-01T00:00:00.000000Z");
     assert_eq!(
         (&answer["ok"], &answer["row_count"], &answer["truncated"]),
         (&true.into(), &2.into(), &false.into())
     );
-    let table = project.run(&["table", "sql", RATES, &sql]);
+    let (_, table, _) = asked(&[&sql]);
     assert!(table.starts_with("year ") && table.lines().count() == 3, "{table}");
     for (sql, exit, code) in [
         (format!("DELETE FROM {RATES}"), 3, "sql.forbidden_statement"),
@@ -240,8 +259,8 @@ fn sql_answers_people_and_programs() {
         ("SELECT (".to_owned(), 2, "sql.syntax_error"),
         (format!("SELECT count(*) FROM {RATES} a, {RATES} b, {RATES} c"), 1, "sql.timeout"),
     ] {
-        let (exited, said) = project.fails(&["table", "sql", RATES, &sql, "--timeout", "1"]);
-        assert_eq!(exited, exit, "{said}");
+        let (exited, _, said) = asked(&[&sql, "--timeout", "1"]);
+        assert_eq!(exited, Some(exit), "{said}");
         assert!(said.starts_with(&format!("error[{code}]")), "{said}");
     }
 }

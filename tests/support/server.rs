@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// How long the server may take to notice that a process is gone.
@@ -62,6 +62,16 @@ impl ServerDatabase {
         work(&self.url(), sql.to_owned(), true).expect("an integer")
     }
 
+    /// The rows that a query answers.
+    pub fn rows<R>(&self, sql: &str) -> Vec<R>
+    where
+        R: Send + Unpin + for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        with_connection(&self.url(), async |connection| {
+            sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await.expect("rows")
+        })
+    }
+
     /// End all connections to it but the one that asks for this: to those who had them, the server is lost.
     pub fn cut_off(&self) {
         self.number(
@@ -103,6 +113,18 @@ fn url(database: &str) -> String {
 }
 
 fn work(url: &str, sql: String, answers: bool) -> Option<i64> {
+    with_connection(url, async |connection| {
+        if answers {
+            let query = sqlx::query_scalar(AssertSqlSafe(sql));
+            return Some(query.fetch_one(connection).await.expect("an answer"));
+        }
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.expect("a statement that works");
+        None
+    })
+}
+
+/// Do something with a connection of its own.
+fn with_connection<R>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> R) -> R {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let options: PgConnectOptions = url.parse().expect("a URL of a server");
@@ -110,13 +132,7 @@ fn work(url: &str, sql: String, answers: bool) -> Option<i64> {
             PgConnection::connect_with(&options.options([("search_path", "datanode_tables")]))
                 .await
                 .expect("these tests need a PostgreSQL server; `cargo xtask test` starts one");
-        let answer = if answers {
-            let query = sqlx::query_scalar(AssertSqlSafe(sql));
-            Some(query.fetch_one(&mut connection).await.expect("an answer"))
-        } else {
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("a statement that works");
-            None
-        };
+        let answer = work(&mut connection).await;
         // Said and not just hung up: the server need not find out by itself that nobody is connected any more.
         connection.close().await.expect("a connection that ends well");
         answer

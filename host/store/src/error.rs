@@ -522,7 +522,10 @@ impl Diagnostic for StoreError {
                 "run" => "see what there is: datanode run list".to_owned(),
                 _ => "see what there is: datanode source list".to_owned(),
             },
-            Self::Ambiguous { .. } => "write one of these references in full".to_owned(),
+            Self::Ambiguous { kind, candidates, .. } => {
+                let first = candidates.first().map_or("", String::as_str);
+                format!("write one of these references in full, such as: datanode {kind} show {first}")
+            }
             Self::VersionTaken { .. } => "raise the component's version and build it again".to_owned(),
             Self::ComponentDisabled { name, version } => {
                 format!("upload a higher version, or: datanode component enable {name}@{version}")

@@ -494,6 +494,11 @@ async fn values_that_the_host_could_not_read_are_refused(place: Place) {
     assert_eq!(place.number("SELECT count(*) FROM t WHERE value = 1.5"), 1);
 }
 
+/// An error as a person reads it.
+fn as_read(error: &impl Diagnostic) -> String {
+    format!("error[{}]: {error}\nnext: {}", error.code(), error.next_step().unwrap_or_default())
+}
+
 /// What PostgreSQL changes in a table, an older view of the database would not see as it was: not the old columns, and no
 /// rows where they were written anew. So whoever reads is waited for, and whoever has yet to read is refused.
 #[tokio::test]
@@ -515,14 +520,20 @@ async fn a_view_from_before_a_revision_never_reads_the_table_after_it() {
     read.page(None, 10).await.unwrap();
 
     let error = place.store.apply_revision(apply(&place, &held, &after, &scripts)).await.unwrap_err();
-    assert_eq!(error.code(), "revision.busy");
+    insta::assert_snapshot!(as_read(&error), @r"
+    error[revision.busy]: table `t` is in use: a run or another reader holds it
+    next: nothing was changed; try again when its runs have ended: datanode run leases
+    ");
     assert_eq!(read.page(None, 10).await.unwrap().unwrap().batch.num_rows(), 1);
     drop(read);
     reader.end().await;
     let moved = place.store.apply_revision(apply(&place, &held, &after, &scripts)).await.unwrap();
 
     let error = later.table(&held.uid).await.unwrap_err();
-    assert_eq!(error.code(), "revision.moved_while_read");
+    insta::assert_snapshot!(as_read(&error), @r"
+    error[revision.moved_while_read]: table `t` was moved to another contract after this began to read
+    next: run it again
+    ");
     later.end().await;
     let mut now: Box<dyn Snapshot> = place.store.snapshot().await.unwrap();
     assert_eq!(changes(&moved.table.contract, &now.table(&held.uid).await.unwrap().contract), []);

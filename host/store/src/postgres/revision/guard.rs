@@ -8,11 +8,14 @@
 
 use std::collections::BTreeMap;
 
+use datanode_core::contract::Contract;
 use datanode_core::revision::{RevisionError, statement};
 use datanode_core::sql::{self, Reach, SqlErrorKind};
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::rows;
+use crate::postgres::refusal::{Refusal, refusal};
 use crate::postgres::stored::failed;
 use crate::{SqlText, StoreError};
 
@@ -37,19 +40,33 @@ pub(super) fn judge(
     judged.collect()
 }
 
-/// Run judged statements. The answer to a failure names the statement; the caller rolls back.
+/// Run judged statements, which lead to a contract. The answer to a failure names the statement; the caller rolls back.
+///
+/// Each has a savepoint: after a foreign key that was refused, the rows that refused it are still to be counted.
 pub(super) async fn run(
     connection: &mut PgConnection,
     file: &str,
     judged: Vec<(usize, String)>,
-    table: &str,
-    key: &[String],
+    after: &Contract,
 ) -> Result<(), StoreError> {
     for (line, text) in judged {
-        let ran = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await;
-        ran.map_err(|error| explain(error, table, key, file.to_owned(), line))?;
+        savepoint(connection, "SAVEPOINT datanode_statement").await?;
+        match sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await {
+            Ok(_) => savepoint(connection, "RELEASE SAVEPOINT datanode_statement").await?,
+            Err(error) => {
+                if refusal(&error) == Some(Refusal::ForeignKey) {
+                    savepoint(connection, "ROLLBACK TO SAVEPOINT datanode_statement").await?;
+                    rows::check_foreign_keys(connection, after).await?;
+                }
+                return Err(explain(error, &after.identifier, after.key(), file.to_owned(), line));
+            }
+        }
     }
     Ok(())
+}
+
+async fn savepoint(connection: &mut PgConnection, statement: &'static str) -> Result<(), StoreError> {
+    sqlx::raw_sql(statement).execute(connection).await.map_err(failed(DOING)).map(drop)
 }
 
 fn explain(error: sqlx::Error, table: &str, key: &[String], file: String, line: usize) -> StoreError {

@@ -232,7 +232,7 @@ impl Step<'_> {
             });
         }
         let others = Others::read(connection, held.physical_name()).await?;
-        guard::run(connection, &self.sql.file, judged, identifier, self.after.key()).await?;
+        guard::run(connection, &self.sql.file, judged, self.after).await?;
         let mut differences = shape::drift(connection, self.after).await?;
         differences.extend(self.elsewhere(connection, &others).await?);
         if !differences.is_empty() {

@@ -1,5 +1,6 @@
 //! What a revision leaves in a table: values that the host can read, and a progress that is true. That foreign keys lead
-//! somewhere, and that values have the types of their columns, PostgreSQL sees to itself.
+//! somewhere, and that values have the types of their columns, PostgreSQL sees to itself; of keys that it refuses it does
+//! not say how many rows are in the way.
 
 use datanode_core::Timestamp;
 use datanode_core::contract::{Column, Contract, TableKind};
@@ -11,7 +12,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 use crate::postgres::ddl::{quote, table_name};
 use crate::postgres::literal::literal;
 use crate::postgres::stored::{count, failed};
-use crate::postgres::{progress, tail_delete};
+use crate::postgres::{progress, tables, tail_delete};
 use crate::{StoreError, Table};
 
 const DOING: &str = "looking at the rows of a revision";
@@ -87,6 +88,41 @@ pub(super) async fn check_values(
             first: named.join(", "),
         }
         .into());
+    }
+    Ok(())
+}
+
+/// Refuse rows whose foreign keys lead nowhere, as far as the table has the columns of its keys by now.
+pub(super) async fn check_foreign_keys(
+    connection: &mut PgConnection,
+    contract: &Contract,
+) -> Result<(), StoreError> {
+    for key in &contract.foreign_keys {
+        let target = tables::by_uid(connection, &key.references.table).await?.contract;
+        let matches = key.columns.iter().zip(&key.references.columns);
+        let matches: Vec<String> =
+            matches.map(|(own, other)| format!("_target.{} = _own.{}", quote(other), quote(own))).collect();
+        let there: Vec<String> =
+            key.columns.iter().map(|column| format!("_own.{} IS NOT NULL", quote(column))).collect();
+        let sql = format!(
+            "SELECT count(*) FROM {} AS _own WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS _target WHERE {})",
+            table_name(contract),
+            there.join(" AND "),
+            table_name(&target),
+            matches.join(" AND ")
+        );
+        let found: i64 = match sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await {
+            Ok(found) => found,
+            // A column that a later statement would have made.
+            Err(error) if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42703") => {
+                return Ok(());
+            }
+            Err(error) => return Err(failed(DOING)(error)),
+        };
+        if found > 0 {
+            let (table, target) = (contract.identifier.clone(), target.identifier);
+            return Err(RevisionError::ForeignKey { table, target, rows: count("rows of a table", found)? }.into());
+        }
     }
     Ok(())
 }
