@@ -84,7 +84,6 @@ pub(crate) fn on_postgres() -> Vec<Line> {
 }
 
 fn lines(ours: &Ours, floor: &mut dyn Floor) -> Vec<Line> {
-    ours.append(0, BASE);
     let mut lines = Vec::new();
     for (rows, size, rounds) in SIZES {
         floor.prepare(ours, BASE, rows);

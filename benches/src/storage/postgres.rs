@@ -36,6 +36,7 @@ pub(super) fn place() -> (Ours, Raw) {
     let mut raw = Raw { runtime, connection, first: 0, rows: BASE, copy: Vec::new(), _database: database };
     assert_eq!(raw.answer("SHOW fsync"), "on", "what is measured on a server without fsync says nothing");
     raw.execute(&format!("CREATE TABLE raw (LIKE datanode_tables.{TABLE} INCLUDING ALL)"));
+    ours.append(0, BASE);
     raw.prepare(&ours, 0, BASE);
     raw.append();
     (ours, raw)

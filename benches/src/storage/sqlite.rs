@@ -40,6 +40,7 @@ pub(super) fn place() -> (Ours, Plain) {
     let names = (0..SERIES).map(name).collect();
     let mut plain = Plain { connection, names, first: 0, rows: BASE, _directory: directory };
     plain.insert("");
+    ours.append(0, BASE);
     (ours, plain)
 }
 

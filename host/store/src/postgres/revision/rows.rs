@@ -113,15 +113,21 @@ pub(super) async fn check_foreign_keys(
         );
         let found: i64 = match sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *connection).await {
             Ok(found) => found,
-            // A column that a later statement would have made.
-            Err(error) if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42703") => {
-                return Ok(());
+            Err(error) => {
+                let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+                // A column that a later statement would have made.
+                return if code.is_some_and(|code| code == "42703") {
+                    Ok(())
+                } else {
+                    Err(failed(DOING)(error))
+                };
             }
-            Err(error) => return Err(failed(DOING)(error)),
         };
         if found > 0 {
             let (table, target) = (contract.identifier.clone(), target.identifier);
-            return Err(RevisionError::ForeignKey { table, target, rows: count("rows of a table", found)? }.into());
+            return Err(
+                RevisionError::ForeignKey { table, target, rows: count("rows of a table", found)? }.into()
+            );
         }
     }
     Ok(())
