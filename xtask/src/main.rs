@@ -6,11 +6,13 @@
 //! cargo xtask guests   build the guest components into target/components
 //! cargo xtask docs     write the pages of docs/ that are made from the code
 //! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
+//! cargo xtask fuzz     the fuzz targets under libFuzzer
 //! ```
 
 mod bench;
 mod demo;
 mod docs;
+mod fuzz;
 mod guests;
 mod links;
 #[cfg(test)]
@@ -30,6 +32,8 @@ Tasks of this repository:
   cargo xtask guests   build the guest components into target/components
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
+  cargo xtask fuzz     all fuzz targets, or those that are named, under libFuzzer: ten minutes of each; with --short half
+                       a minute (the first build takes some minutes: it holds wasmtime and the databases once more)
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         "test" => test::run_tests(std::env::args().any(|argument| argument == "--long")),
         "docs" => docs::write(),
         "bench" => bench::run_benches(),
+        "fuzz" => fuzz::run_fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "guests" => guests::build().map(|components| {
             for component in components {
                 println!("{}", component.display());

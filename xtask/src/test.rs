@@ -15,7 +15,8 @@ const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 fn run_all(long: bool) -> Result<()> {
     step("format", || {
         run(cargo().args(["fmt", "--all", "--check"]))?;
-        run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))
+        run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))?;
+        run(cargo().args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
     })?;
     step("links of the documentation", links::check)?;
     step("lints of the host", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"])))?;

@@ -84,7 +84,7 @@ impl LimitKind {
     }
 
     /// What a limit of time or stack says is about this machine and this compiler, never about the data.
-    fn class(self) -> ErrorClass {
+    pub(crate) fn class(self) -> ErrorClass {
         match self {
             Self::Stack | Self::HostCallTime | Self::CallTime => ErrorClass::Infrastructure,
             _ => ErrorClass::Failed,

@@ -199,7 +199,7 @@ pub(crate) struct LimitReached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datanode_core::Diagnostic;
+    use datanode_core::{Diagnostic, ErrorClass};
 
     #[test]
     fn the_defaults_are_allowed_and_nothing_else_is_by_accident() {
@@ -230,6 +230,41 @@ mod tests {
             let shown: String = row.split('|').nth(2).unwrap().split('(').next().unwrap().to_owned();
             let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
             assert_eq!(digits, value.to_string(), "{row}");
+        }
+    }
+
+    /// Exhaustive: a new kind finds its place here before it compiles.
+    fn after(kind: LimitKind) -> Option<LimitKind> {
+        Some(match kind {
+            LimitKind::Fuel => LimitKind::DescribeFuel,
+            LimitKind::DescribeFuel => LimitKind::Memory,
+            LimitKind::Memory => LimitKind::TableElements,
+            LimitKind::TableElements => LimitKind::Instances,
+            LimitKind::Instances => LimitKind::Stack,
+            LimitKind::Stack => LimitKind::MessageBytes,
+            LimitKind::MessageBytes => LimitKind::EmitBytes,
+            LimitKind::EmitBytes => LimitKind::EmitRows,
+            LimitKind::EmitRows => LimitKind::OpenHandles,
+            LimitKind::OpenHandles => LimitKind::HostCalls,
+            LimitKind::HostCalls => LimitKind::Opens,
+            LimitKind::Opens => LimitKind::HostCallTime,
+            LimitKind::HostCallTime => LimitKind::CallTime,
+            LimitKind::CallTime => return None,
+        })
+    }
+
+    /// What the page says that exceeding a limit is, is what the error is: a fact that is recorded, or a fault of a machine.
+    #[test]
+    fn the_reference_says_which_limits_are_facts() {
+        let page = include_str!("../../../docs/reference/limits.md");
+        for kind in std::iter::successors(Some(LimitKind::Fuel), |kind| after(*kind)) {
+            let (setting, code) = (kind.setting(), kind.code());
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{setting}` |")));
+            let row = row.unwrap_or_else(|| panic!("no row for `{setting}`"));
+            assert!(row.contains(&format!("| `{code}` |")), "{code}: {row}");
+            let is_infrastructure = row.ends_with("| infrastructure |");
+            assert_eq!(kind.class() == ErrorClass::Infrastructure, is_infrastructure, "{row}");
+            assert!(Limits::default().settings().iter().any(|(name, _, _)| *name == setting), "{setting}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
+use arrow_buffer::{BooleanBuffer, Buffer};
 use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::{Endianness, MessageHeader, MetadataVersion, convert::try_fb_to_schema, root_as_message};
 use arrow_schema::{DataType, SchemaRef};
@@ -118,15 +118,11 @@ impl FrameDecoder {
                     return Err(unsupported("compression"));
                 }
                 check_layout(&schema, &batch, body_len).map_err(not_arrow)?;
-                let batch = read_record_batch(
-                    &Buffer::from(body),
-                    batch,
-                    schema,
-                    &HashMap::new(),
-                    None,
-                    &MetadataVersion::V5,
-                )
-                .map_err(|error| not_arrow(error.to_string()))?;
+                let body = Buffer::from(body);
+                check_nulls(&schema, &batch, &body).map_err(not_arrow)?;
+                let batch =
+                    read_record_batch(&body, batch, schema, &HashMap::new(), None, &MetadataVersion::V5)
+                        .map_err(|error| not_arrow(error.to_string()))?;
                 Ok(Decoded::Batch(batch))
             }
             MessageHeader::DictionaryBatch => Err(unsupported("a dictionary")),
@@ -225,6 +221,36 @@ fn check_layout(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body_len
         }
         if length < wanted.bytes {
             return Err(problem(format!("is too short: {rows} rows need {} bytes", wanted.bytes)));
+        }
+    }
+    Ok(())
+}
+
+/// Check that each column has as many nulls as it says, in a batch whose layout was checked. The decoder reads the bits where
+/// there are said to be nulls and leaves them alone where there are none: another reader of the same message would see
+/// other values.
+fn check_nulls(schema: &SchemaRef, batch: &arrow_ipc::RecordBatch<'_>, body: &Buffer) -> Result<(), String> {
+    let (Some(nodes), Some(buffers)) = (batch.nodes(), batch.buffers()) else { return Ok(()) };
+    let mut validity = 0;
+    for (node, field) in nodes.iter().zip(schema.fields()) {
+        let place = buffers.get(validity);
+        validity += wanted_buffers(node, field.data_type()).len();
+        // Checked before: what is negative or lies outside was refused.
+        let number = |value: i64| usize::try_from(value).unwrap_or_default();
+        let (rows, nulls, bytes) = (number(node.length()), number(node.null_count()), number(place.length()));
+        if bytes == 0 {
+            continue;
+        }
+        if bytes < rows.div_ceil(8) {
+            return Err(format!("column `{}` has {bytes} bytes of validity for {rows} rows", field.name()));
+        }
+        let bits = body.slice_with_length(number(place.offset()), bytes);
+        let unset = rows - BooleanBuffer::new(bits, 0, rows).count_set_bits();
+        if unset != nulls {
+            return Err(format!(
+                "column `{}` announces {nulls} nulls, and its validity has {unset}",
+                field.name()
+            ));
         }
     }
     Ok(())

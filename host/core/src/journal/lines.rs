@@ -312,6 +312,15 @@ mod tests {
         insta::assert_snapshot!(said);
     }
 
+    /// Read as far as the limit and no further: a line of a stranger has no end.
+    #[test]
+    fn a_line_that_is_too_long_is_refused() {
+        let mut endless = std::io::BufReader::with_capacity(1 << 20, std::io::repeat(b'x'));
+        let error = JournalReader::new(&mut endless).unwrap_err();
+        assert_eq!(error.code(), "journal.damaged");
+        assert_eq!(error.to_string(), "line 1 of the journal is longer than 536870912 bytes");
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(replies in prop::collection::vec(reply(), 0..20)) {

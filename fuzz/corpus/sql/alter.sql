@@ -1,0 +1,1 @@
+ALTER TABLE fuzzed ADD COLUMN "more" double precision DEFAULT 0, DROP COLUMN small, ALTER COLUMN count TYPE text USING CAST(count AS text)

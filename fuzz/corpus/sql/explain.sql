@@ -1,0 +1,1 @@
+EXPLAIN SELECT CASE WHEN flag THEN price ELSE -1.5e3 END, date_trunc('month', seen), CAST(day AS text) FROM public.fuzzed WHERE id LIKE 'a%' ESCAPE '\' OR id IN ('x', 'y''z')

@@ -1,0 +1,1 @@
+INSERT INTO datanode_tables.fuzzed (time_index, id) SELECT t, i FROM other

@@ -1,0 +1,1 @@
+SELECT time_index, id, avg(value) OVER (PARTITION BY id ORDER BY time_index) AS m FROM fuzzed WHERE time_index >= '2020-01-01' AND value IS NOT NULL ORDER BY 1 DESC LIMIT 10

@@ -1,0 +1,1 @@
+UPDATE fuzzed SET value = (SELECT max(other.x) FROM other WHERE other.id = fuzzed.id), id = upper(id) WHERE value BETWEEN 0 AND 1

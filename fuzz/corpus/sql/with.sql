@@ -1,0 +1,1 @@
+WITH last AS (SELECT id, max(time_index) AS t FROM fuzzed GROUP BY id HAVING count(*) > 1) SELECT f.* FROM fuzzed f JOIN last ON f.id = last.id AND f.time_index = last.t

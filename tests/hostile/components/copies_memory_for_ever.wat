@@ -1,0 +1,8 @@
+;; Attacks the clock with instructions that cost one unit of fuel and move 64 MiB; fuel or the kill switch must
+;; stop it.
+
+(memory $memory 1100)
+(func $update
+  (loop $again
+    (memory.copy (i32.const 8) (i32.const 0) (i32.const 0x4000000))
+    (br $again)))

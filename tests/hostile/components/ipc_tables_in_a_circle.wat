@@ -1,0 +1,6 @@
+;; Attacks the decoder with a table of metadata that lies within itself; it must be refused.
+
+(func $update
+  (call $emit_schema)
+  (i32.store (global.get $batch.metadata) (i32.const 4))
+  (call $emit_batch))
