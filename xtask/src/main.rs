@@ -4,6 +4,7 @@
 //! cargo xtask demo     the main job: real data through sandboxed nodes into tables
 //! cargo xtask test     everything that CI runs; with --long more rounds of the tests that kill and stop processes
 //! cargo xtask guests   build the guest components into target/components
+//! cargo xtask golden   build the components of tests/golden in their languages, and record their runs anew
 //! cargo xtask docs     write the pages of docs/ that are made from the code
 //! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 //! ```
@@ -11,6 +12,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod golden;
 mod guests;
 mod links;
 #[cfg(test)]
@@ -28,6 +30,8 @@ Tasks of this repository:
   cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs; with --long more rounds
                        of the tests that kill and stop processes (500 and 200; the better part of an hour)
   cargo xtask guests   build the guest components into target/components
+  cargo xtask golden   build the components of tests/golden in their languages, and record their runs anew; needs Python 3
+                       with venv, Node, and their registries
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 ";
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         "demo" => demo::run_demo(),
         "test" => test::run_tests(std::env::args().any(|argument| argument == "--long")),
         "docs" => docs::write(),
+        "golden" => golden::record(),
         "bench" => bench::run_benches(),
         "guests" => guests::build().map(|components| {
             for component in components {
