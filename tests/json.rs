@@ -90,6 +90,8 @@ fn every_command_prints_what_the_schema_says() {
     let last = runs[0]["run_id"].as_str().unwrap().to_owned();
     schemas.check("journal", &runs[0]["journal"]);
     schemas.each("replayed", &project.json(&["run", "replay", "--all"]));
+    let golden = root().join("tests/golden/c_nan_bits.tar");
+    schemas.check("determinism", &project.json(&["check", "--determinism", golden.to_str().unwrap()]));
     schemas.check("exported", &project.json(&["run", "export", &last, "--output", "run.tar"]));
     schemas.check("pruned", &project.json(&["run", "prune", "--before", "2000-01-01"]));
     schemas.each("table", &project.json(&["table", "list"]));

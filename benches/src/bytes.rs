@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use datanode_core::component::ComponentClass;
 use datanode_sandbox::{HostCall, HostCallError, HostCalls, HostReply};
 
 use crate::calls::{Nothing, sandbox, update};
@@ -54,7 +55,7 @@ pub(crate) fn taken_in() -> Vec<Line> {
     let sandbox = sandbox();
     let mut lines = Vec::new();
     for (what, size) in [("64 KiB", 64 * KIB), ("1 MiB", MIB), ("4 MiB", 4 * MIB), ("16 MiB", 16 * MIB)] {
-        let component = sandbox.prepare("bench", &guest::reads(size)).unwrap();
+        let component = sandbox.prepare("bench", &guest::reads(size), ComponentClass::Pure).unwrap();
         let chunk = Bytes::from((0..size).map(|at| u8::try_from(at % 251).unwrap()).collect::<Vec<_>>());
         let times = MOVED / size;
         let ours = || {
@@ -97,7 +98,7 @@ pub(crate) fn given_out() -> Vec<Line> {
     const TIMES: u32 = 10_000;
     let sandbox = sandbox();
     let emitting = |size: usize| {
-        let component = sandbox.prepare("bench", &guest::emits(TIMES, size)).unwrap();
+        let component = sandbox.prepare("bench", &guest::emits(TIMES, size), ComponentClass::Pure).unwrap();
         let sandbox = &sandbox;
         move || each(1, || update(sandbox, &component, Box::new(Nothing))) / TIMES
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datanode_core::Timestamp;
+use datanode_core::component::ComponentClass;
 use datanode_core::progress::Progress;
 use datanode_core::window::Window;
 use datanode_sandbox::{
@@ -60,7 +61,7 @@ pub(crate) fn instantiate() -> Vec<Line> {
     let sandbox = sandbox();
     let mut lines = Vec::new();
     for (what, bytes) in [("smallest guest", guest::idle()), ("guest of the Rust SDK", built("many_rows"))] {
-        let component = sandbox.prepare("bench", &bytes).unwrap();
+        let component = sandbox.prepare("bench", &bytes, ComponentClass::Pure).unwrap();
         let ours = || each(TIMES, || sandbox.instantiate(&component, Box::new(Nothing)).unwrap());
         let same = Raw::new(host_engine(), &bytes, Emit::InPlace);
         let pair = by_turns(ROUNDS, ours, || each(TIMES, || same.instantiate())).fastest();
@@ -84,8 +85,10 @@ pub(crate) fn call() -> Vec<Line> {
     const ASKED: u32 = 100_000;
     let sandbox = sandbox();
     let idle = guest::idle();
-    let (component, raw) =
-        (sandbox.prepare("bench", &idle).unwrap(), Raw::new(host_engine(), &idle, Emit::InPlace));
+    let (component, raw) = (
+        sandbox.prepare("bench", &idle, ComponentClass::Pure).unwrap(),
+        Raw::new(host_engine(), &idle, Emit::InPlace),
+    );
     let pair = by_turns(
         ROUNDS,
         || each(TIMES, || update(&sandbox, &component, Box::new(Nothing))),
@@ -99,8 +102,10 @@ pub(crate) fn call() -> Vec<Line> {
     );
 
     let asks = guest::asks(ASKED);
-    let (component, raw) =
-        (sandbox.prepare("bench", &asks).unwrap(), Raw::new(host_engine(), &asks, Emit::InPlace));
+    let (component, raw) = (
+        sandbox.prepare("bench", &asks, ComponentClass::Pure).unwrap(),
+        Raw::new(host_engine(), &asks, Emit::InPlace),
+    );
     let one = |total: Duration| total / ASKED;
     let pair = by_turns(
         ROUNDS,

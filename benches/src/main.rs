@@ -13,7 +13,9 @@
 mod bytes;
 mod calls;
 mod cold;
+mod determinism;
 mod guest;
+mod journal;
 mod machine;
 mod measure;
 mod raw;
@@ -27,7 +29,7 @@ use report::Line;
 /// A group of lines.
 type Group = (&'static str, fn() -> Vec<Line>);
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 13] = [
     ("instantiate", calls::instantiate),
     ("call", calls::call),
     ("bytes-in", bytes::taken_in),
@@ -39,6 +41,8 @@ const GROUPS: [Group; 11] = [
     ("sqlite", storage::on_sqlite),
     ("postgres", storage::on_postgres),
     ("cold", cold::start),
+    ("determinism", determinism::settings),
+    ("journal", journal::overhead),
 ];
 
 fn main() {

@@ -10,7 +10,7 @@ use bindings::datanode::node::{frames, types};
 use bindings::{DataNode, DataNodePre};
 
 /// Types generated from the guest contract.
-mod bindings {
+pub(crate) mod bindings {
     #![allow(missing_docs, unreachable_pub, dead_code, clippy::pedantic)]
 
     wasmtime::component::bindgen!({

@@ -24,14 +24,14 @@ const PER_STATEMENT: i64 = 16;
 const SMALL: &str = "CREATE TABLE small (id INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT";
 
 /// A host over a database of its own.
-struct Place {
-    runtime: Runtime,
-    host: Host,
-    directory: TempDir,
+pub(crate) struct Place {
+    pub(crate) runtime: Runtime,
+    pub(crate) host: Host,
+    pub(crate) directory: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let cache = CodeCache::open(&directory.path().join("compiled")).unwrap();
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// A table and a node that writes so many rows into it at each run, so many in a batch; the node's uid.
-    fn node(&self, table: &str, rows: i64, rows_per_batch: i64) -> String {
+    pub(crate) fn node(&self, table: &str, rows: i64, rows_per_batch: i64) -> String {
         let contract = contract(table);
         // The component makes a name per series and per row of a batch before it begins: no more than there are rows.
         let series = rows.clamp(1, SERIES);

@@ -15,6 +15,10 @@ const PAGE: &str = "docs/reference/benchmarks.md";
 pub(crate) fn run_benches() -> Result<()> {
     guests::build()?;
     run(cargo().args(["build", "--release", "--locked", "-p", "datanode-cli", "-p", "datanode-benches"]))?;
+    let mut native = cargo();
+    native.args(["build", "--release", "--locked", "-p", "datanode-native"]);
+    native.args(["--manifest-path", "guest-sdk/rust/Cargo.toml"]);
+    run(native.env("CARGO_TARGET_DIR", target().join("guests-native")))?;
     // With fsync: what is measured without it says nothing.
     let server = Server::find_or_start(Disk::Synced)?;
     let built = target().join("release");
@@ -22,6 +26,7 @@ pub(crate) fn run_benches() -> Result<()> {
     benches.current_dir(root());
     benches.env("DATANODE_BIN", built.join("datanode"));
     benches.env("DATANODE_COMPONENTS", target().join("components"));
+    benches.env("DATANODE_NATIVE", target().join("guests-native/release/datanode-native"));
     benches.env(postgres::VARIABLE, server.url());
     let mut page = read(&mut benches)?;
     drop(server);

@@ -57,6 +57,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
+| `check --determinism` | [determinism](#determinism); the exit code tells the verdict |
 | `node run` | array of [run](#run), the node asked for last |
 | `node run --debug` | [debugged](#debugged) |
 | `node run --dry-run` | [dry_run](#dry_run) |

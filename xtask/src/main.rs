@@ -4,6 +4,7 @@
 //! cargo xtask demo     the main job: real data through sandboxed nodes into tables
 //! cargo xtask test     everything that CI runs; with --long more rounds of the tests that kill and stop processes
 //! cargo xtask guests   build the guest components into target/components
+//! cargo xtask golden   build the components of tests/golden in their languages, and record their runs anew
 //! cargo xtask docs     write the pages of docs/ that are made from the code
 //! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
 //! cargo xtask fuzz     the fuzz targets under libFuzzer
@@ -13,6 +14,7 @@ mod bench;
 mod demo;
 mod docs;
 mod fuzz;
+mod golden;
 mod guests;
 mod links;
 #[cfg(test)]
@@ -30,6 +32,8 @@ Tasks of this repository:
   cargo xtask test     everything that CI runs: format, lints, licences, guests, tests, docs; with --long more rounds
                        of the tests that kill and stop processes (500 and 200; the better part of an hour)
   cargo xtask guests   build the guest components into target/components
+  cargo xtask golden   build the components of tests/golden in their languages, and record their runs anew; needs Python 3
+                       with venv, Node, and their registries
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
   cargo xtask fuzz     all fuzz targets, or those that are named, under libFuzzer: ten minutes of each; with --short half
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         "demo" => demo::run_demo(),
         "test" => test::run_tests(std::env::args().any(|argument| argument == "--long")),
         "docs" => docs::write(),
+        "golden" => golden::record(),
         "bench" => bench::run_benches(),
         "fuzz" => fuzz::run_fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "guests" => guests::build().map(|components| {

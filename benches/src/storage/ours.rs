@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use datanode_core::Timestamp;
+use datanode_core::component::ComponentClass;
 use datanode_core::digest::Digest;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
@@ -172,6 +173,7 @@ fn record(node: &Node, run_id: String, now: Timestamp) -> RunRecord {
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"bench"),
+        component_class: ComponentClass::Pure,
         config: node.config.clone(),
         hash_namespace: String::new(),
         options: BTreeMap::new(),

@@ -111,9 +111,15 @@ pub(crate) enum Command {
         config, incremental, identities, descriptions, schema, deterministic, logs, test run, names. Nothing is written\n\
         to the store: trial runs go into a copy of it, which is removed at the end and takes as much room.\n\
         The exit code is 1 when a point fails, with --strict also when one warns, else 0.\n\n\
+        With --determinism it executes recorded runs again, from their journals and without tables or sources: optimised or\n\
+        not, with pooled memory or without, for an older and a newer level of the processor, and by an interpreter. Each\n\
+        must ask for the same, emit the same bytes and use the same fuel. The exit code is 1 when one differs, and 3 when\n\
+        none that was named can be executed again.\n\n\
         Examples:\n  datanode check fx_log_returns\n  \
         datanode check target/components/my_node.wasm --table my_table.toml\n  \
-        datanode check fx_log_returns --table fx_log_returns --config '{\"max_gap_days\": 5}' --strict"
+        datanode check fx_log_returns --table fx_log_returns --config '{\"max_gap_days\": 5}' --strict\n  \
+        datanode check --determinism fx_log_returns --runs 5\n  \
+        datanode check --determinism run.tar"
     )]
     Check(CheckArguments),
     /// Print a script that completes this command's arguments in a shell
@@ -171,8 +177,15 @@ pub(crate) struct BuildArguments {
 pub(crate) struct CheckArguments {
     /// Node (update hash, or the table that it alone writes), component, or component file; a component where --table or
     /// --config is given
-    #[arg(value_name = "NODE|COMPONENT|FILE")]
-    pub(crate) subject: String,
+    #[arg(value_name = "NODE|COMPONENT|FILE", required_unless_present = "determinism")]
+    pub(crate) subject: Vec<String>,
+    /// Execute recorded runs again in every way in which this machine can execute them: of these nodes, components and
+    /// files of `run export`; of all nodes without any
+    #[arg(long, conflicts_with_all = ["table", "config", "until", "strict", "allow_stubbed_wasi"])]
+    pub(crate) determinism: bool,
+    /// With --determinism: so many runs of each node, the latest
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "determinism")]
+    pub(crate) runs: u32,
     /// Table that the component is to write: identifier, uid or contract file, which need not be registered
     #[arg(long, value_name = "TABLE|FILE")]
     pub(crate) table: Option<String>,
@@ -185,6 +198,9 @@ pub(crate) struct CheckArguments {
     /// Fail on warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Admit a component file that imports WASI, as `component upload` does with the same option
+    #[arg(long)]
+    pub(crate) allow_stubbed_wasi: bool,
     /// How progress of the trial runs is shown
     #[arg(long, value_enum, default_value_t = ProgressMode::Auto)]
     pub(crate) progress: ProgressMode,
@@ -195,7 +211,9 @@ pub(crate) enum ComponentCommand {
     /// Check components and add them to the catalogue
     #[command(
         after_help = "A component that imports a clock, randomness, the environment, files or the network is\n\
-        refused, with the way to build it without. Each file is admitted on its own.\n\n\
+        refused, with the way to build it without. Where that cannot be, --allow-stubbed-wasi admits WASI 0.2 but for\n\
+        sockets and HTTP: the clock is the end of the window, random numbers follow from component, config and window,\n\
+        there are no files, and what is printed becomes log lines. Each file is admitted on its own.\n\n\
         Example:\n  datanode component upload target/components/*.wasm"
     )]
     Upload {
@@ -205,6 +223,9 @@ pub(crate) enum ComponentCommand {
         /// Take a release that gives nodes of the component another identity
         #[arg(long)]
         accept_new_identity: bool,
+        /// Admit components that import WASI, as class stubbed: it is answered by constants of this host
+        #[arg(long)]
+        allow_stubbed_wasi: bool,
     },
     /// List all components
     List,

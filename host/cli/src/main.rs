@@ -92,6 +92,11 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
     {
         return commands::replay::bundles(replay, &home, printer);
     }
+    if let Command::Check(check) = &arguments.command
+        && commands::determinism::is_of_bundles(check)
+    {
+        return commands::determinism::bundles(check, &home, printer);
+    }
     match &arguments.command {
         Command::Backup(backup) => return commands::backup::back_up(backup, &home, printer).await,
         Command::Restore(restore) => return commands::backup::restore(restore, &home, printer).await,

@@ -1,5 +1,7 @@
 //! What a component says of itself, checked before it is admitted to the catalogue.
 
+use std::fmt;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +18,38 @@ use crate::name::{self, NameError};
 pub const MAX_DESCRIPTION_BYTES: usize = 16 * 1024;
 /// The most sources a component may declare.
 pub const MAX_SOURCES: usize = 64;
+
+/// What a component imports, and so what its runs depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentClass {
+    /// Nothing but the guest contract.
+    #[default]
+    Pure,
+    /// Interfaces of WASI too, which this host answers by constants. An operator has admitted it.
+    Stubbed,
+}
+
+impl ComponentClass {
+    /// The name used in JSON and in the catalogue.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pure => "pure",
+            Self::Stubbed => "stubbed",
+        }
+    }
+
+    /// The class of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pure, Self::Stubbed].into_iter().find(|class| class.as_str() == name)
+    }
+}
+
+impl fmt::Display for ComponentClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
 
 /// Something outside that a component reads, once an operator has granted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::Timestamp;
 use crate::cadence::Cadence;
+use crate::component::ComponentClass;
 use crate::coordinate::Coordinate;
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
@@ -229,6 +230,9 @@ pub struct RunRecord {
     pub component_version: Version,
     /// Component bytes.
     pub component_digest: Digest,
+    /// What it imports. Older records are of components that import nothing but the contract.
+    #[serde(default)]
+    pub component_class: ComponentClass,
     /// Config with defaults filled in.
     pub config: Value,
     /// Hash namespace, empty for none.

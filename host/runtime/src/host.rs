@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datanode_core::component::ComponentClass;
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
-use datanode_sandbox::{Component, Sandbox, imports};
+use datanode_sandbox::imports::{self, Admitted};
+use datanode_sandbox::{Component, Sandbox};
 use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKind, Store, StoredComponent};
 use semver::Version;
 use serde::Serialize;
@@ -25,6 +27,8 @@ pub struct Host {
     /// How often a run is made again whose commit was refused because others had written its table.
     pub(crate) retries: u32,
     pub(crate) journals: JournalSettings,
+    /// The class of components up to which uploads are admitted.
+    pub(crate) admits: ComponentClass,
     /// Components compiled by this process.
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
     /// What components have declared to this process.
@@ -55,6 +59,7 @@ impl Host {
             spill: SpillSettings::default(),
             leases: LeaseSettings::default(),
             journals: JournalSettings::default(),
+            admits: ComponentClass::Pure,
             prepared: Arc::default(),
             retries: DEFAULT_RETRIES,
             declared: Arc::default(),
@@ -86,6 +91,12 @@ impl Host {
         Self { retries, ..self }
     }
 
+    /// Admit components of this class too when they are uploaded: the operator's decision.
+    #[must_use]
+    pub fn admitting(self, admits: ComponentClass) -> Self {
+        Self { admits, ..self }
+    }
+
     /// The store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -101,19 +112,20 @@ impl Host {
         accept_new_identity: bool,
     ) -> Result<Uploaded, RuntimeError> {
         let digest = Digest::of(&bytes);
-        let (sandbox, label) = (self.sandbox.clone(), label.to_owned());
-        let (bytes, imports, manifest) = tokio::task::spawn_blocking(move || {
-            let imports = imports::check(&bytes)?;
-            let component = sandbox.prepare(&label, &bytes)?;
+        let (sandbox, label, most) = (self.sandbox.clone(), label.to_owned(), self.admits);
+        let (bytes, admitted, manifest) = tokio::task::spawn_blocking(move || {
+            let admitted = imports::check(&bytes, most)?;
+            let component = sandbox.prepare(&label, &bytes, most)?;
             let manifest = sandbox.manifest(&component)?;
-            Ok::<_, RuntimeError>((bytes, imports, manifest))
+            Ok::<_, RuntimeError>((bytes, admitted, manifest))
         })
         .await
         .map_err(|_| RuntimeError::Panicked("checking a component"))??;
         if !accept_new_identity {
             self.refuse_new_identity(&manifest).await?;
         }
-        let new = NewComponent { manifest, imports, digest, bytes, uploaded_at: clock::now() };
+        let Admitted { imports, class } = admitted;
+        let new = NewComponent { manifest, imports, class, digest, bytes, uploaded_at: clock::now() };
         let Registered { value, created } = self.store.add_component(new).await?;
         Ok(Uploaded { component: value, created })
     }
@@ -182,8 +194,10 @@ impl Host {
             component
         } else {
             let bytes = self.store.component_bytes(&release.digest).await?;
-            let (sandbox, name) = (self.sandbox.clone(), release.manifest.name.clone());
-            tokio::task::spawn_blocking(move || sandbox.prepare(&name, &bytes)).await.map_err(panicked)??
+            let (sandbox, name, class) = (self.sandbox.clone(), release.manifest.name.clone(), release.class);
+            tokio::task::spawn_blocking(move || sandbox.prepare(&name, &bytes, class))
+                .await
+                .map_err(panicked)??
         };
         cached().insert(release.digest, component.clone());
         Ok(component)

@@ -49,7 +49,10 @@ pub use identify::{Identity, IdentityRequest};
 pub use journal::{ContentError, Contents, JournalSettings};
 pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
-pub use replay::{BundleError, Difference as ReplayDifference, Pruned, Replayed, Verdict, replay_bundle};
+pub use replay::{
+    BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Pruned, Replayed,
+    Verdict, bundle_in_cells, replay_bundle,
+};
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
     DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,

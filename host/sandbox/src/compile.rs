@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
 use crate::SandboxError;
-use crate::engine::{self, Allocation};
+use crate::cell::Cell;
+use crate::engine;
 use crate::imports::MAX_COMPONENT_BYTES;
 
 /// Threads of the child: more gain little, and each takes memory.
@@ -54,7 +55,7 @@ pub enum Compiler {
     InProcess,
     /// In a process of its own, within bounds.
     Child {
-        /// A program that calls [`compile_child`] when it is started with these arguments, an [`Allocation`] by name,
+        /// A program that calls [`compile_child`] when it is started with these arguments, a [`Cell`] by name,
         /// the limit of memory in bytes and that of time in milliseconds.
         program: PathBuf,
         /// Arguments that come before.
@@ -70,7 +71,7 @@ impl Compiler {
         &self,
         label: &str,
         engine: &Engine,
-        allocation: Allocation,
+        cell: Cell,
         bytes: &[u8],
     ) -> Result<Vec<u8>, SandboxError> {
         match self {
@@ -79,7 +80,7 @@ impl Compiler {
                 .map_err(|error| SandboxError::Prepare(format!("{error:#}"))),
             Self::Child { program, arguments, limits } => {
                 let mut command = Command::new(program);
-                command.args(arguments).arg(allocation.as_str()).arg(limits.memory_bytes.to_string());
+                command.args(arguments).arg(cell.name()).arg(limits.memory_bytes.to_string());
                 command.arg(limits.time_ms.to_string());
                 run_child(label, command, limits, bytes)
             }
@@ -169,11 +170,10 @@ pub fn compile_child(arguments: &[String]) -> ExitCode {
 }
 
 fn try_compile(arguments: &[String]) -> Result<(), String> {
-    let [allocation, memory, time] = arguments else {
+    let [cell, memory, time] = arguments else {
         return Err("this command is started by the host itself, to compile a component".to_owned());
     };
-    let allocation = Allocation::from_name(allocation)
-        .ok_or_else(|| format!("`{allocation}` is not a kind of allocation"))?;
+    let cell = Cell::from_name(cell).ok_or_else(|| format!("`{cell}` is not a way to compile"))?;
     let memory: u64 = memory.parse().map_err(|_| format!("`{memory}` is not a number of bytes"))?;
     let time: u64 = time.parse().map_err(|_| format!("`{time}` is not a number of milliseconds"))?;
     die_with_parent().map_err(|error| format!("it cannot be bound to its parent: {error}"))?;
@@ -181,7 +181,7 @@ fn try_compile(arguments: &[String]) -> Result<(), String> {
     let mut bytes = Vec::new();
     let input = io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1);
     { input }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let engine = engine::compiling_engine(allocation).map_err(|error| error.to_string())?;
+    let engine = engine::compiling_engine(cell).map_err(|error| error.to_string())?;
     let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
     let mut output = io::stdout().lock();
     output.write_all(&code).and_then(|()| output.flush()).map_err(|error| error.to_string())

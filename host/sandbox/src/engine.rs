@@ -1,21 +1,23 @@
 //! Every setting of the engine that decides whether two runs give the same bytes, in one place; and where the memory of
 //! guests comes from, which decides nothing but speed.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
+use crate::cell::{Cell, Optimisation, Processor};
 use crate::{Limits, SandboxError};
 
 /// Version of the engine, as recorded with each run. Fuel compares only within one version.
 pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
 
-/// CPU features of the fixed level x86-64-v2, which every server processor since about 2009 has.
-#[cfg(target_arch = "x86_64")]
-const CPU_LEVEL: [&str; 5] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
-#[cfg(not(target_arch = "x86_64"))]
-const CPU_LEVEL: [&str; 0] = [];
-
-/// The configuration of all engines of this host.
+/// The configuration of all engines of this host that run nodes.
 pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
+    config_of(Cell::production(Allocation::Pooling), limits)
+}
+
+/// The same for a cell of the determinism matrix, but for where memory comes from.
+fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     let mut config = Config::new();
 
     // -- What guests can be -----------------------------------------------------------------------------------
@@ -27,7 +29,7 @@ pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
 
     // -- Sources of nondeterminism in WebAssembly itself --------------------------------------------------------
     // default: false. NaN bit patterns differ between processors; canonical NaNs do not.
-    config.cranelift_nan_canonicalization(true);
+    config.cranelift_nan_canonicalization(!cell.leaves_nan());
     // default: true. Relaxed SIMD may answer differently per processor; off rather than emulated, no toolchain needs it.
     config.wasm_relaxed_simd(false);
     // default: off with concurrency. Threads and shared memory make the order of events observable.
@@ -50,10 +52,18 @@ pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
     // -- One machine code for all machines ----------------------------------------------------------------------
     // default: features of this processor. A fixed level gives every host the same code, so that compiled artefacts
     // and results travel.
-    let target = target_lexicon::Triple::host().to_string();
+    let target = match cell.processor {
+        Processor::Interpreter => INTERPRETER.to_owned(),
+        Processor::Baseline | Processor::Newer => target_lexicon::Triple::host().to_string(),
+    };
     config.target(&target).map_err(|error| SandboxError::Engine(error.to_string()))?;
-    for feature in CPU_LEVEL {
-        // SAFETY: the flag only lets Cranelift use instructions of x86-64-v2. `Engine::new` compares the flags with
+    // default: speed. Nodes run optimised; the matrix shows that it does not matter.
+    config.cranelift_opt_level(match cell.optimisation {
+        Optimisation::Speed => OptLevel::Speed,
+        Optimisation::None => OptLevel::None,
+    });
+    for feature in cell.processor.flags() {
+        // SAFETY: the flag only lets Cranelift use instructions of that level. `Engine::new` compares the flags with
         // the processor it runs on and fails where one is missing, so no code that needs it is ever executed there.
         #[allow(unsafe_code)]
         unsafe {
@@ -69,6 +79,9 @@ pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     Ok(config)
 }
+
+/// The target whose code every processor can execute, instruction by instruction.
+const INTERPRETER: &str = "pulley64";
 
 /// Where the memory of guests comes from. Results and fuel are the same for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +138,12 @@ const COMPACT_GUARD: u64 = 64 << 10;
 
 /// The settings of an engine for this kind of allocation under these limits.
 pub fn config_for(allocation: Allocation, limits: &Limits) -> Result<Config, SandboxError> {
-    let mut config = config(limits)?;
-    match allocation {
+    whole_config(Cell::production(allocation), limits)
+}
+
+fn whole_config(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
+    let mut config = config_of(cell, limits)?;
+    match cell.allocation {
         Allocation::Pooling => {
             let mut pool = PoolingAllocationConfig::new();
             // What does not fit a slot is refused by the pool in its own words, or answered by -1, which a guest can
@@ -159,11 +176,11 @@ fn compact(config: &mut Config) {
         .memory_may_move(true);
 }
 
-/// An engine that makes the code which [`engine`] runs with this allocation, and reserves nothing itself: a pool leaves
-/// no trace in compiled code, and neither do limits.
-pub(crate) fn compiling_engine(allocation: Allocation) -> Result<Engine, SandboxError> {
-    let mut config = config(&Limits::default())?;
-    if allocation == Allocation::Compact {
+/// An engine that makes the code which [`engine`] runs in this cell, and reserves nothing itself: a pool leaves no trace
+/// in compiled code, and neither do limits.
+pub(crate) fn compiling_engine(cell: Cell) -> Result<Engine, SandboxError> {
+    let mut config = config_of(cell, &Limits::default())?;
+    if cell.allocation == Allocation::Compact {
         compact(&mut config);
     }
     Engine::new(&config).map_err(|error| SandboxError::Engine(error.to_string()))
@@ -177,6 +194,11 @@ pub fn engine(limits: &Limits) -> Result<(Engine, Allocation), SandboxError> {
     let engine = Engine::new(&config_for(Allocation::Compact, limits)?)
         .map_err(|error| SandboxError::Engine(error.to_string()))?;
     Ok((engine, Allocation::Compact))
+}
+
+/// An engine for one cell of the matrix, or why this machine has none.
+pub(crate) fn engine_of(cell: Cell, limits: &Limits) -> Result<Engine, SandboxError> {
+    Engine::new(&whole_config(cell, limits)?).map_err(|error| SandboxError::Engine(format!("{error:#}")))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datanode_core::component::Manifest;
+use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::dependency::Dependency;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
@@ -16,11 +16,13 @@ use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
 use crate::cache::CodeCache;
 use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
+use crate::cell::Cell;
 use crate::compile::Compiler;
 use crate::engine::Allocation;
 use crate::explain;
 use crate::limits::Limits;
 use crate::linker::{self, State};
+use crate::stubs::Stubs;
 use crate::supervise::{self, Lost, Watched};
 use crate::threads::Threads;
 use crate::{SandboxError, convert, engine, imports};
@@ -32,7 +34,7 @@ const SHOWN_ANSWER: usize = 4_096;
 #[derive(Clone)]
 pub struct Sandbox {
     engine: Engine,
-    allocation: Allocation,
+    cell: Cell,
     linker: Arc<Linker<State>>,
     limits: Limits,
     threads: Arc<Threads>,
@@ -44,6 +46,7 @@ pub struct Sandbox {
 #[derive(Clone)]
 pub struct Component {
     label: String,
+    digest: Digest,
     pre: DataNodePre<State>,
 }
 
@@ -95,9 +98,19 @@ impl Sandbox {
     pub fn new(limits: Limits) -> Result<Self, SandboxError> {
         limits.check()?;
         let (engine, allocation) = engine::engine(&limits)?;
+        Self::over(engine, Cell::production(allocation), limits)
+    }
+
+    /// A sandbox in one cell of the determinism matrix. An error where this machine has no such cell.
+    pub fn in_cell(cell: Cell, limits: Limits) -> Result<Self, SandboxError> {
+        limits.check()?;
+        Self::over(engine::engine_of(cell, &limits)?, cell, limits)
+    }
+
+    fn over(engine: Engine, cell: Cell, limits: Limits) -> Result<Self, SandboxError> {
         let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
         let (linker, threads) = (Arc::new(linker), Arc::new(supervise::threads(&limits)));
-        Ok(Self { engine, allocation, linker, limits, threads, compiler: Compiler::InProcess, cache: None })
+        Ok(Self { engine, cell, linker, limits, threads, compiler: Compiler::InProcess, cache: None })
     }
 
     /// Keep compiled code in this cache.
@@ -116,7 +129,11 @@ impl Sandbox {
 
     /// The same sandbox under other limits: compiled code is shared, for limits leave no trace in it.
     pub fn under(&self, limits: Limits) -> Result<Self, SandboxError> {
-        let other = Self::new(limits)?;
+        let other = if self.cell == Cell::production(self.cell.allocation) {
+            Self::new(limits)?
+        } else {
+            Self::in_cell(self.cell, limits)?
+        };
         Ok(Self { compiler: self.compiler.clone(), cache: self.cache.clone(), ..other })
     }
 
@@ -127,7 +144,13 @@ impl Sandbox {
 
     /// Where the memory of guests comes from.
     pub fn allocation(&self) -> Allocation {
-        self.allocation
+        self.cell.allocation
+    }
+
+    /// The same compiler, cache and limits in a cell of the determinism matrix.
+    pub fn moved_to(&self, cell: Cell) -> Result<Self, SandboxError> {
+        let other = Self::in_cell(cell, self.limits.clone())?;
+        Ok(Self { compiler: self.compiler.clone(), cache: self.cache.clone(), ..other })
     }
 
     /// Remove the compiled form of a component from the cache, where there is one.
@@ -141,18 +164,23 @@ impl Sandbox {
     /// no entry that this host wrote. `label` names the component in errors.
     pub fn cached(&self, label: &str, digest: &Digest) -> Option<Component> {
         let compiled = self.cache.as_ref()?.find(&self.engine, digest)?;
-        self.link(label, &compiled).ok()
+        self.link(label, digest, &compiled).ok()
     }
 
-    /// Judge the imports, then compile and link. `label` names the component in errors: its name, or its file before
-    /// the name is known.
-    pub fn prepare(&self, label: &str, bytes: &[u8]) -> Result<Component, SandboxError> {
-        imports::check(bytes)?;
+    /// Judge the imports, of which no more is admitted than `most`, then compile and link. `label` names the component
+    /// in errors: its name, or its file before the name is known.
+    pub fn prepare(
+        &self,
+        label: &str,
+        bytes: &[u8],
+        most: ComponentClass,
+    ) -> Result<Component, SandboxError> {
+        imports::check(bytes, most)?;
         let digest = Digest::of(bytes);
         if let Some(component) = self.cached(label, &digest) {
             return Ok(component);
         }
-        let code = self.compiler.compile(label, &self.engine, self.allocation, bytes)?;
+        let code = self.compiler.compile(label, &self.engine, self.cell, bytes)?;
         // SAFETY: `deserialize` must only see what a compatible engine made. These bytes came this moment from this
         // engine, or over a pipe from the process that this host started to run the same program on the same settings.
         // Where the two differ (the program was replaced meanwhile), the engine finds another version and refuses.
@@ -161,17 +189,17 @@ impl Sandbox {
         if let Some(cache) = &self.cache {
             cache.keep(&self.engine, &digest, &code);
         }
-        self.link(label, &compiled)
+        self.link(label, &digest, &compiled)
     }
 
-    fn link(&self, label: &str, compiled: &Compiled) -> Result<Component, SandboxError> {
+    fn link(&self, label: &str, digest: &Digest, compiled: &Compiled) -> Result<Component, SandboxError> {
         let pre = self.linker.instantiate_pre(compiled).and_then(DataNodePre::new).map_err(prepare_error)?;
-        Ok(Component { label: label.to_owned(), pre })
+        Ok(Component { label: label.to_owned(), digest: *digest, pre })
     }
 
     /// Ask the component what it is: twice, and the answers must be equal.
     pub fn manifest(&self, component: &Component) -> Result<Manifest, SandboxError> {
-        let config = self.twice(component, "config", |guest, store| {
+        let config = self.twice(component, "config", "", |guest, store| {
             Ok(Ok(convert::manifest(guest.datanode_node_node().call_config(store)?)))
         })?;
         let manifest = config.map_err(|problem| datanode_core::component::ManifestError::Rule {
@@ -184,9 +212,9 @@ impl Sandbox {
 
     /// Ask the component what it depends on under a validated config: twice, and the answers must be equal.
     pub fn dependencies(&self, component: &Component, config: &str) -> Result<Vec<Dependency>, SandboxError> {
-        let config = config.to_owned();
-        self.twice(component, "dependencies", move |guest, store| {
-            let answer = guest.datanode_node_node().call_dependencies(store, &config)?;
+        let owned = config.to_owned();
+        self.twice(component, "dependencies", config, move |guest, store| {
+            let answer = guest.datanode_node_node().call_dependencies(store, &owned)?;
             Ok(answer.map(|list| list.into_iter().map(convert::dependency).collect()))
         })
     }
@@ -200,6 +228,7 @@ impl Sandbox {
         context: &UpdateContext,
         calls: Box<dyn HostCalls>,
     ) -> CallReport {
+        let stubs = Stubs::of_update(&component.digest, config, context.window, context.is_backfill);
         let context = types::UpdateContext {
             statistics: types::UpdateStatistics {
                 index_names: context.index.clone(),
@@ -215,7 +244,7 @@ impl Sandbox {
         };
         let config = config.to_owned();
         let Called { result, fuel, peak_memory } =
-            self.call(component, "update", self.limits.fuel, calls, move |guest, store| {
+            self.call(component, "update", self.limits.fuel, (calls, stubs), move |guest, store| {
                 guest.datanode_node_node().call_update(store, &config, &context)
             });
         CallReport { result, fuel, peak_memory }
@@ -224,7 +253,8 @@ impl Sandbox {
     /// What each call begins with, and no call: for measurements.
     #[doc(hidden)]
     pub fn instantiate(&self, component: &Component, calls: Box<dyn HostCalls>) -> Result<(), SandboxError> {
-        let (mut store, fuel) = (self.store(calls, Arc::default()), self.limits.fuel);
+        let (mut store, fuel) =
+            (self.store(calls, Arc::default(), Stubs::of(&component.digest, "", "")), self.limits.fuel);
         let instance = store.set_fuel(fuel).and_then(|()| component.pre.instantiate(&mut store));
         let failed = |error| explain::ended(&component.label, "update", &error, store.data_mut(), fuel);
         instance.map(|_| ()).map_err(failed)
@@ -236,11 +266,11 @@ impl Sandbox {
         component: &Component,
         function: &'static str,
         fuel: u64,
-        calls: Box<dyn HostCalls>,
+        (calls, stubs): (Box<dyn HostCalls>, Stubs),
         call: impl Ask<T>,
     ) -> Called<T> {
         let watched = Arc::new(Watched::until(calls.interrupt()));
-        let store = self.store(calls, Arc::clone(&watched));
+        let store = self.store(calls, Arc::clone(&watched), stubs);
         let theirs = component.clone();
         let called = supervise::run(&self.threads, &self.engine, &self.limits, &watched, move || {
             // The store is gone when the answer is sent: who gets it may take `calls` apart.
@@ -257,8 +287,8 @@ impl Sandbox {
         })
     }
 
-    fn store(&self, calls: Box<dyn HostCalls>, watched: Arc<Watched>) -> Store<State> {
-        let mut store = Store::new(&self.engine, State::new(&self.limits, calls, watched));
+    fn store(&self, calls: Box<dyn HostCalls>, watched: Arc<Watched>, stubs: Stubs) -> Store<State> {
+        let mut store = Store::new(&self.engine, State::new(&self.limits, calls, watched, stubs));
         store.limiter(|state| &mut state.watch);
         // Charged for every list that crosses into the host; the excess is mapped to `message_bytes`.
         store.set_hostcall_fuel(usize::try_from(self.limits.message_bytes).unwrap_or(usize::MAX));
@@ -278,11 +308,13 @@ impl Sandbox {
         &self,
         component: &Component,
         function: &'static str,
+        argument: &str,
         call: impl Ask<T> + Clone,
     ) -> Result<T, SandboxError> {
         let once = || {
-            let calls = Box::new(LogOnly { function });
-            self.call(component, function, self.limits.describe_fuel, calls, call.clone()).result
+            let (calls, stubs) =
+                (Box::new(LogOnly { function }), Stubs::of(&component.digest, function, argument));
+            self.call(component, function, self.limits.describe_fuel, (calls, stubs), call.clone()).result
         };
         let (first, second) = (once()?, once()?);
         agreed(&component.label, function, first, &second)
@@ -339,6 +371,9 @@ fn call_in<T>(
         .set_fuel(fuel)
         .and_then(|()| component.pre.instantiate(&mut store))
         .and_then(|guest| call(&guest, &mut store));
+    // A line that a guest of class stubbed had begun. Whom a host call has ended makes no more of them.
+    let ended = if store.data().failure.is_none() { store.data_mut().end_output() } else { Ok(()) };
+    let outcome = outcome.and_then(|answer| ended.map(|()| answer));
     let used = fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     let label = &component.label;
     let result = match outcome {

@@ -4,9 +4,11 @@
 
 use std::fmt;
 
+use datanode_core::component::ComponentClass;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::SandboxError;
+use crate::stubs::is_stubbed;
 
 /// The interfaces of the guest contract that a component may import.
 pub const PURE_IMPORTS: [&str; 5] = [
@@ -38,10 +40,20 @@ impl fmt::Display for RefusedImport {
     }
 }
 
-/// Read and judge the imports of a component; its exports must hold [`NODE_EXPORT`]. Answers the import names.
+/// A component that may be admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Names of its imports.
+    pub imports: Vec<String>,
+    /// What they make of it.
+    pub class: ComponentClass,
+}
+
+/// Read and judge the imports of a component, of which no more is admitted than `most`; its exports must hold
+/// [`NODE_EXPORT`].
 ///
 /// Whether the code is valid is left to the compiler, which checks all of it.
-pub fn check(bytes: &[u8]) -> Result<Vec<String>, SandboxError> {
+pub fn check(bytes: &[u8], most: ComponentClass) -> Result<Admitted, SandboxError> {
     if bytes.len() > MAX_COMPONENT_BYTES {
         return Err(SandboxError::NotAComponent(format!(
             "{} bytes, where {MAX_COMPONENT_BYTES} are allowed",
@@ -49,9 +61,12 @@ pub fn check(bytes: &[u8]) -> Result<Vec<String>, SandboxError> {
         )));
     }
     let (imports, exports) = names(bytes)?;
-    let refused: Vec<RefusedImport> = imports
-        .iter()
-        .filter(|name| !PURE_IMPORTS.contains(&name.as_str()))
+    let outside: Vec<&String> =
+        imports.iter().filter(|name| !PURE_IMPORTS.contains(&name.as_str())).collect();
+    let class = if outside.is_empty() { ComponentClass::Pure } else { ComponentClass::Stubbed };
+    let refused: Vec<RefusedImport> = outside
+        .into_iter()
+        .filter(|name| most == ComponentClass::Pure || !is_stubbed(name))
         .map(|name| RefusedImport { name: name.clone(), why: why(name) })
         .collect();
     if !refused.is_empty() {
@@ -60,7 +75,7 @@ pub fn check(bytes: &[u8]) -> Result<Vec<String>, SandboxError> {
     if !exports.iter().any(|name| name == NODE_EXPORT) {
         return Err(SandboxError::NoNodeExport { expected: NODE_EXPORT, found: exports });
     }
-    Ok(imports)
+    Ok(Admitted { imports, class })
 }
 
 /// Names of the imports and exports of the outermost component.
@@ -121,11 +136,18 @@ pub fn how_to_build_without(imports: &[RefusedImport]) -> String {
     if imports.iter().all(|import| !import.name.starts_with("wasi:")) {
         return format!("a node may import only {}", PURE_IMPORTS.join(", "));
     }
-    "build a component without WASI: Rust for wasm32-unknown-unknown (not wasm32-wasip1 or -wasip2); \
+    let pure = "build a component without WASI: Rust for wasm32-unknown-unknown (not wasm32-wasip1 or -wasip2); \
      Python with `componentize-py … componentize --stub-wasi`; JavaScript with `componentize-qjs --stub-wasi --sync`, \
      or componentize-js with all of random, clocks, stdio, http and fetch-event disabled; \
-     C and Zig as a reactor without stdio"
-        .to_owned()
+     C and Zig as a reactor without stdio";
+    // Where something else is refused too, admitting the rest would not help.
+    if imports.iter().all(|import| is_stubbed(&import.name)) {
+        return format!(
+            "{pure}. Or admit it as it is, as class *stubbed*, whose WASI is answered by constants of this host: \
+             --allow-stubbed-wasi"
+        );
+    }
+    pure.to_owned()
 }
 
 #[cfg(test)]
@@ -144,13 +166,39 @@ mod tests {
 
     #[test]
     fn the_contract_alone_is_admitted() {
-        assert_eq!(check(&component(&PURE_IMPORTS)).unwrap(), PURE_IMPORTS);
-        assert_eq!(check(&component(&[])).unwrap(), Vec::<String>::new());
+        for most in [ComponentClass::Pure, ComponentClass::Stubbed] {
+            let Admitted { imports, class } = check(&component(&PURE_IMPORTS), most).unwrap();
+            assert_eq!((imports, class), (PURE_IMPORTS.map(str::to_owned).to_vec(), ComponentClass::Pure));
+            assert_eq!(check(&component(&[]), most).unwrap().imports, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn wasi_is_admitted_where_it_is_asked_for_and_its_network_never_is() {
+        let wasi = |interface: &&str| format!("{interface}@0.2.12");
+        let whole: Vec<String> = crate::STUBBED_IMPORTS.iter().map(wasi).collect();
+        let whole: Vec<&str> = whole.iter().map(String::as_str).collect();
+        let error = check(&component(&whole), ComponentClass::Pure).unwrap_err();
+        assert_eq!(error.code(), "sandbox.imports_refused");
+        assert!(error.next_step().unwrap().ends_with("--allow-stubbed-wasi"));
+        let admitted = check(&component(&whole), ComponentClass::Stubbed).unwrap();
+        assert_eq!(admitted.class, ComponentClass::Stubbed);
+
+        for network in
+            ["wasi:sockets/tcp@0.2.12", "wasi:sockets/instance-network@0.2.0", "wasi:http/types@0.2.0"]
+        {
+            for most in [ComponentClass::Pure, ComponentClass::Stubbed] {
+                let error = check(&component(&[&whole[..], &[network]].concat()), most).unwrap_err();
+                let (text, next) = (error.to_string(), error.next_step().unwrap());
+                assert!(text.contains(network), "{text}");
+                assert!(!next.contains("--allow-stubbed-wasi"), "it would not help: {next}");
+            }
+        }
     }
 
     #[test]
     fn everything_else_is_refused_by_name_with_the_way_out() {
-        let error = check(&component(&[
+        let imports = [
             "datanode:node/log@0.1.0",
             "wasi:clocks/wall-clock@0.2.12",
             "wasi:random/random@0.2.0",
@@ -162,23 +210,29 @@ mod tests {
             "datanode:node/frames@0.2.0",
             "datanode:node/network@0.1.0",
             "evil:corp/exfiltrate",
-        ]))
-        .unwrap_err();
+        ];
+        let error = check(&component(&imports), ComponentClass::Pure).unwrap_err();
         insta::assert_snapshot!(format!("{}\n{error}\n{}", error.code(), error.next_step().unwrap()));
     }
 
     #[test]
     fn what_is_no_node_is_refused() {
         let module = wat::parse_str("(module (func (export \"update\")))").unwrap();
-        assert_eq!(check(&module).unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(check(b"\0asm").unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(check(b"").unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(check(b"#!/bin/sh\necho hi").unwrap_err().code(), "sandbox.not_a_component");
+        assert_eq!(check(&module, ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
+        assert_eq!(check(b"\0asm", ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
+        assert_eq!(check(b"", ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
+        assert_eq!(
+            check(b"#!/bin/sh\necho hi", ComponentClass::Pure).unwrap_err().code(),
+            "sandbox.not_a_component"
+        );
         let without_export = wat::parse_str("(component)").unwrap();
-        assert_eq!(check(&without_export).unwrap_err().code(), "sandbox.no_node_export");
+        assert_eq!(
+            check(&without_export, ComponentClass::Pure).unwrap_err().code(),
+            "sandbox.no_node_export"
+        );
         // A nested component may import what it likes: only the outermost one is linked to the host.
         let nested = wat::parse_str("(component (component (import \"x\" (func))))").unwrap();
-        assert_eq!(check(&nested).unwrap_err().code(), "sandbox.no_node_export");
+        assert_eq!(check(&nested, ComponentClass::Pure).unwrap_err().code(), "sandbox.no_node_export");
     }
 
     #[test]
@@ -192,7 +246,8 @@ mod tests {
     fn bytes_cut_anywhere_never_panic() {
         let whole = component(&PURE_IMPORTS);
         // A cut between two sections can leave a smaller valid component behind; all others are refused.
-        let refused = (0..whole.len()).filter(|cut| check(&whole[..*cut]).is_err()).count();
+        let refused =
+            (0..whole.len()).filter(|cut| check(&whole[..*cut], ComponentClass::Pure).is_err()).count();
         assert!(refused > whole.len() / 2, "{refused} of {} cuts were refused", whole.len());
     }
 }

@@ -17,6 +17,7 @@
 mod bindings;
 mod cache;
 mod calls;
+mod cell;
 mod compile;
 mod convert;
 pub mod engine;
@@ -27,6 +28,7 @@ pub mod imports;
 mod limits;
 mod linker;
 mod log_tail;
+mod stubs;
 mod supervise;
 mod threads;
 
@@ -35,7 +37,9 @@ pub use calls::{
     ByteRange, FetchRequest, FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Interrupt,
     LogLevel, Refusal,
 };
+pub use cell::{Cell, Optimisation, Processor};
 pub use compile::{CompileLimits, Compiler, compile_child};
 pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;
+pub use stubs::STUBBED_IMPORTS;

@@ -15,6 +15,7 @@ use crate::calls::{ByteRange, FetchRequest, HostCall, HostCallError, HostCalls, 
 use crate::convert;
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits, Watch};
+use crate::stubs::{self, Stubs};
 use crate::supervise::Watched;
 
 /// Marks handles of frame readers. `pub` because the generated bindings re-export it; the module is private.
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub(crate) watch: Watch,
     pub(crate) watched: Arc<Watched>,
     pub(crate) limits: Limits,
+    /// What WASI answers, where the component is of class stubbed.
+    pub(crate) stubs: Stubs,
     /// Taken out while a host call runs, so that the call may borrow guest memory from the store.
     calls: Option<Box<dyn HostCalls>>,
     emitted: u64,
@@ -46,11 +49,17 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(limits: &Limits, calls: Box<dyn HostCalls>, watched: Arc<Watched>) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        calls: Box<dyn HostCalls>,
+        watched: Arc<Watched>,
+        stubs: Stubs,
+    ) -> Self {
         Self {
             watch: Watch::new(limits),
             watched,
             limits: limits.clone(),
+            stubs,
             calls: Some(calls),
             emitted: 0,
             open_handles: 0,
@@ -91,7 +100,7 @@ impl State {
         LimitReached { kind: LimitKind::CallTime, limit: self.limits.call_seconds }
     }
 
-    fn count(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn count(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         if self.host_calls > self.limits.host_calls {
             return Err(LimitReached { kind: LimitKind::HostCalls, limit: self.limits.host_calls }.into());
@@ -100,7 +109,7 @@ impl State {
     }
 
     /// For calls that have nothing to answer.
-    fn tell(&mut self, call: HostCall<'_>) -> wasmtime::Result<()> {
+    pub(crate) fn tell(&mut self, call: HostCall<'_>) -> wasmtime::Result<()> {
         let function = call.function();
         match self.ask(call)? {
             HostReply::Done => Ok(()),
@@ -127,7 +136,11 @@ impl State {
         self.end(WrongReply(function).into())
     }
 
-    fn open_handle(&mut self) -> wasmtime::Result<()> {
+    pub(crate) fn close_handle(&mut self) {
+        self.open_handles = self.open_handles.saturating_sub(1);
+    }
+
+    pub(crate) fn open_handle(&mut self) -> wasmtime::Result<()> {
         self.open_handles += 1;
         let limit = self.limits.open_handles;
         if self.open_handles > limit {
@@ -172,13 +185,15 @@ impl Diagnostic for WrongReply {
     }
 }
 
-/// A linker with every import of the contract and nothing else.
+/// A linker with every import of the contract, what components of class stubbed are answered, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     frames(&mut linker.instance("datanode:node/frames@0.1.0")?)?;
     logging(&mut linker.instance("datanode:node/log@0.1.0")?)?;
     sources(&mut linker.instance("datanode:node/sources@0.1.0")?)?;
     options(&mut linker.instance("datanode:node/options@0.1.0")?)?;
+    // Which component may import it was decided by name; for all others it is not there.
+    stubs::link(&mut linker)?;
     Ok(linker)
 }
 

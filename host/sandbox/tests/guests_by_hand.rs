@@ -68,7 +68,8 @@ impl HostCalls for Answers {
 }
 
 fn update(sandbox: &Sandbox, component: &[u8], calls: Box<dyn HostCalls>) -> Result<(), SandboxError> {
-    let component = sandbox.prepare("by_hand", component).unwrap();
+    let component =
+        sandbox.prepare("by_hand", component, datanode_core::component::ComponentClass::Pure).unwrap();
     let context = UpdateContext {
         index: vec!["time_index".to_owned()],
         progress: Arc::new(Progress::default()),

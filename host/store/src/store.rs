@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use datanode_core::Timestamp;
-use datanode_core::component::Manifest;
+use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::contract::{Contract, ForeignKey, MetadataEdit};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::dependency::DependencyTarget;
@@ -35,6 +35,8 @@ pub struct NewComponent {
     pub manifest: Manifest,
     /// Its imports, as in `datanode:node/frames@0.1.0`.
     pub imports: Vec<String>,
+    /// What they make of it.
+    pub class: ComponentClass,
     /// SHA-256 of the bytes.
     pub digest: Digest,
     /// The `.wasm` file.
@@ -50,6 +52,8 @@ pub struct StoredComponent {
     pub manifest: Manifest,
     /// Its imports.
     pub imports: Vec<String>,
+    /// What they make of it.
+    pub class: ComponentClass,
     /// SHA-256 of the bytes.
     pub digest: Digest,
     /// Size in bytes.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use datanode_core::component::{Manifest, SourceDeclaration};
+use datanode_core::component::{ComponentClass, Manifest, SourceDeclaration};
 use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;
 use datanode_core::dependency::DependencyTarget;
@@ -32,7 +32,8 @@ fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
             index: vec!["time_index".into()],
             columns: Vec::new(),
         },
-        imports: vec!["datanode:node/frames@0.1.0".to_owned()],
+        imports: vec!["datanode:node/frames@0.1.0".to_owned(), "wasi:cli/stdout@0.2.0".to_owned()],
+        class: ComponentClass::Stubbed,
         digest: Digest::of(bytes),
         bytes: bytes.to_vec(),
         uploaded_at: at(7),

@@ -5,6 +5,7 @@
 //!
 //!     cargo run -p datanode-bindgen              # write
 //!     cargo run -p datanode-bindgen -- --check   # compare
+//!     cargo run -p datanode-bindgen -- --c DIR   # write bindings for C into a directory
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +14,7 @@ use std::{env, fs};
 
 use wit_bindgen_core::Files;
 use wit_bindgen_core::WorldGenerator;
-use wit_bindgen_core::wit_parser::Resolve;
+use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 use wit_bindgen_rust::Opts;
 
 const WORLD: &str = "data-node";
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     let outcome = match env::args().nth(1).as_deref() {
         None => write(),
         Some("--check") => check(),
-        Some(other) => Err(format!("unknown argument `{other}`: give none, or --check").into()),
+        Some("--c") => env::args().nth(2).map_or_else(|| Err("--c DIR".into()), |to| write_c(Path::new(&to))),
+        Some(other) => Err(format!("unknown argument `{other}`: give none, --check or --c DIR").into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,6 +44,19 @@ fn write() -> Result<(), Box<dyn Error>> {
     Ok(fs::write(bindings_file(), generate()?)?)
 }
 
+/// Bindings of the golden components, which are not checked in.
+fn write_c(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let (mut resolve, world) = contract()?;
+    let mut files = Files::default();
+    let opts = wit_bindgen_c::Opts::default();
+    opts.build().generate(&mut resolve, world, &mut files)?;
+    fs::create_dir_all(directory)?;
+    for (name, content) in files.iter() {
+        fs::write(directory.join(name), content)?;
+    }
+    Ok(())
+}
+
 fn check() -> Result<(), Box<dyn Error>> {
     if fs::read_to_string(bindings_file())? == generate()? {
         return Ok(());
@@ -53,10 +68,15 @@ fn bindings_file() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk/src/bindings.rs"))
 }
 
-fn generate() -> Result<String, Box<dyn Error>> {
+fn contract() -> Result<(Resolve, WorldId), Box<dyn Error>> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../wit/v0"))?;
     let world = resolve.select_world(&[package], Some(WORLD))?;
+    Ok((resolve, world))
+}
+
+fn generate() -> Result<String, Box<dyn Error>> {
+    let (mut resolve, world) = contract()?;
 
     let mut generator = Opts {
         format: true,

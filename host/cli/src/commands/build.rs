@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use datanode_build::{BuildError, Packages, Request, Toolchain, compile, encode, target_directory};
 use datanode_core::ErrorClass;
-use datanode_core::component::Manifest;
+use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::digest::Digest;
 use datanode_sandbox::imports;
 use serde::Serialize;
@@ -101,8 +101,8 @@ async fn check(home: &Home, path: PathBuf) -> anyhow::Result<Built> {
     let label = path.display().to_string();
     let spinner = Spinner::start(&format!("checking {label}"));
     let checked = tokio::task::spawn_blocking(move || {
-        let imports = imports::check(&bytes)?;
-        let component = sandbox.prepare(&label, &bytes)?;
+        let imports = imports::check(&bytes, ComponentClass::Pure)?.imports;
+        let component = sandbox.prepare(&label, &bytes, ComponentClass::Pure)?;
         let manifest = sandbox.manifest(&component)?;
         Ok::<_, datanode_sandbox::SandboxError>((bytes, imports, manifest))
     })

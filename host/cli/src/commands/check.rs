@@ -22,6 +22,10 @@ pub(crate) async fn run(
     host: &Host,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
+    if arguments.determinism {
+        return super::determinism::run(&arguments, host, printer).await;
+    }
+    let host = &host.clone().admitting(super::component::admitted(arguments.allow_stubbed_wasi));
     let strict = arguments.strict;
     let options = RunOptions { observer: progress::observer(arguments.progress), ..RunOptions::default() };
     let request = CheckRequest { until: arguments.until, subject: subject(arguments, host).await? };
@@ -35,6 +39,8 @@ pub(crate) async fn run(
 
 async fn subject(arguments: CheckArguments, host: &Host) -> anyhow::Result<CheckSubject> {
     let CheckArguments { subject, table, config, .. } = arguments;
+    let [subject] = <[String; 1]>::try_from(subject)
+        .map_err(|_| usage("several are checked at once only with --determinism: name one"))?;
     let file = Path::new(&subject);
     let is_file = file.extension().is_some_and(|extension| extension == COMPONENT);
     if !is_file && table.is_none() && config.is_none() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use datanode_core::component::ComponentClass;
 use datanode_runtime::{Host, Uploaded};
 use datanode_store::StoredComponent;
 use semver::Version;
@@ -20,7 +21,8 @@ pub(crate) async fn run(
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        ComponentCommand::Upload { files, accept_new_identity } => {
+        ComponentCommand::Upload { files, accept_new_identity, allow_stubbed_wasi } => {
+            let host = &host.clone().admitting(admitted(allow_stubbed_wasi));
             let mut uploaded = Vec::with_capacity(files.len());
             let mut failures = Failures::default();
             for file in files {
@@ -28,10 +30,10 @@ pub(crate) async fn run(
             }
             printer.show(&uploaded, || {
                 for upload in &uploaded {
-                    let StoredComponent { manifest, digest, size, .. } = &upload.component;
+                    let StoredComponent { manifest, digest, size, class, .. } = &upload.component;
                     let verb = if upload.created { "uploaded" } else { "already there:" };
                     print::done(&format!(
-                        "{verb} {} {} ({} bytes, sha256 {}, pure)",
+                        "{verb} {} {} ({} bytes, sha256 {}, {class})",
                         manifest.name,
                         manifest.version,
                         count(*size),
@@ -55,7 +57,11 @@ pub(crate) async fn run(
                     vec![
                         component.manifest.name.clone(),
                         component.manifest.version.to_string(),
-                        if component.enabled { "pure".to_owned() } else { "pure, disabled".to_owned() },
+                        if component.enabled {
+                            component.class.to_string()
+                        } else {
+                            format!("{}, disabled", component.class)
+                        },
                         count(component.size),
                         component.digest.short(),
                         component.uploaded_at.short(),
@@ -99,6 +105,18 @@ pub(crate) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The class up to which the operator admits components.
+pub(super) fn admitted(allow_stubbed_wasi: bool) -> ComponentClass {
+    if allow_stubbed_wasi { ComponentClass::Stubbed } else { ComponentClass::Pure }
+}
+
+fn class(class: ComponentClass) -> &'static str {
+    match class {
+        ComponentClass::Pure => "pure (imports nothing but the contract of this host)",
+        ComponentClass::Stubbed => "stubbed (its WASI is answered by constants of this host)",
+    }
+}
+
 async fn upload(file: &Path, accept_new_identity: bool, host: &Host) -> anyhow::Result<Uploaded> {
     let label = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
@@ -137,7 +155,7 @@ fn show(component: &StoredComponent) {
     let mut facts = vec![
         ("name", manifest.name.clone()),
         ("version", manifest.version.to_string()),
-        ("class", "pure (imports nothing but the contract of this host)".to_owned()),
+        ("class", class(component.class).to_owned()),
         ("sha256", component.digest.to_string()),
         ("bytes", count(component.size)),
         ("uploaded", component.uploaded_at.to_string()),

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod component;
 mod contract_file;
 pub(crate) mod delete_after;
+pub(crate) mod determinism;
 pub(crate) mod graph;
 pub(crate) mod hash;
 pub(crate) mod init;

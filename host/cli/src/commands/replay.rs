@@ -49,7 +49,7 @@ impl ReplayArguments {
 }
 
 /// Run ids have neither a dot nor a slash.
-fn is_file(run: &str) -> bool {
+pub(super) fn is_file(run: &str) -> bool {
     run.contains(['.', '/', std::path::MAIN_SEPARATOR])
 }
 

@@ -139,7 +139,10 @@ fn show(run: &RunRecord) {
         ("update hash", run.update_hash.clone()),
         (
             "component",
-            format!("{} {} (sha256 {})", run.component, run.component_version, run.component_digest),
+            format!(
+                "{} {} ({}, sha256 {})",
+                run.component, run.component_version, run.component_class, run.component_digest
+            ),
         ),
         ("config", run.config.to_string()),
         (

@@ -25,6 +25,8 @@ pub(crate) enum Stopped {
         call: u64,
         /// The function that was asked for now, or then.
         function: String,
+        /// Of an emitted message: which one, counted from 1.
+        message: Option<u64>,
         /// Then.
         recorded: String,
         /// Now.
@@ -87,6 +89,7 @@ struct State<R> {
     journal: JournalReader<R>,
     contents: Contents,
     calls: u64,
+    emitted: u64,
     stopped: Option<Stopped>,
     output: Option<Digester>,
     readers: BTreeMap<u32, Digester>,
@@ -102,6 +105,7 @@ impl<R: BufRead> Replayer<R> {
             journal,
             contents,
             calls: 0,
+            emitted: 0,
             stopped: None,
             output: None,
             readers: BTreeMap::new(),
@@ -126,6 +130,7 @@ impl<R: BufRead> Replayer<R> {
                     call: entry.call,
                     recorded: shown(&entry.function, &entry.shown),
                     function: entry.function,
+                    message: None,
                     replayed: "the guest ended".to_owned(),
                 }),
                 Err(error) => Some(Stopped::Damaged(error.to_string())),
@@ -178,9 +183,19 @@ impl<R: BufRead> State<R> {
                 &shown(now.function, &now.shown),
             ))));
         };
-        compare(&then, &now)?;
+        if let HostCall::Emit { message } = call {
+            self.emitted += 1;
+            // Before it is compared: what differs has a digest of its own.
+            self.output.get_or_insert_default().update(message);
+        }
+        compare(&then, &now).map_err(|stopped| match (*stopped, call) {
+            (Stopped::Differs { call, function, recorded, replayed, .. }, HostCall::Emit { .. }) => {
+                let message = Some(self.emitted);
+                Some(Box::new(Stopped::Differs { call, function, message, recorded, replayed }))
+            }
+            (stopped, _) => Some(Box::new(stopped)),
+        })?;
         match call {
-            HostCall::Emit { message } => self.output.get_or_insert_default().update(message),
             HostCall::Open { .. } | HostCall::Fetch(_) => self.opened(&then.reply),
             _ => {}
         }
@@ -249,25 +264,26 @@ impl<R: BufRead> State<R> {
     }
 }
 
-fn compare(then: &Entry, now: &Described) -> Result<(), Unanswered> {
+fn compare(then: &Entry, now: &Described) -> Result<(), Box<Stopped>> {
     if then.function == now.function && then.arguments == now.arguments {
         return Ok(());
     }
     let with_digest = |function: &str, text: &str, digest: &Digest| {
         format!("{} (arguments {})", shown(function, text), digest.short())
     };
-    Err(Some(Box::new(differs(
+    Err(Box::new(differs(
         then.call,
         now.function,
         &with_digest(&then.function, &then.shown, &then.arguments),
         &with_digest(now.function, &now.shown, &now.arguments),
-    ))))
+    )))
 }
 
 fn differs(call: u64, function: &str, recorded: &str, replayed: &str) -> Stopped {
     Stopped::Differs {
         call,
         function: function.to_owned(),
+        message: None,
         recorded: recorded.to_owned(),
         replayed: replayed.to_owned(),
     }

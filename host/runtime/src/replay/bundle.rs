@@ -20,9 +20,10 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
 use datanode_core::journal::{JournalReader, Reply};
 use datanode_core::run::RunRecord;
-use datanode_sandbox::Sandbox;
+use datanode_sandbox::{Cell, Sandbox};
 use thiserror::Error;
 
+use super::matrix::{self, MatrixRun};
 use super::{Material, Replayed, replay};
 use crate::journal::Contents;
 use crate::{AtomicFile, Host, RuntimeError};
@@ -113,14 +114,26 @@ impl Host {
 
 /// Execute the run of a bundle again: it needs no catalogue, and enters none. Blocks.
 pub fn replay_bundle(sandbox: &Sandbox, path: &Path) -> Result<Replayed, RuntimeError> {
-    // Gone when it is dropped, after the replay.
-    let directory = tempfile::tempdir().map_err(|problem| BundleError::Io {
-        doing: "read",
-        path: path.to_owned(),
-        problem,
-    })?;
+    let directory = directory(path)?;
     let material = read(path, directory.path())?;
     replay(sandbox, material)
+}
+
+/// The same in each of these cells of the determinism matrix; `done` is told of each. Blocks.
+pub fn bundle_in_cells(
+    sandbox: &Sandbox,
+    path: &Path,
+    cells: &[Cell],
+    done: &mut dyn FnMut(),
+) -> Result<MatrixRun, RuntimeError> {
+    let directory = directory(path)?;
+    let material = read(path, directory.path())?;
+    matrix::run(sandbox, &material, cells, done)
+}
+
+/// For the contents of a bundle. Gone when it is dropped, after the replay.
+fn directory(path: &Path) -> Result<tempfile::TempDir, BundleError> {
+    tempfile::tempdir().map_err(|problem| BundleError::Io { doing: "read", path: path.to_owned(), problem })
 }
 
 fn write(material: &Material, path: &Path) -> Result<u64, BundleError> {

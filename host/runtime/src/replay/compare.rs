@@ -27,9 +27,12 @@ pub(super) fn verdict(
     now: &Now<'_>,
 ) -> Verdict {
     match &now.seen.stopped {
-        Some(Stopped::Differs { call, function, recorded, replayed }) => {
+        Some(Stopped::Differs { call, function, message, recorded, replayed }) => {
+            // The first message is the schema, each further one a batch.
+            let message =
+                message.map_or(String::new(), |message| format!(", message {message} of the output"));
             return Verdict::Different(Difference {
-                what: format!("host call {call}, `{function}`"),
+                what: format!("host call {call}, `{function}`{message}"),
                 call: Some(*call),
                 recorded: recorded.clone(),
                 replayed: replayed.clone(),

@@ -5,12 +5,14 @@
 
 mod bundle;
 mod compare;
+mod matrix;
 
 use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
 use datanode_core::Timestamp;
+use datanode_core::component::ComponentClass;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
 use datanode_core::journal::{Ended, Held, JournalMode, JournalReader};
@@ -22,7 +24,11 @@ use serde::Serialize;
 use crate::journal::{Contents, Replayer};
 use crate::{Host, RuntimeError};
 
-pub use bundle::{BundleError, replay_bundle};
+pub use bundle::{BundleError, bundle_in_cells, replay_bundle};
+pub use matrix::{CellResult, CellVerdict, MatrixRun};
+
+/// The most stack that a call is given, in bytes.
+const MOST_STACK_BYTES: u64 = 256 << 20;
 
 /// What a replay found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -132,12 +138,12 @@ impl Host {
 
 fn replay(sandbox: &Sandbox, material: Material) -> Result<Replayed, RuntimeError> {
     let begin = Instant::now();
-    let record = material.record.clone();
-    let (verdict, calls) = match execute(sandbox, material) {
-        Ok(done) => done,
+    let (verdict, calls) = match execute(sandbox, &material, 1) {
+        Ok(Executed { verdict, calls, .. }) => (verdict, calls),
         Err(Ends::Verdict(verdict)) => (*verdict, 0),
         Err(Ends::Error(error)) => return Err(*error),
     };
+    let record = material.record;
     Ok(Replayed {
         run_id: record.run_id,
         table: record.table,
@@ -166,9 +172,20 @@ fn cannot(missing: impl Into<String>, next_step: Option<String>) -> Ends {
     Ends::Verdict(Box::new(Verdict::CannotReplay { missing: missing.into(), next_step }))
 }
 
-fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends> {
+/// A guest that was called again.
+struct Executed {
+    verdict: Verdict,
+    /// Host calls that were compared.
+    calls: u64,
+    output_digest: Option<Digest>,
+    fuel: u64,
+}
+
+/// `stack` times as much stack as the run had: code of another kind may need more of it for the same depth, and how much
+/// there is, is no fact about the data.
+fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Executed, Ends> {
     let Material { record, document, component, contents } = material;
-    let Some(summary) = &record.journal else { return Err(without_journal(&record)) };
+    let Some(summary) = &record.journal else { return Err(without_journal(record)) };
     if summary.mode == JournalMode::Digest {
         let next_step = "set `journal = \"full\"` under [runs] in datanode.toml for runs to come".to_owned();
         return Err(cannot("its journal has digests only: what it was given was not kept", Some(next_step)));
@@ -184,7 +201,7 @@ fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends
         return Err(cannot("the bytes of its component are not there", Some(next_step)));
     };
     let differs = |difference| Ends::Verdict(Box::new(Verdict::Different(difference)));
-    let found = Digest::of(&component);
+    let found = Digest::of(component);
     if found != record.component_digest {
         let (recorded, replayed) = (record.component_digest.to_string(), found.to_string());
         let what = "the bytes of the component".to_owned();
@@ -196,21 +213,22 @@ fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends
         recorded: format!("a journal of {} calls with the digest {}", summary.calls, summary.sha256),
         replayed: problem,
     };
-    let text = zstd::Decoder::new(std::io::Cursor::new(document))
+    let text = zstd::Decoder::new(std::io::Cursor::new(document.clone()))
         .map_err(|error| differs(damaged(error.to_string())))?;
     let journal =
         JournalReader::new(BufReader::new(text)).map_err(|error| differs(damaged(error.to_string())))?;
     let header = journal.header().clone();
 
-    let sandbox = under_the_limits_of(sandbox, &header.limits)?;
-    let compiled = sandbox.prepare(&record.component, &component)?;
+    let sandbox = under_the_limits_of(sandbox, &header.limits, stack)?;
+    // What a component of class stubbed is answered are constants, so there is nothing to be admitted to here.
+    let compiled = sandbox.prepare(&record.component, component, ComponentClass::Stubbed)?;
     let context = UpdateContext {
         index: header.index.clone(),
         progress: Arc::new(Held::progress(&header.statistics)),
         window: header.window,
         is_backfill: header.is_backfill,
     };
-    let replayer = Replayer::new(journal, contents);
+    let replayer = Replayer::new(journal, contents.clone());
     let report = sandbox.update(&compiled, &header.guest_config, &context, Box::new(replayer.clone()));
     // What a host call ended the guest with then ends it now: by its code then.
     let ended = report.result.as_ref().err().map(|error| match replayer.failed() {
@@ -225,8 +243,8 @@ fn execute(sandbox: &Sandbox, material: Material) -> Result<(Verdict, u64), Ends
         return Err(error.into());
     }
     let now = compare::Now { seen: &seen, ended, fuel: report.fuel, engine: engine::ENGINE_VERSION };
-    let verdict = compare::verdict(&record, summary, &header, &now);
-    Ok((verdict, seen.calls))
+    let verdict = compare::verdict(record, summary, &header, &now);
+    Ok(Executed { verdict, calls: seen.calls, output_digest: seen.output_digest, fuel: report.fuel })
 }
 
 fn without_journal(record: &RunRecord) -> Ends {
@@ -243,13 +261,13 @@ fn without_journal(record: &RunRecord) -> Ends {
 
 /// The same sandbox with the limits that a run had. What a stranger's bundle asks for is granted as far as this host would
 /// grant it to a run.
-fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value) -> Result<Sandbox, Ends> {
+fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value, stack: u64) -> Result<Sandbox, Ends> {
     let limits: Limits = serde_json::from_value(limits.clone())
         .map_err(|error| cannot(format!("its limits are not understood: {error}"), None))?;
     // Time says nothing about the data: how long a replay may take is this host's own matter.
     let Limits { host_call_ms, call_seconds, .. } = *sandbox.limits();
     let limits = Limits { host_call_ms, call_seconds, ..limits };
-    if limits == *sandbox.limits() {
+    if stack == 1 && limits == *sandbox.limits() {
         return Ok(sandbox.clone());
     }
     if let Some((setting, had, has)) = limits.beyond(sandbox.limits()) {
@@ -259,5 +277,6 @@ fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value) -> Result<
             Some(next_step),
         ));
     }
-    Ok(sandbox.under(limits)?)
+    let stack_bytes = limits.stack_bytes.saturating_mul(stack).min(MOST_STACK_BYTES);
+    Ok(sandbox.under(Limits { stack_bytes, ..limits })?)
 }

@@ -449,6 +449,7 @@ pub(super) fn new_record(
         component: release.manifest.name.clone(),
         component_version: release.manifest.version.clone(),
         component_digest: release.digest,
+        component_class: release.class,
         config: planned.node.config.clone(),
         hash_namespace: planned.node.hash_namespace.clone(),
         options: options.options.clone(),

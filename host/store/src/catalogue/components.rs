@@ -100,6 +100,7 @@ pub(crate) fn addition(
     Ok(Addition::New(StoredComponent {
         manifest: component.manifest.clone(),
         imports: component.imports.clone(),
+        class: component.class,
         digest: component.digest,
         size: component.bytes.len() as u64,
         enabled: true,

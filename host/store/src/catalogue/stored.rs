@@ -2,6 +2,7 @@
 //! damage, with the place, and never guessed at.
 
 use datanode_core::Timestamp;
+use datanode_core::component::ComponentClass;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +27,12 @@ pub(crate) fn from_json<T: DeserializeOwned>(place: &str, text: &str) -> Result<
 /// A moment.
 pub(crate) fn timestamp(place: &str, micros: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_micros(micros).map_err(damaged(place))
+}
+
+/// The class of a component.
+pub(crate) fn class(place: &str, name: &str) -> Result<ComponentClass, StoreError> {
+    ComponentClass::from_name(name)
+        .ok_or_else(|| damaged(place)(format!("`{name}` is no class of components")))
 }
 
 /// A count that is never negative.

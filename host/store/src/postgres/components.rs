@@ -7,7 +7,7 @@ use sqlx::query::QueryAs;
 use sqlx::{FromRow, PgConnection, Postgres};
 
 use super::nodes;
-use super::stored::{count, damaged, failed, from_json, timestamp, to_integer, to_json};
+use super::stored::{class, count, damaged, failed, from_json, timestamp, to_integer, to_json};
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
@@ -20,6 +20,7 @@ struct Raw {
     size: i64,
     enabled: bool,
     uploaded_at: i64,
+    class: String,
 }
 
 impl Raw {
@@ -28,6 +29,7 @@ impl Raw {
         Ok(StoredComponent {
             manifest: from_json(&place, &self.manifest)?,
             imports: from_json(&place, &self.imports)?,
+            class: class(&place, &self.class)?,
             digest: self.digest.parse().map_err(damaged::<String>(&place))?,
             size: count(&place, self.size)?,
             enabled: self.enabled,
@@ -36,13 +38,12 @@ impl Raw {
     }
 }
 
-const ALL: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at FROM datanode.components";
-const OF_NAME: &str =
-    "SELECT digest, manifest, imports, size, enabled, uploaded_at FROM datanode.components WHERE name = $1";
-const RELEASE: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at FROM datanode.components \
+const ALL: &str =
+    "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components";
+const OF_NAME: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components WHERE name = $1";
+const RELEASE: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components \
      WHERE name = $1 AND version = $2";
-const OF_DIGEST: &str =
-    "SELECT digest, manifest, imports, size, enabled, uploaded_at FROM datanode.components WHERE digest = $1";
+const OF_DIGEST: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components WHERE digest = $1";
 
 async fn select(
     connection: &mut PgConnection,
@@ -117,8 +118,8 @@ pub(super) async fn add(
         Addition::New(value) => value,
     };
     sqlx::query(
-        "INSERT INTO datanode.components (digest, name, version, manifest, imports, size, enabled, uploaded_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, true, $7)",
+        "INSERT INTO datanode.components (digest, name, version, manifest, imports, size, enabled, uploaded_at, \
+         class) VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)",
     )
     .bind(value.digest.to_string())
     .bind(name)
@@ -127,6 +128,7 @@ pub(super) async fn add(
     .bind(to_json(DOING, &value.imports)?)
     .bind(to_integer(DOING, value.size)?)
     .bind(value.uploaded_at.micros())
+    .bind(value.class.as_str())
     .execute(&mut *connection)
     .await
     .map_err(failed(DOING))?;

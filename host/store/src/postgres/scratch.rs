@@ -47,6 +47,7 @@ impl PostgresStore {
             let new = NewComponent {
                 manifest: component.manifest,
                 imports: component.imports,
+                class: component.class,
                 digest: component.digest,
                 bytes,
                 uploaded_at: component.uploaded_at,

@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 
-pub(super) use crate::catalogue::stored::{count, damaged, from_json, timestamp, to_integer, to_json};
+pub(super) use crate::catalogue::stored::{class, count, damaged, from_json, timestamp, to_integer, to_json};
 
 /// For `map_err`: the statement failed.
 pub(super) fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> StoreError {

@@ -5,11 +5,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use semver::Version;
 
 use super::nodes;
-use super::stored::{count, damaged, failed, from_json, timestamp, to_integer, to_json};
+use super::stored::{class, count, damaged, failed, from_json, timestamp, to_integer, to_json};
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
-const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at";
+const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at, class";
 
 /// A row of `_components` as SQLite has it.
 struct Raw {
@@ -19,6 +19,7 @@ struct Raw {
     size: i64,
     enabled: bool,
     uploaded_at: i64,
+    class: String,
 }
 
 impl Raw {
@@ -30,6 +31,7 @@ impl Raw {
             size: row.get(3)?,
             enabled: row.get(4)?,
             uploaded_at: row.get(5)?,
+            class: row.get(6)?,
         })
     }
 
@@ -38,6 +40,7 @@ impl Raw {
         Ok(StoredComponent {
             manifest: from_json(&place, &self.manifest)?,
             imports: from_json(&place, &self.imports)?,
+            class: class(&place, &self.class)?,
             digest: self.digest.parse().map_err(damaged::<String>(&place))?,
             size: count(&place, self.size)?,
             enabled: self.enabled,
@@ -122,8 +125,8 @@ pub(super) fn add(
     };
     connection
         .execute(
-            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)",
+            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at, \
+             class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)",
             params![
                 value.digest.to_string(),
                 name,
@@ -132,6 +135,7 @@ pub(super) fn add(
                 to_json(DOING, &value.imports)?,
                 to_integer(DOING, value.size)?,
                 value.uploaded_at.micros(),
+                value.class.as_str(),
             ],
         )
         .map_err(failed(DOING))?;

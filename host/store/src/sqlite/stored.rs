@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::StoreError;
 
-pub(super) use crate::catalogue::stored::{count, damaged, from_json, timestamp, to_integer, to_json};
+pub(super) use crate::catalogue::stored::{class, count, damaged, from_json, timestamp, to_integer, to_json};
 
 /// The row that a statement answers, if there is one. The statement stays prepared: for those that every run needs.
 pub(super) fn find<T>(

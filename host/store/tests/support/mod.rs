@@ -16,6 +16,7 @@ use arrow_array::{
     RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use datanode_core::Timestamp;
+use datanode_core::component::ComponentClass;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
@@ -550,6 +551,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),
+        component_class: ComponentClass::Pure,
         config: node.config.clone(),
         hash_namespace: String::new(),
         options: BTreeMap::new(),

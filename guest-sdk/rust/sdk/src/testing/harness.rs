@@ -14,6 +14,7 @@ use super::stub::{Encoded, Read, Record, StubHost, World};
 use super::{LogLine, Table, recording, table};
 use crate::export::parse_config;
 use crate::frames::Frames;
+use crate::host::Host;
 use crate::sources::Request;
 use crate::{Context, DataNode, NodeError, Timestamp, UpdateStatistics, Window, config_schema};
 
@@ -240,6 +241,17 @@ impl Run {
         let schema = self.batches.first()?.schema();
         Some(concat_batches(&schema, &self.batches).unwrap_or_else(|error| panic!("{error}")))
     }
+}
+
+/// Call `update` alone, answered by a host of the caller, on an empty table and over all time: for measurements, which a
+/// [`Harness`] would disturb by what it checks.
+#[doc(hidden)]
+pub fn update_on<T: DataNode>(host: Rc<dyn Host>, config: &str) -> Result<(), NodeError> {
+    let config = parse_config::<T>(config)?;
+    let output = T::output();
+    let statistics = UpdateStatistics::new(output.index.clone());
+    let window = Window { start: None, end: Timestamp::from_micros(i64::MAX) };
+    T::update(&config, &mut Context::new(host, statistics, window, false, output))
 }
 
 fn decode(messages: Vec<Vec<u8>>) -> Result<Vec<RecordBatch>, NodeError> {

@@ -62,6 +62,8 @@ mod table;
 
 use std::cell::RefCell;
 
+#[doc(hidden)]
+pub use harness::update_on;
 pub use harness::{Harness, Run};
 pub use identity::HASH_NAMESPACE_VARIABLE;
 pub use stub::Read;

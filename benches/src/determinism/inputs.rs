@@ -1,0 +1,82 @@
+//! What a node is answered, from memory: the same for the sandbox and for the native program.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMicrosecondArray};
+use datanode_core::frame::FrameEncoder;
+
+/// Numbers of `column_arithmetic`.
+const VALUES: i64 = 10_000_000;
+const PER_BATCH: i64 = 65_536;
+
+/// All that a node is answered.
+pub(crate) struct Inputs {
+    pub(crate) config: String,
+    /// The messages of each frame, in the order in which frames are opened.
+    pub(crate) frames: Vec<Vec<Vec<u8>>>,
+    /// Bodies, in the order of the requests.
+    pub(crate) bodies: Vec<Vec<u8>>,
+}
+
+impl Inputs {
+    /// Of a node of the example, which reads what the one before it has emitted; or of the other.
+    pub(crate) fn of(name: &str, emitted: &[Vec<u8>]) -> Self {
+        let config = |text: &str| text.to_owned();
+        match name {
+            "ecb_daily_fx_rates" => {
+                let file = datanode_tests::root().join("examples/fx/data/eurofxref-hist.zip");
+                let bodies = vec![std::fs::read(file).unwrap()];
+                Self { config: config("{}"), frames: Vec::new(), bodies }
+            }
+            "column_arithmetic" => {
+                Self { config: config(r#"{"table": "prices"}"#), frames: vec![values()], bodies: Vec::new() }
+            }
+            _ => Self { config: config("{}"), frames: vec![emitted.to_vec()], bodies: Vec::new() },
+        }
+    }
+
+    /// As the native program reads it.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        let mut file = io::BufWriter::new(std::fs::File::create(path)?);
+        bytes(&mut file, self.config.as_bytes())?;
+        number(&mut file, self.frames.len())?;
+        for frame in &self.frames {
+            number(&mut file, frame.len())?;
+            frame.iter().try_for_each(|message| bytes(&mut file, message))?;
+        }
+        number(&mut file, self.bodies.len())?;
+        self.bodies.iter().try_for_each(|body| bytes(&mut file, body))?;
+        file.flush()
+    }
+}
+
+fn number(file: &mut impl Write, number: usize) -> io::Result<()> {
+    file.write_all(&(number as u64).to_le_bytes())
+}
+
+fn bytes(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    number(file, bytes.len())?;
+    file.write_all(bytes)
+}
+
+/// A walk around a hundred, one number per second.
+fn values() -> Vec<Vec<u8>> {
+    let batch = |first: i64| {
+        let of = first..(first + PER_BATCH).min(VALUES);
+        let times = TimestampMicrosecondArray::from_iter_values(of.clone().map(|row| row * 1_000_000));
+        let values = Float64Array::from_iter_values(of.map(|row| 100.0 + (row as f64 * 0.001).sin()));
+        let columns: [(&str, ArrayRef); 2] =
+            [("time_index", Arc::new(times.with_timezone("UTC"))), ("value", Arc::new(values))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let mut encoder = FrameEncoder::new(&batch(0).schema()).unwrap();
+    let mut messages = vec![encoder.schema().to_vec()];
+    messages.extend(
+        (0..VALUES)
+            .step_by(usize::try_from(PER_BATCH).unwrap())
+            .map(|first| encoder.encode(&batch(first)).unwrap()),
+    );
+    messages
+}

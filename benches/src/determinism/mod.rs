@@ -1,0 +1,53 @@
+//! What determinism costs: nodes in the sandbox, with and without each setting, beside the same nodes as native programs.
+
+mod inputs;
+mod native;
+mod sandboxed;
+
+use std::sync::Arc;
+
+use crate::calls::built;
+use crate::measure::by_turns;
+use crate::report::{Goal, Line, Unit};
+use inputs::Inputs;
+use native::Native;
+use sandboxed::{SETTINGS, Sandboxed};
+
+const ROUNDS: usize = 9;
+
+/// Names of the nodes, and what they are measured on.
+const NODES: [(&str, &str); 4] = [
+    ("ecb_daily_fx_rates", "the bank's whole file"),
+    ("fx_log_returns", "all rates"),
+    ("fx_rolling_volatility", "all returns"),
+    ("column_arithmetic", "10 M values"),
+];
+
+/// Goal of the issue.
+const GOAL: Goal = Goal::RatioAtMost(1.5);
+const WHY: &str = "a loop in which each step waits for the last counts fuel and looks at the epoch in each turn, and makes NaN \
+     canonical after each operation; the lines below say which of them it is.";
+
+pub(crate) fn settings() -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut emitted = Vec::new();
+    for (name, on) in NODES {
+        let inputs = Arc::new(Inputs::of(name, &emitted));
+        let bytes = built(name);
+        let mut native = Native::start(name, &inputs);
+        for (number, settings) in SETTINGS.iter().enumerate() {
+            let sandboxed = Sandboxed::new(settings, &bytes, Arc::clone(&inputs));
+            if number == 0 {
+                // What this node emits is what the next one reads; and both sides must have done the same work.
+                emitted = sandboxed.emitted();
+                let bytes: usize = emitted.iter().map(Vec::len).sum();
+                assert_eq!(bytes as u64, native.emitted(), "{name}: native and sandboxed emit as much");
+            }
+            let pair = by_turns(ROUNDS, || sandboxed.update(), || native.update());
+            let what = format!("{name} on {on}, {}", settings.name);
+            let line = Line::new(what, "native Rust", Unit::Seconds, pair.fastest());
+            lines.push(if number == 0 { line.goal(GOAL, WHY) } else { line });
+        }
+    }
+    lines
+}

@@ -1,0 +1,179 @@
+//! A node on the engine of the host, with one setting of determinism less, answered from memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use datanode_sandbox::{Limits, engine};
+use wasmtime::component::{Component, Linker, Resource, ResourceType, WasmList};
+use wasmtime::{Engine, Store, StoreContextMut};
+
+use super::inputs::Inputs;
+use crate::measure::time;
+use crate::raw::Reader;
+use crate::raw::bindings::datanode::node::{frames, log, sources, types};
+use crate::raw::bindings::{DataNode, DataNodePre};
+
+/// Settings of the engine.
+pub(crate) struct Settings {
+    pub(crate) name: &'static str,
+    fuel: bool,
+    epoch: bool,
+    nan: bool,
+}
+
+/// Those of the host, one of them less, and none of the three.
+pub(crate) const SETTINGS: [Settings; 5] = [
+    Settings { name: "as nodes run", fuel: true, epoch: true, nan: true },
+    Settings { name: "without canonical NaN", fuel: true, epoch: true, nan: false },
+    Settings { name: "without the epoch", fuel: true, epoch: false, nan: true },
+    Settings { name: "without fuel", fuel: false, epoch: true, nan: true },
+    Settings { name: "without the three", fuel: false, epoch: false, nan: false },
+];
+
+pub(crate) struct Sandboxed {
+    engine: Engine,
+    pre: DataNodePre<Answers>,
+    inputs: Arc<Inputs>,
+    fuel: bool,
+    epoch: bool,
+}
+
+/// Answers one call.
+struct Answers {
+    inputs: Arc<Inputs>,
+    /// Per opened frame its next message.
+    frames: Vec<usize>,
+    /// Per body the bytes that were read.
+    bodies: Vec<usize>,
+    /// What was emitted, where it is wanted.
+    emitted: Option<Vec<Vec<u8>>>,
+}
+
+impl Answers {
+    fn message(&mut self, reader: u32) -> Option<Bytes> {
+        let number = reader as usize;
+        let next = &mut self.frames[number];
+        let message = self.inputs.frames[number % self.inputs.frames.len()].get(*next)?;
+        *next += 1;
+        Some(Bytes::copy_from_slice(message))
+    }
+}
+
+type Calling<'a> = StoreContextMut<'a, Answers>;
+
+impl Sandboxed {
+    pub(crate) fn new(settings: &Settings, component: &[u8], inputs: Arc<Inputs>) -> Self {
+        let Settings { fuel, epoch, nan, .. } = *settings;
+        let mut config = engine::config_for(engine::Allocation::Pooling, &Limits::default()).unwrap();
+        config.consume_fuel(fuel).epoch_interruption(epoch).cranelift_nan_canonicalization(nan);
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, component).unwrap();
+        let pre = linker(&engine).instantiate_pre(&component).and_then(DataNodePre::new).unwrap();
+        Self { engine, pre, inputs, fuel, epoch }
+    }
+
+    /// One call of `update`, its instance included.
+    pub(crate) fn update(&self) -> Duration {
+        time(|| drop(self.call(None)))
+    }
+
+    /// The messages that it emits.
+    pub(crate) fn emitted(&self) -> Vec<Vec<u8>> {
+        self.call(Some(Vec::new())).emitted.unwrap_or_default()
+    }
+
+    fn call(&self, emitted: Option<Vec<Vec<u8>>>) -> Answers {
+        let answers =
+            Answers { inputs: Arc::clone(&self.inputs), frames: Vec::new(), bodies: Vec::new(), emitted };
+        let mut store = Store::new(&self.engine, answers);
+        if self.fuel {
+            store.set_fuel(u64::MAX).unwrap();
+        }
+        if self.epoch {
+            store.set_epoch_deadline(u64::MAX);
+        }
+        store.set_hostcall_fuel(usize::MAX);
+        let instance: DataNode = self.pre.instantiate(&mut store).unwrap();
+        let context = types::UpdateContext {
+            statistics: types::UpdateStatistics {
+                index_names: vec!["time_index".to_owned()],
+                min_time: None,
+                max_time: None,
+                progress: Vec::new(),
+            },
+            window: types::Window { start: None, end: i64::MAX },
+            is_backfill: false,
+        };
+        let result =
+            instance.datanode_node_node().call_update(&mut store, &self.inputs.config, &context).unwrap();
+        result.unwrap_or_else(|error| panic!("{}", error.message));
+        store.into_data()
+    }
+}
+
+fn linker(engine: &Engine) -> Linker<Answers> {
+    let mut linker = Linker::new(engine);
+    let mut frames = linker.instance("datanode:node/frames@0.1.0").unwrap();
+    frames.resource("frame-reader", ResourceType::host::<Reader>(), |_, _| Ok(())).unwrap();
+    frames
+        .func_wrap("open", |mut store: Calling<'_>, (_, _): (String, frames::Query)| {
+            let opened = &mut store.data_mut().frames;
+            opened.push(0);
+            let number = u32::try_from(opened.len() - 1).unwrap_or(u32::MAX);
+            Ok((Ok::<_, types::HostError>(Resource::<Reader>::new_own(number)),))
+        })
+        .unwrap();
+    frames
+        .func_wrap("[method]frame-reader.schema", |mut store: Calling<'_>, (reader,): (Resource<Reader>,)| {
+            Ok((store.data_mut().message(reader.rep()).unwrap_or_default(),))
+        })
+        .unwrap();
+    frames
+        .func_wrap("[method]frame-reader.next", |mut store: Calling<'_>, (reader,): (Resource<Reader>,)| {
+            Ok((store.data_mut().message(reader.rep()),))
+        })
+        .unwrap();
+    frames
+        .func_wrap("emit", |mut store: Calling<'_>, (message,): (WasmList<u8>,)| {
+            let copy = {
+                let bytes = std::hint::black_box(message.as_le_slice(&store));
+                store.data().emitted.is_some().then(|| bytes.to_vec())
+            };
+            if let (Some(copy), Some(emitted)) = (copy, &mut store.data_mut().emitted) {
+                emitted.push(copy);
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut logging = linker.instance("datanode:node/log@0.1.0").unwrap();
+    logging
+        .func_wrap("write", |_: Calling<'_>, (_, _, _): (log::Level, String, Vec<types::Field>)| Ok(()))
+        .unwrap();
+    let mut sources = linker.instance("datanode:node/sources@0.1.0").unwrap();
+    sources.resource("body", ResourceType::host::<sources::Body>(), |_, _| Ok(())).unwrap();
+    sources
+        .func_wrap("fetch", |mut store: Calling<'_>, (_,): (sources::Request,)| {
+            let bodies = &mut store.data_mut().bodies;
+            bodies.push(0);
+            let body = Resource::new_own(u32::try_from(bodies.len() - 1).unwrap_or(u32::MAX));
+            Ok((Ok::<_, types::HostError>(sources::Response { status: 200, headers: Vec::new(), body }),))
+        })
+        .unwrap();
+    sources
+        .func_wrap(
+            "[method]body.read",
+            |mut store: Calling<'_>, (body, max): (Resource<sources::Body>, u32)| {
+                let Answers { inputs, bodies, .. } = store.data_mut();
+                let number = body.rep() as usize;
+                let rest = &inputs.bodies[number][bodies[number]..];
+                let piece = &rest[..rest.len().min(max as usize)];
+                bodies[number] += piece.len();
+                Ok(((!piece.is_empty()).then(|| Bytes::copy_from_slice(piece)),))
+            },
+        )
+        .unwrap();
+    let mut options = linker.instance("datanode:node/options@0.1.0").unwrap();
+    options.func_wrap("get", |_: Calling<'_>, (_,): (String,)| Ok((None::<String>,))).unwrap();
+    linker
+}
