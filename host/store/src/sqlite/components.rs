@@ -9,7 +9,7 @@ use super::stored::{count, damaged, failed, from_json, timestamp, to_integer, to
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
-const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at";
+const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at, provenance";
 
 /// A row of `_components` as SQLite has it.
 struct Raw {
@@ -19,6 +19,7 @@ struct Raw {
     size: i64,
     enabled: bool,
     uploaded_at: i64,
+    provenance: Option<String>,
 }
 
 impl Raw {
@@ -30,6 +31,7 @@ impl Raw {
             size: row.get(3)?,
             enabled: row.get(4)?,
             uploaded_at: row.get(5)?,
+            provenance: row.get(6)?,
         })
     }
 
@@ -42,6 +44,7 @@ impl Raw {
             size: count(&place, self.size)?,
             enabled: self.enabled,
             uploaded_at: timestamp(&place, self.uploaded_at)?,
+            provenance: rules::provenance(&place, self.provenance.as_deref())?,
         })
     }
 }
@@ -118,12 +121,21 @@ pub(super) fn add(
     let known = release(connection, name, version)?;
     let value = match rules::addition(component, known, same_bytes.first())? {
         Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::Signed(value) => {
+            connection
+                .execute(
+                    "UPDATE _components SET provenance = ?2 WHERE digest = ?1",
+                    params![value.digest.to_string(), to_json(DOING, &value.provenance)?],
+                )
+                .map_err(failed(DOING))?;
+            return Ok(Registered { value, created: false });
+        }
         Addition::New(value) => value,
     };
     connection
         .execute(
-            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)",
+            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at, provenance) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)",
             params![
                 value.digest.to_string(),
                 name,
@@ -132,6 +144,7 @@ pub(super) fn add(
                 to_json(DOING, &value.imports)?,
                 to_integer(DOING, value.size)?,
                 value.uploaded_at.micros(),
+                to_json(DOING, &value.provenance)?,
             ],
         )
         .map_err(failed(DOING))?;
