@@ -48,6 +48,10 @@ pub fn check(bytes: &[u8]) -> Result<Vec<String>, SandboxError> {
             bytes.len()
         )));
     }
+    // Engines keep machine code like this. Loading what others compiled would run it unchecked.
+    if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\0aot") {
+        return Err(SandboxError::Precompiled);
+    }
     let (imports, exports) = names(bytes)?;
     let refused: Vec<RefusedImport> = imports
         .iter()

@@ -27,6 +27,7 @@ pub mod imports;
 mod limits;
 mod linker;
 mod log_tail;
+mod producers;
 mod supervise;
 mod threads;
 
@@ -39,3 +40,4 @@ pub use compile::{CompileLimits, Compiler, compile_child};
 pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;
+pub use producers::{Producers, producers};
