@@ -111,6 +111,27 @@ fn every_command_prints_what_the_schema_says() {
     schemas.each("source", &project.json(&["source", "list"]));
     schemas.check("source", &project.json(&["source", "grant", "ecb", "fx_log_returns"]));
     schemas.check("source", &project.json(&["source", "revoke", "ecb", "fx_log_returns"]));
+    let place = [
+        "source",
+        "add",
+        "prices",
+        "--url",
+        "https://example.com/",
+        "--query",
+        "key={secret:token}",
+        "--retries",
+        "0",
+    ];
+    schemas.check("source", &project.json(&place));
+    schemas.check("source", &project.json(&["source", "allow", "prices", "--method", "POST"]));
+    schemas.check("source", &project.json(&["source", "show", "prices"]));
+    schemas.check("secret", &project.json(&["secret", "set", "token", "--env", "TOKEN"]));
+    schemas.each("secret", &project.json(&["secret", "list"]));
+    schemas.each("source", &project.json(&["source", "list"]));
+    schemas.check("source", &project.json(&["source", "remove", "prices"]));
+    schemas.check("secret_removed", &project.json(&["secret", "remove", "token"]));
+    let shown = project.json(&["component", "show", "fx_log_returns"]);
+    schemas.check("provenance", &shown["provenance"]);
     let taken = project.json(&["source", "revoke", "ecb", "ecb_daily_fx_rates"]);
     schemas.check("source", &taken);
     let output = project.output(&["node", "run", "fx_ecb_daily_rates", "--json"]);
@@ -119,6 +140,7 @@ fn every_command_prints_what_the_schema_says() {
     schemas.each("run", &failed);
     schemas.check("run_error", &failed[0]["error"]);
     schemas.each("node", &project.json(&["node", "list"]));
+    schemas.check("node", &project.json(&["node", "unpin", "fx_log_returns"]));
     schemas.check("identity", &project.json(&["node", "hash", "fx_log_returns"]));
     schemas.check("identity", &project.json(&["node", "hash", "--component", "fx_log_returns"]));
     schemas.check("node_shown", &project.json(&["node", "show", "fx_log_returns"]));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use datanode_core::contract::Contract;
 use datanode_core::run::{RunRecord, RunStatus};
-use datanode_runtime::{Host, NodeRequest, RunOptions};
+use datanode_runtime::{Host, NodeRequest, RunOptions, Upload};
 use datanode_sandbox::{CodeCache, Limits, Sandbox};
 use datanode_store::{ClaimLease, CommitRun, SqliteStore, WriteMode};
 use rusqlite::Connection;
@@ -38,7 +38,13 @@ impl Place {
         let sandbox = Sandbox::new(Limits::default()).unwrap().with_cache(cache);
         let store = runtime.block_on(SqliteStore::open(&database(&directory))).unwrap();
         let host = Host::new(Arc::new(store), sandbox);
-        runtime.block_on(host.upload("many_rows", built("many_rows"), false)).unwrap();
+        runtime
+            .block_on(host.upload(Upload {
+                label: "many_rows".to_owned(),
+                bytes: built("many_rows"),
+                ..Upload::default()
+            }))
+            .unwrap();
         Self { runtime, host, directory }
     }
 

@@ -45,15 +45,18 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table refresh` | [revision_step](#revision_step) |
 | `stats show` | [statistics](#statistics) |
 | `stats verify` | array of [verified](#verified); the exit code is 1 when one differs |
-| `source add`, `grant`, `revoke` | [source](#source) |
+| `source add`, `allow`, `show`, `remove`, `grant`, `revoke` | [source](#source) |
 | `source list` | array of [source](#source) |
+| `secret set` | [secret](#secret) |
+| `secret list` | array of [secret](#secret) |
+| `secret remove` | [secret_removed](#secret_removed) |
 | `node create` | array of [planned_node](#planned_node), the node asked for last |
 | `node list` | array of [node](#node) |
 | `node show` | [node_shown](#node_shown) |
 | `node hash` | [identity](#identity) |
 | `node graph` | [graph](#graph) |
 | `node windows` | array of [node_window](#node_window), by time |
-| `node set` | [node](#node) |
+| `node set`, `unpin` | [node](#node) |
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |

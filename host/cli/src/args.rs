@@ -16,6 +16,8 @@ use crate::commands::node_windows::{SetArguments, WindowsArguments};
 use crate::commands::replay::{PruneArguments, ReplayArguments};
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
+use crate::commands::secret::SecretCommand;
+use crate::commands::source::{AddArguments, AllowArguments};
 use crate::commands::stats::StatsCommand;
 use crate::commands::table_diff::DiffArguments;
 use crate::commands::table_metadata::{DescribeArguments, LabelArguments};
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     /// Let components read the outside world
     #[command(subcommand)]
     Source(SourceCommand),
+    /// Keep what sources prove themselves with
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Create, inspect and run nodes
     #[command(subcommand)]
     Node(NodeCommand),
@@ -147,7 +152,8 @@ impl Command {
             self,
             Self::Component(ComponentCommand::Upload { .. })
                 | Self::Table(TableCommand::Register { .. })
-                | Self::Source(SourceCommand::Add { .. })
+                | Self::Source(SourceCommand::Add(_))
+                | Self::Secret(SecretCommand::Set { .. })
         )
     }
 }
@@ -214,7 +220,9 @@ pub(crate) enum ComponentCommand {
         refused, with the way to build it without. Where that cannot be, --allow-stubbed-wasi admits WASI 0.2 but for\n\
         sockets and HTTP: the clock is the end of the window, random numbers follow from component, config and window,\n\
         there are no files, and what is printed becomes log lines. Each file is admitted on its own.\n\n\
-        Example:\n  datanode component upload target/components/*.wasm"
+        A signature is Ed25519 over the 32 bytes of the file's SHA-256, by a key that datanode.toml trusts.\n\n\
+        Examples:\n  datanode component upload target/components/*.wasm\n  \
+        datanode component upload my_node.wasm --signature my_node.wasm.sig"
     )]
     Upload {
         /// Component files
@@ -226,6 +234,12 @@ pub(crate) enum ComponentCommand {
         /// Admit components that import WASI, as class stubbed: it is answered by constants of this host
         #[arg(long)]
         allow_stubbed_wasi: bool,
+        /// Signature of the one file that is uploaded
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
+        /// Take the one file that is uploaded only when it has this digest
+        #[arg(long, value_name = "DIGEST")]
+        sha256: Option<Digest>,
     },
     /// List all components
     List,
@@ -433,20 +447,19 @@ pub(crate) struct SqlArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourceCommand {
-    /// Add a directory that granted components may read
-    #[command(
-        after_help = "The same again changes nothing, but adds the grants; another path under the same name is refused.\n\n\
-        Example:\n  datanode source add ecb --path examples/fx/data --grant ecb_daily_fx_rates"
-    )]
-    Add {
-        /// Name that components declare
+    /// Add a directory, or a place that is asked by HTTP, that granted components may read
+    Add(AddArguments),
+    /// Allow more of an HTTP source, or change its numbers
+    Allow(AllowArguments),
+    /// Show one source: where it leads, and by which rules
+    Show {
+        /// Source
         name: String,
-        /// Directory
-        #[arg(long, value_name = "DIRECTORY")]
-        path: PathBuf,
-        /// Component that may read it; may be given several times
-        #[arg(long, value_name = "COMPONENT")]
-        grant: Vec<String>,
+    },
+    /// Remove a source and its grants
+    Remove {
+        /// Source
+        name: String,
     },
     /// List all sources and their grants
     List,
@@ -530,6 +543,14 @@ pub(crate) enum NodeCommand {
     Windows(WindowsArguments),
     /// Change how the runs of a node are made
     Set(SetArguments),
+    /// Take a pin back: the node runs the highest enabled version again
+    #[command(
+        after_help = "A node is pinned by creating it with --pin.\n\nExample:\n  datanode node unpin fx_log_returns"
+    )]
+    Unpin {
+        /// Update hash (or the beginning of it), or the table that it alone writes
+        node: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Where the data are: `$DATANODE_HOME`, else `.datanode/` beside the nearest `datanode.toml`, else the platform's
 //! data folder.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use datanode_core::journal::JournalMode;
 use datanode_core::node_settings::MAX_RETRIES;
-use datanode_runtime::{Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SpillSettings};
+use datanode_runtime::{
+    Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SecretKeys, SpillSettings, TrustedKeys,
+};
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -32,6 +35,10 @@ const CACHE: &str = "compiled";
 const SPILL: &str = "spill";
 /// What guests were given, by digest, inside the data directory.
 const CONTENTS: &str = "contents";
+/// The key that seals secrets, inside the data directory.
+const SECRET_KEY: &str = "secret.key";
+/// The variable that gives it in the place of the file.
+const SECRET_KEY_VARIABLE: &str = "DATANODE_SECRET_KEY";
 
 /// `datanode.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +47,17 @@ struct Settings {
     limits: Limits,
     compile: CompileLimits,
     runs: RunSettings,
+    components: ComponentSettings,
+}
+
+/// Which components are taken.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ComponentSettings {
+    /// Public keys whose signatures count, by a name for people.
+    trusted_keys: BTreeMap<String, String>,
+    /// Refuse components that none of them has signed.
+    require_signature: bool,
 }
 
 /// How runs are done; none of it changes what they compute.
@@ -245,7 +263,8 @@ pub(crate) enum Missing {
 /// Open the store of a home, and a host over it.
 pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
     // First what a person may have to mend: then nothing is left behind.
-    let runs = settings(home)?.runs;
+    let Settings { runs, components, .. } = settings(home)?;
+    let trusted = TrustedKeys::new(&components.trusted_keys, components.require_signature).or_fail()?;
     if missing == Missing::Refuse && home.is_embedded() && !home.database().is_file() {
         return Err(no_data(home).into());
     }
@@ -261,6 +280,11 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     let host = Host::new(database.store(), sandbox(home)?)
         .with_spill(spill)
         .with_leases(leases)
+        .with_secret_keys(SecretKeys::new(
+            home.data.join(SECRET_KEY),
+            std::env::var(SECRET_KEY_VARIABLE).ok().filter(|key| !key.is_empty()),
+        ))
+        .with_trusted_keys(trusted)
         .with_retries(runs.retries.min(MAX_RETRIES))
         .with_journals(journals);
     Ok(Session { host, database })

@@ -115,6 +115,7 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Component(command) => commands::component::run(command, &session.host, printer).await,
         Command::Table(command) => commands::table::run(command, &session.host, &home, printer).await,
         Command::Stats(command) => commands::stats::run(command, &session.host, printer).await,
+        Command::Secret(command) => commands::secret::run(command, &session.host, printer).await,
         Command::Source(command) => commands::source::run(command, &session.host, printer).await,
         Command::Node(command) => commands::node::run(command, &session.host, printer).await,
         Command::Run(command) => commands::run::run(command, &session.host, printer).await,

@@ -4,7 +4,8 @@
 //! `update_hash`, which rows a run may store) is a pure function in this crate, so that it can be tested without a
 //! database, a sandbox or a clock, and so that the rest of the host only calls it.
 //!
-//! **May depend on:** Arrow, serde, JSON Schema, SHA-256, sqlparser, TOML, chrono (for the calendar), SemVer, UUIDs.
+//! **May depend on:** Arrow, serde, JSON Schema, SHA-256, sqlparser, TOML, chrono (for the calendar), SemVer, UUIDs,
+//! URLs and networks as texts.
 //! **Never on:** wasmtime, sqlx, tokio, the clock, files.
 //!
 //! Invariants:
@@ -39,11 +40,13 @@ pub mod namespace;
 pub mod node_settings;
 pub mod options;
 pub mod progress;
+pub mod provenance;
 pub mod quality;
 pub mod query;
 pub mod query_text;
 pub mod revision;
 pub mod run;
+pub mod source;
 pub mod sql;
 pub mod statistics;
 pub mod text_column;

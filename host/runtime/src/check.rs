@@ -20,7 +20,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::moved::bound_config;
-use crate::{Host, NodeRequest, RunOptions, RuntimeError};
+use crate::{Host, NodeRequest, RunOptions, RuntimeError, TrustedKeys, Upload};
 
 /// Hash namespace of the trial runs.
 const NAMESPACE: &str = "check";
@@ -90,7 +90,8 @@ impl Host {
     pub async fn check(&self, request: CheckRequest, options: &RunOptions) -> Result<Checked, RuntimeError> {
         let directory = self.scratch_directory()?;
         let copy = self.store.scratch(directory.path()).await?;
-        let host = Self { store: copy.store(), ..self.clone() };
+        // What is judged need not be signed yet.
+        let host = Self { store: copy.store(), trusted: TrustedKeys::default(), ..self.clone() };
         let options = RunOptions { until: request.until, force: false, ..options.clone() };
         let checked = host.check_in_scratch(request.subject, options, &*copy).await;
         drop(host);
@@ -125,7 +126,9 @@ impl Host {
             }
             CheckSubject::File { label, bytes, config, contract } => {
                 let digest = Digest::of(&bytes);
-                let uploaded = match self.upload(&label, bytes, true).await {
+                let upload =
+                    Upload { label: label.clone(), bytes, accept_new_identity: true, ..Upload::default() };
+                let uploaded = match self.upload(upload).await {
                     Ok(uploaded) => uploaded,
                     Err(error) if refused_point(&error) == Point::Deterministic => {
                         let table = contract.map(|contract| contract.identifier);

@@ -11,12 +11,14 @@ use datanode_core::name::NameError;
 use datanode_core::quality::{QualityError, Violation};
 use datanode_core::revision::RevisionError;
 use datanode_core::run::RunStatus;
+use datanode_core::source::RuleError;
 use datanode_core::statistics::StatisticsError;
 use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
 use thiserror::Error;
 
-use crate::{BundleError, ContentError, LoadError};
+use crate::signature::SignatureError;
+use crate::{BundleError, ContentError, LoadError, SecretError};
 
 /// Why an operation of the host is refused or failed.
 #[derive(Debug, Error)]
@@ -65,6 +67,15 @@ pub enum RuntimeError {
     /// A bundle of a run.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The rules of a source.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The signature of a component.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// A reference table as the output of a node.
     #[error("table `{table}` is a reference table: its rows are loaded from files, no node can write it")]
     OutputIsReference {
@@ -209,6 +220,9 @@ impl Diagnostic for RuntimeError {
             Self::Load(error) => error.code(),
             Self::Contents(error) => error.code(),
             Self::Bundle(error) => error.code(),
+            Self::Rule(error) => error.code(),
+            Self::Secret(error) => error.code(),
+            Self::Signature(error) => error.code(),
             Self::OutputIsReference { .. } => "node.output_is_reference",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
@@ -243,6 +257,9 @@ impl Diagnostic for RuntimeError {
             Self::Load(error) => error.class(),
             Self::Contents(error) => error.class(),
             Self::Bundle(error) => error.class(),
+            Self::Rule(error) => error.class(),
+            Self::Secret(error) => error.class(),
+            Self::Signature(error) => error.class(),
             Self::OutputMismatch { .. }
             | Self::OutputIsReference { .. }
             | Self::IdentityChanged { .. }
@@ -282,6 +299,9 @@ impl Diagnostic for RuntimeError {
             Self::Load(error) => error.next_step(),
             Self::Contents(error) => error.next_step(),
             Self::Bundle(error) => error.next_step(),
+            Self::Rule(error) => error.next_step(),
+            Self::Secret(error) => error.next_step(),
+            Self::Signature(error) => error.next_step(),
             Self::OutputIsReference { table } => {
                 Some(format!("load its rows: datanode table load {table} FILE; for a node, name a time-indexed table"))
             }

@@ -1,21 +1,19 @@
 //! The host: a store, a sandbox, and the operations on them that need both.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datanode_core::component::ComponentClass;
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
-use datanode_sandbox::imports::{self, Admitted};
 use datanode_sandbox::{Component, Sandbox};
-use datanode_store::{NewComponent, Registered, RegisteredTable, Source, SourceKind, Store, StoredComponent};
+use datanode_store::{RegisteredTable, Store, StoredComponent};
 use semver::Version;
-use serde::Serialize;
 
 use crate::declared::Declared;
 use crate::run::DEFAULT_RETRIES;
-use crate::{JournalSettings, LeaseSettings, RuntimeError, SpillSettings, clock};
+use crate::source::{Outside, Resolver};
+use crate::{JournalSettings, LeaseSettings, RuntimeError, SecretKeys, SpillSettings, TrustedKeys, clock};
 
 /// A host process over one store.
 #[derive(Clone)]
@@ -33,21 +31,18 @@ pub struct Host {
     pub(crate) prepared: Arc<Mutex<HashMap<Digest, Component>>>,
     /// What components have declared to this process.
     pub(crate) declared: Arc<Declared>,
+    /// What seals secrets.
+    pub(crate) secret_keys: SecretKeys,
+    /// Whose signatures of components count.
+    pub(crate) trusted: TrustedKeys,
+    /// The way to sources that are asked by HTTP.
+    pub(crate) outside: Arc<Outside>,
 }
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host").field("store", &self.store).finish_non_exhaustive()
     }
-}
-
-/// Answer to an upload.
-#[derive(Debug, Clone, Serialize)]
-pub struct Uploaded {
-    /// The component as the catalogue has it.
-    pub component: StoredComponent,
-    /// False when the same bytes were there already.
-    pub created: bool,
 }
 
 impl Host {
@@ -63,7 +58,28 @@ impl Host {
             prepared: Arc::default(),
             retries: DEFAULT_RETRIES,
             declared: Arc::default(),
+            secret_keys: SecretKeys::default(),
+            trusted: TrustedKeys::default(),
+            outside: Arc::default(),
         }
+    }
+
+    /// The key that seals secrets.
+    #[must_use]
+    pub fn with_secret_keys(self, secret_keys: SecretKeys) -> Self {
+        Self { secret_keys, ..self }
+    }
+
+    /// Whose signatures of components count, and whether each needs one.
+    #[must_use]
+    pub fn with_trusted_keys(self, trusted: TrustedKeys) -> Self {
+        Self { trusted, ..self }
+    }
+
+    /// What resolves the names of hosts, in the place of the machine.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { outside: Arc::new(Outside::resolving_by(resolver)), ..self }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
@@ -102,34 +118,6 @@ impl Host {
         &self.store
     }
 
-    /// Admit a component: judge its imports from the bytes, compile it, ask it twice what it is, and only then keep
-    /// it. `label` names it in errors until its name is known (its file name, say). A release that would give nodes
-    /// another identity is refused unless that is accepted.
-    pub async fn upload(
-        &self,
-        label: &str,
-        bytes: Vec<u8>,
-        accept_new_identity: bool,
-    ) -> Result<Uploaded, RuntimeError> {
-        let digest = Digest::of(&bytes);
-        let (sandbox, label, most) = (self.sandbox.clone(), label.to_owned(), self.admits);
-        let (bytes, admitted, manifest) = tokio::task::spawn_blocking(move || {
-            let admitted = imports::check(&bytes, most)?;
-            let component = sandbox.prepare(&label, &bytes, most)?;
-            let manifest = sandbox.manifest(&component)?;
-            Ok::<_, RuntimeError>((bytes, admitted, manifest))
-        })
-        .await
-        .map_err(|_| RuntimeError::Panicked("checking a component"))??;
-        if !accept_new_identity {
-            self.refuse_new_identity(&manifest).await?;
-        }
-        let Admitted { imports, class } = admitted;
-        let new = NewComponent { manifest, imports, class, digest, bytes, uploaded_at: clock::now() };
-        let Registered { value, created } = self.store.add_component(new).await?;
-        Ok(Uploaded { component: value, created })
-    }
-
     /// Remove a release, by the rules of [`Store::remove_component`], and with it what this host has compiled from it.
     pub async fn remove_component(
         &self,
@@ -146,21 +134,6 @@ impl Host {
     /// Register a table from its contract, or take over new metadata for one that is there.
     pub async fn register_table(&self, contract: &Contract) -> Result<RegisteredTable, RuntimeError> {
         Ok(self.store.register_table(contract, clock::now()).await?)
-    }
-
-    /// Add a source that leads to a directory.
-    pub async fn add_file_source(&self, name: &str, path: &Path) -> Result<Registered<Source>, RuntimeError> {
-        datanode_core::name::check_name("source name", name)?;
-        let problem = |problem: String| RuntimeError::SourcePath {
-            name: name.to_owned(),
-            path: path.display().to_string(),
-            problem,
-        };
-        let path = path.canonicalize().map_err(|error| problem(error.to_string()))?;
-        if !path.is_dir() {
-            return Err(problem("not a directory".to_owned()));
-        }
-        Ok(self.store.add_source(name, SourceKind::File { path }, clock::now()).await?)
     }
 
     /// Let a component read a source. The component need not be uploaded yet: grants are by name.
@@ -183,6 +156,11 @@ impl Host {
 
     /// The compiled form of a component, compiled once per process.
     pub(crate) async fn prepare(&self, release: &StoredComponent) -> Result<Component, RuntimeError> {
+        self.trusted.allow(
+            &format!("component {} {}", release.manifest.name, release.manifest.version),
+            &release.digest,
+            release.provenance.signed.as_ref(),
+        )?;
         let cached = || self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(component) = cached().get(&release.digest) {
             return Ok(component.clone());

@@ -6,7 +6,7 @@
 //!
 //! **May depend on:** `datanode-core`, `datanode-sandbox`, `datanode-store`, tokio, readers of files with
 //! rows (CSV, Parquet, Arrow), and the clock (in one function).
-//! **Never on:** a particular database, a terminal, HTTP.
+//! **Never on:** a particular database, a terminal, a server of its own.
 //!
 //! Invariants:
 //!
@@ -35,8 +35,11 @@ mod moved;
 mod replay;
 mod revision;
 pub mod run;
+mod secret;
+mod signature;
 mod source;
 mod table_reader;
+mod upload;
 
 pub use check::{CheckRequest, CheckSubject, Checked};
 pub use clock::now;
@@ -44,7 +47,7 @@ pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
 pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode};
-pub use host::{Host, Uploaded};
+pub use host::Host;
 pub use identify::{Identity, IdentityRequest};
 pub use journal::{ContentError, Contents, JournalSettings};
 pub use load::{FileFormat, LoadError};
@@ -58,4 +61,8 @@ pub use run::{
     DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,
     RunTree, Scope, SpillSettings, StoredRows,
 };
+pub use secret::{ListedSecret, NewSecret, SecretError, SecretKeys, SecretValue};
+pub use signature::{SignatureError, TrustedKeys};
+pub use source::Resolver;
 pub use table_reader::{ReadError, TableQuery, TableReader};
+pub use upload::{Upload, Uploaded};

@@ -190,6 +190,9 @@ pub enum SandboxError {
     /// The bytes are no component.
     #[error("not a WebAssembly component: {0}")]
     NotAComponent(String),
+    /// Machine code in the place of WebAssembly.
+    #[error("this is compiled machine code, which is never taken from outside: it would run unchecked")]
+    Precompiled,
     /// Imports outside the contract.
     #[error("the component imports what a DataNode cannot have:\n{}", .0.iter().map(|import| format!("  {import}")).collect::<Vec<_>>().join("\n"))]
     ImportsRefused(Vec<RefusedImport>),
@@ -267,6 +270,7 @@ impl Diagnostic for SandboxError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotAComponent(_) => "sandbox.not_a_component",
+            Self::Precompiled => "sandbox.precompiled",
             Self::ImportsRefused(_) => "sandbox.imports_refused",
             Self::NoNodeExport { .. } => "sandbox.no_node_export",
             Self::Prepare(_) => "sandbox.prepare",
@@ -290,6 +294,7 @@ impl Diagnostic for SandboxError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotAComponent(_)
+            | Self::Precompiled
             | Self::ImportsRefused(_)
             | Self::NoNodeExport { .. }
             | Self::Prepare(_)
@@ -314,6 +319,7 @@ impl Diagnostic for SandboxError {
             Self::NotAComponent(_) => {
                 "turn the core module into a component: `wasm-tools component new core.wasm -o node.wasm`, or let the SDK's build do it".to_owned()
             }
+            Self::Precompiled => "upload the component (.wasm) that it was made of; this host compiles it itself".to_owned(),
             Self::ImportsRefused(imports) => crate::imports::how_to_build_without(imports),
             Self::NoNodeExport { .. } => "export a node: in Rust `datanode_sdk::export!(MyNode)`".to_owned(),
             Self::Nondeterministic { .. } => {

@@ -60,6 +60,10 @@ pub fn check(bytes: &[u8], most: ComponentClass) -> Result<Admitted, SandboxErro
             bytes.len()
         )));
     }
+    // Engines keep machine code like this. Loading what others compiled would run it unchecked.
+    if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\0aot") {
+        return Err(SandboxError::Precompiled);
+    }
     let (imports, exports) = names(bytes)?;
     let outside: Vec<&String> =
         imports.iter().filter(|name| !PURE_IMPORTS.contains(&name.as_str())).collect();

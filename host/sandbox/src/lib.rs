@@ -29,6 +29,7 @@ mod limits;
 mod linker;
 mod log_tail;
 mod stubs;
+mod producers;
 mod supervise;
 mod threads;
 
@@ -43,3 +44,4 @@ pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;
 pub use stubs::STUBBED_IMPORTS;
+pub use producers::{Producers, producers};

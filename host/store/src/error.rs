@@ -430,6 +430,7 @@ impl Diagnostic for StoreError {
                 "component" => "store.component_not_found",
                 "node" => "store.node_not_found",
                 "run" => "store.run_not_found",
+                "secret" => "store.secret_not_found",
                 _ => "store.source_not_found",
             },
             Self::Ambiguous { .. } => "store.ambiguous",
@@ -520,6 +521,7 @@ impl Diagnostic for StoreError {
                 "component" => "see what there is: datanode component list".to_owned(),
                 "node" => "see what there is: datanode node list".to_owned(),
                 "run" => "see what there is: datanode run list".to_owned(),
+                "secret" => "see what there is: datanode secret list".to_owned(),
                 _ => "see what there is: datanode source list".to_owned(),
             },
             Self::Ambiguous { kind, candidates, .. } => {
@@ -578,7 +580,7 @@ impl Diagnostic for StoreError {
                 "give the column a type that the database has, such as string, and register the contract again"
                     .to_owned()
             }
-            Self::SourceTaken { .. } => "choose another name".to_owned(),
+            Self::SourceTaken { .. } => "choose another name, or say that this one is to change: --replace".to_owned(),
             Self::UnsupportedValue { .. } => "emit a value that the database can keep".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
             Self::Database { .. } | Self::Sqlite { .. } if self.is_corruption() => {

@@ -34,6 +34,7 @@ mod revision;
 mod rows;
 mod scratch;
 mod scripts;
+mod secret;
 pub mod sqlite;
 mod store;
 mod tail_delete;
@@ -51,6 +52,7 @@ pub use revision::{
     SqlText,
 };
 pub use scratch::Scratch;
+pub use secret::{SecretPlace, Secrets, StoredSecret};
 pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency,

@@ -17,15 +17,17 @@ use datanode_core::digest::Digest;
 use datanode_core::ledger::Ledger;
 use datanode_core::node_settings::NodeSettings;
 use datanode_core::progress::Progress;
+use datanode_core::provenance::Provenance;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
+use datanode_core::source::HttpRules;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, StoreError, TailDeletes,
-    WriteMode,
+    Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, Secrets, StoreError,
+    TailDeletes, WriteMode,
 };
 
 /// A component as it is uploaded; its bytes were checked before.
@@ -41,6 +43,8 @@ pub struct NewComponent {
     pub digest: Digest,
     /// The `.wasm` file.
     pub bytes: Vec<u8>,
+    /// Where it comes from.
+    pub provenance: Provenance,
     /// When.
     pub uploaded_at: Timestamp,
 }
@@ -62,6 +66,8 @@ pub struct StoredComponent {
     pub enabled: bool,
     /// When it was uploaded.
     pub uploaded_at: Timestamp,
+    /// Where it comes from.
+    pub provenance: Provenance,
 }
 
 /// A registered table.
@@ -188,12 +194,15 @@ pub enum SourceKind {
         /// Absolute path.
         path: PathBuf,
     },
+    /// A place that is asked by HTTP.
+    Http(Box<HttpRules>),
 }
 
 impl std::fmt::Display for SourceKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { path } => write!(f, "the directory {}", path.display()),
+            Self::Http(rules) => write!(f, "{}", rules.base_url),
         }
     }
 }
@@ -416,9 +425,11 @@ pub trait TableRead: Send + Sync + Debug {
 /// unique (at least 4 characters), or the identifier of an output table that one node alone writes (or one alone that
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
-pub trait Store: Journals + Leases + Ledgers + Revisions + TailDeletes + Send + Sync + Debug {
-    /// Add a component. The same name, version and bytes again changes nothing; the same version with other bytes
-    /// is refused.
+pub trait Store:
+    Journals + Leases + Ledgers + Revisions + Secrets + TailDeletes + Send + Sync + Debug
+{
+    /// Add a component. The same name, version and bytes again changes nothing, but for a signature that was not there;
+    /// the same version with other bytes is refused.
     async fn add_component(&self, component: NewComponent)
     -> Result<Registered<StoredComponent>, StoreError>;
 
@@ -497,6 +508,12 @@ pub trait Store: Journals + Leases + Ledgers + Revisions + TailDeletes + Send + 
         now: Timestamp,
     ) -> Result<Registered<Source>, StoreError>;
 
+    /// Let a source lead elsewhere, or by other rules; its grants stay.
+    async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError>;
+
+    /// Remove a source with its grants; answers what it was.
+    async fn remove_source(&self, name: &str) -> Result<Source, StoreError>;
+
     /// Let a component (by name, uploaded or not yet) read a source. Again changes nothing.
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError>;
 
@@ -512,6 +529,9 @@ pub trait Store: Journals + Leases + Ledgers + Revisions + TailDeletes + Send + 
     /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is
     /// given, and the dependencies of the release that runs now.
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError>;
+
+    /// Take the pin of a node back, if it has one: it runs the highest enabled version again. Answers the node as it is then.
+    async fn unpin_node(&self, reference: &str) -> Result<Node, StoreError>;
 
     /// All nodes, by output table and `update_hash`.
     async fn nodes(&self) -> Result<Vec<Node>, StoreError>;

@@ -9,6 +9,7 @@ use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;
 use datanode_core::dependency::DependencyTarget;
 use datanode_core::digest::Digest;
+use datanode_core::provenance::Provenance;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
@@ -37,6 +38,7 @@ fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
         digest: Digest::of(bytes),
         bytes: bytes.to_vec(),
         uploaded_at: at(7),
+        provenance: Provenance::default(),
     }
 }
 

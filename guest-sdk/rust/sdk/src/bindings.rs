@@ -198,7 +198,8 @@ pub mod datanode {
             impl ::core::error::Error for NodeError {}
             /// Why the host refuses a request that the guest may recover from. Codes so far: `frames.unknown_key`,
             /// `query.unknown_column`, `query.unknown_dimension`, `query.value`, `query.too_large`, `source.not_declared`,
-            /// `source.not_found`, `source.not_granted`, `source.method`, `source.path`, `source.read`.
+            /// `source.not_found`, `source.not_granted`, `source.method`, `source.path`, `source.query`, `source.header`,
+            /// `source.redirect`, `source.address`.
             #[derive(Clone)]
             pub struct HostError {
                 /// A stable dotted code, such as `source.not_granted`.

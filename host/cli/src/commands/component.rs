@@ -1,10 +1,13 @@
 //! `datanode component`
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use datanode_core::component::ComponentClass;
-use datanode_runtime::{Host, Uploaded};
+use datanode_core::digest::Digest;
+use datanode_core::provenance::Provenance;
+use datanode_runtime::{Host, Upload, Uploaded};
 use datanode_store::StoredComponent;
 use semver::Version;
 
@@ -21,12 +24,20 @@ pub(crate) async fn run(
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        ComponentCommand::Upload { files, accept_new_identity, allow_stubbed_wasi } => {
+        ComponentCommand::Upload { files, accept_new_identity, allow_stubbed_wasi, signature, sha256 } => {
+            if files.len() > 1 && (signature.is_some() || sha256.is_some()) {
+                return Err(usage(
+                    "a signature and a digest are of one file: upload the others by themselves",
+                ));
+            }
             let host = &host.clone().admitting(admitted(allow_stubbed_wasi));
             let mut uploaded = Vec::with_capacity(files.len());
             let mut failures = Failures::default();
             for file in files {
-                uploaded.extend(failures.note(upload(&file, accept_new_identity, host).await));
+                uploaded.extend(
+                    failures
+                        .note(upload(&file, accept_new_identity, signature.as_deref(), sha256, host).await),
+                );
             }
             printer.show(&uploaded, || {
                 for upload in &uploaded {
@@ -39,6 +50,9 @@ pub(crate) async fn run(
                         count(*size),
                         digest.short()
                     ));
+                    if let Some(signed) = &upload.component.provenance.signed {
+                        say!("  signed by `{}`", signed.key);
+                    }
                     for source in manifest.sources.iter().filter(|source| source.required) {
                         say!(
                             "  reads source `{}`: {}",
@@ -117,12 +131,31 @@ fn class(class: ComponentClass) -> &'static str {
     }
 }
 
-async fn upload(file: &Path, accept_new_identity: bool, host: &Host) -> anyhow::Result<Uploaded> {
+async fn upload(
+    file: &Path,
+    accept_new_identity: bool,
+    signature: Option<&Path>,
+    expected: Option<Digest>,
+    host: &Host,
+) -> anyhow::Result<Uploaded> {
     let label = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
+    let signature = signature
+        .map(|path| bounded(path).map_err(|error| usage(format!("{}: {error}", path.display()))))
+        .transpose()?;
+    let uploaded_by = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let uploaded_by = uploaded_by.map(|name| name.chars().take(100).collect());
     let _spinner = Spinner::start(&format!("checking {label}"));
-    let uploaded = host.upload(&label, bytes, accept_new_identity).await;
+    let uploaded =
+        host.upload(Upload { label, bytes, accept_new_identity, expected, signature, uploaded_by }).await;
     Ok(uploaded.map_err(|error| Failure::of(&error).of_file(file))?)
+}
+
+/// A signature is short, whatever the file is.
+fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(4_096).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// NAME or NAME@VERSION.
@@ -150,6 +183,22 @@ async fn enable(component: &str, enabled: bool, host: &Host, printer: Printer) -
     })
 }
 
+/// Where a component comes from, as far as it is known.
+fn origin(provenance: &Provenance) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("uploaded from", provenance.file.clone());
+    add("uploaded by", provenance.uploaded_by.clone());
+    let signed =
+        provenance.signed.as_ref().map(|signed| format!("by `{}` ({})", signed.key, signed.public_key));
+    add("signed", Some(signed.unwrap_or_else(|| "no".to_owned())));
+    add("contract", provenance.contract.clone());
+    let said = |list: &[String]| (!list.is_empty()).then(|| format!("{} (as it says)", list.join(", ")));
+    add("language", said(&provenance.languages));
+    add("built by", said(&provenance.tools));
+    facts
+}
+
 fn show(component: &StoredComponent) {
     let manifest = &component.manifest;
     let mut facts = vec![
@@ -166,6 +215,7 @@ fn show(component: &StoredComponent) {
     if let Some(start) = manifest.default_offset_start {
         facts.push(("first run", format!("from {}", start.short())));
     }
+    facts.extend(origin(&component.provenance));
     print::facts(&facts);
     say!("\nconfig");
     let fields = manifest.config_schema.get("properties").and_then(|fields| fields.as_object());

@@ -81,6 +81,12 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
         }
         NodeCommand::Run(arguments) => return super::node_run::run(arguments, host, printer).await,
         NodeCommand::Windows(arguments) => super::node_windows::windows(arguments, host, printer).await?,
+        NodeCommand::Unpin { node } => {
+            let node = host.store().unpin_node(&node).await.or_fail()?;
+            printer.show(&node, || {
+                print::done(&format!("{} → {} is not pinned", node.update_hash, node.table));
+            })?;
+        }
         NodeCommand::Set(arguments) => super::node_windows::set(arguments, host, printer).await?,
     }
     Ok(ExitCode::SUCCESS)

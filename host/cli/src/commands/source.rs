@@ -1,45 +1,91 @@
 //! `datanode source`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Args;
+use datanode_core::source::HttpRules;
 use datanode_runtime::Host;
-use datanode_store::SourceKind;
+use datanode_store::{Source, SourceKind};
 
+use super::http_source::HttpOptions;
 use crate::args::SourceCommand;
 use crate::failure::OrFail;
-use crate::print::{self, Heading, Printer};
+use crate::print::{self, Heading, Printer, count};
 use crate::say;
 use crate::usage;
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The same again changes nothing, but adds the grants; another place under the same name is refused, unless\n\
+    --replace says that it is meant. Everything that is not allowed is refused, and the refusal says what would allow it.\n\
+    A component never sees a secret, nor sets a header that the host adds.\n\n\
+    Examples:\n  datanode source add ecb --path examples/fx/data --grant ecb_daily_fx_rates\n  \
+    datanode source add prices --url https://api.example.com/v1/ --allow-path 'series/**' \\\n    \
+    --header 'Authorization=Bearer {secret:prices_token}' --per-minute 60 --grant daily_close"
+)]
+pub(crate) struct AddArguments {
+    /// Name that components declare
+    name: String,
+    /// Directory
+    #[arg(long, value_name = "DIRECTORY", required_unless_present = "url", conflicts_with = "url")]
+    path: Option<PathBuf>,
+    /// Place that is asked by HTTP: what components ask for lies below it
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Component that may read it; may be given several times
+    #[arg(long, value_name = "COMPONENT")]
+    grant: Vec<String>,
+    /// Let a source that is there lead elsewhere, or by these rules alone; its grants stay
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    http: HttpOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Lists get longer; a header or parameter of the same name, and numbers, take the place of what was there. To\n\
+    allow less, write all rules anew: datanode source add NAME --url URL … --replace\n\n\
+    Examples:\n  datanode source allow prices --allow-path 'calendar/*' --method POST\n  \
+    datanode source allow prices --redirect-to https://cdn.example.com/files/ --max-bytes 1000000000"
+)]
+pub(crate) struct AllowArguments {
+    /// Source
+    name: String,
+    #[command(flatten)]
+    http: HttpOptions,
+}
+
 pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        SourceCommand::Add { name, path, grant } => {
-            // All names first: what is refused leaves nothing behind.
-            for component in &grant {
-                datanode_core::name::check_name("component name", component)
-                    .map_err(|error| usage(error.to_string()))?;
+        SourceCommand::Add(arguments) => add(arguments, host, printer).await?,
+        SourceCommand::Allow(AllowArguments { name, http }) => {
+            if http.is_empty() {
+                return Err(usage("say what is to be allowed; see --help"));
             }
-            let added = host.add_file_source(&name, &path).await.or_fail()?;
-            for component in &grant {
-                host.grant_source(&name, component).await.or_fail()?;
-            }
-            let source = host.store().source(&name).await.or_fail()?;
+            let source = host.change_source(&name, http.change()?).await.or_fail()?;
             printer.show(&source, || {
-                let SourceKind::File { path } = &source.kind;
-                let verb = if added.created { "added" } else { "already there:" };
-                print::done(&format!("{verb} source `{name}` → {}", path.display()));
-                say!("  granted to: {}", granted(&source.granted_to));
+                print::done(&format!("changed source `{name}`"));
+                show(&source);
             })?;
+        }
+        SourceCommand::Show { name } => {
+            let source = host.store().source(&name).await.or_fail()?;
+            printer.show(&source, || show(&source))?;
+        }
+        SourceCommand::Remove { name } => {
+            let source = host.store().remove_source(&name).await.or_fail()?;
+            printer.show(&source, || print::done(&format!("removed source `{name}` and its grants")))?;
         }
         SourceCommand::List => {
             let sources = host.store().sources().await.or_fail()?;
             printer.show(&sources, || {
                 let rows = sources.iter().map(|source| {
-                    let SourceKind::File { path } = &source.kind;
                     vec![
                         source.name.clone(),
-                        "file".to_owned(),
-                        path.display().to_string(),
+                        kind(source).to_owned(),
+                        place(source),
                         granted(&source.granted_to),
                     ]
                 });
@@ -52,7 +98,7 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -
                 print::table(
                     &headings,
                     rows.collect(),
-                    "no sources yet; add one: datanode source add NAME --path DIRECTORY",
+                    "no sources yet; add one: datanode source add NAME --path DIRECTORY, or --url URL",
                 );
             })?;
         }
@@ -70,6 +116,103 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn add(arguments: AddArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+    let AddArguments { name, path, url, grant, replace, http } = arguments;
+    // All names first: what is refused leaves nothing behind.
+    for component in &grant {
+        datanode_core::name::check_name("component name", component)
+            .map_err(|error| usage(error.to_string()))?;
+    }
+    let added = match (path, url) {
+        (_, Some(url)) => host.add_http_source(&name, http.rules(&url)?, replace).await.or_fail()?,
+        (Some(path), None) if http.is_empty() => {
+            host.add_file_source(&name, &path, replace).await.or_fail()?
+        }
+        _ => return Err(usage("a directory has no such rules: options of HTTP sources go with --url")),
+    };
+    for component in &grant {
+        host.grant_source(&name, component).await.or_fail()?;
+    }
+    let source = host.store().source(&name).await.or_fail()?;
+    printer.show(&source, || {
+        let verb = match (added.created, replace) {
+            (true, _) => "added",
+            (false, true) => "replaced",
+            (false, false) => "already there:",
+        };
+        print::done(&format!("{verb} source `{name}` → {}", place(&source)));
+        say!("  granted to: {}", granted(&source.granted_to));
+    })
+}
+
+fn kind(source: &Source) -> &'static str {
+    match source.kind {
+        SourceKind::File { .. } => "file",
+        SourceKind::Http(_) => "http",
+    }
+}
+
+fn place(source: &Source) -> String {
+    match &source.kind {
+        SourceKind::File { path } => path.display().to_string(),
+        SourceKind::Http(rules) => rules.base_url.to_string(),
+    }
+}
+
+fn show(source: &Source) {
+    let mut facts = vec![
+        ("name", source.name.clone()),
+        ("kind", kind(source).to_owned()),
+        ("leads to", place(source)),
+        ("granted to", granted(&source.granted_to)),
+        ("created", source.created_at.to_string()),
+    ];
+    if let SourceKind::Http(rules) = &source.kind {
+        facts.extend(rules_as_facts(rules));
+    }
+    print::facts(&facts);
+}
+
+fn rules_as_facts(rules: &HttpRules) -> Vec<(&'static str, String)> {
+    fn lines<T: ToString>(list: &[T]) -> String {
+        if list.is_empty() {
+            return "none".to_owned();
+        }
+        list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+    let injected = |list: &[datanode_core::source::Injected]| {
+        lines(&list.iter().map(|one| format!("{}={}", one.name, one.value)).collect::<Vec<_>>())
+    };
+    let authorities =
+        rules.ca_file.as_ref().map_or("the machine's".to_owned(), |file| file.display().to_string());
+    let limits = &rules.limits;
+    vec![
+        ("methods", rules.methods.join(", ")),
+        ("paths", lines(&rules.paths)),
+        ("headers of the host", injected(&rules.headers)),
+        ("parameters of the host", injected(&rules.query)),
+        ("further request headers", lines(&rules.request_headers)),
+        ("further answer headers", lines(&rules.response_headers)),
+        ("redirects to", lines(&rules.redirect_to)),
+        ("networks", lines(&rules.networks)),
+        ("authorities", authorities),
+        ("body", format!("at most {} bytes", count(limits.max_bytes))),
+        (
+            "fetch",
+            format!(
+                "at most {} ms, {} redirects, {} retries",
+                count(limits.timeout_ms),
+                limits.max_redirects,
+                limits.retries
+            ),
+        ),
+        (
+            "requests a minute",
+            limits.per_minute.map_or("as many as come".to_owned(), |most| count(most.into())),
+        ),
+    ]
 }
 
 fn granted(components: &[String]) -> String {

@@ -236,7 +236,7 @@ impl Shared {
                 self.logs.write(level, message, fields);
                 HostReply::Done
             }
-            HostCall::Fetch(request) => self.sources.fetch(request),
+            HostCall::Fetch(request) => self.sources.fetch(request)?,
             HostCall::ReadBody { body, max } => self.sources.read(body, max)?,
             HostCall::CloseBody { body } => {
                 self.sources.close(body);

@@ -21,7 +21,6 @@ use super::lease::HeldLease;
 use super::sample::Frame;
 use super::{RunCalls, RunOptions};
 use crate::events::{Pace, RunEvent};
-use crate::source::Sources;
 use crate::{Host, PlannedNode, RuntimeError, clock};
 
 /// For how long a record is sent again to a database that has failed. (A server that cannot be reached is tried for longer,
@@ -306,11 +305,12 @@ impl Host {
             window: prepared.window,
             is_backfill: false,
         };
+        let sources = self.sources_of(&planned.release.manifest, known_sources).await?;
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
             Output::new(&contract, validator, self.spill.clone(), looks),
-            Sources::new(&component, &planned.release.manifest.sources, known_sources),
+            sources,
             options.options.clone(),
             Arc::clone(&observer),
             self.sandbox.limits(),

@@ -1,8 +1,10 @@
 //! Which release of a component is meant, and which ones nothing needs any more.
 
 use datanode_core::digest::Digest;
+use datanode_core::provenance::Provenance;
 use semver::Version;
 
+use super::stored::from_json;
 use crate::{NewComponent, Node, StoreError, StoredComponent};
 
 pub(crate) fn not_found(reference: String) -> StoreError {
@@ -58,10 +60,17 @@ pub(crate) fn checked(bytes: Option<Vec<u8>>, digest: &Digest) -> Result<Vec<u8>
     Ok(bytes)
 }
 
+/// Where a release comes from; nothing is known of one that was uploaded before it was kept.
+pub(crate) fn provenance(place: &str, stored: Option<&str>) -> Result<Provenance, StoreError> {
+    stored.map_or_else(|| Ok(Provenance::default()), |text| from_json(place, text))
+}
+
 /// What becomes of a release that is handed over.
 pub(crate) enum Addition {
     /// It is there.
     Known(StoredComponent),
+    /// It is there, and is signed now.
+    Signed(StoredComponent),
     /// It is new.
     New(StoredComponent),
 }
@@ -82,6 +91,11 @@ pub(crate) fn addition(
     let (name, version) = (&component.manifest.name, &component.manifest.version);
     if let Some(known) = release {
         if known.digest == component.digest {
+            let signed = &component.provenance.signed;
+            if signed.is_some() && *signed != known.provenance.signed {
+                let provenance = Provenance { signed: signed.clone(), ..known.provenance.clone() };
+                return Ok(Addition::Signed(StoredComponent { provenance, ..known }));
+            }
             return Ok(Addition::Known(known));
         }
         return Err(StoreError::VersionTaken {
@@ -105,6 +119,7 @@ pub(crate) fn addition(
         size: component.bytes.len() as u64,
         enabled: true,
         uploaded_at: component.uploaded_at,
+        provenance: component.provenance.clone(),
     }))
 }
 

@@ -21,6 +21,7 @@ struct Raw {
     enabled: bool,
     uploaded_at: i64,
     class: String,
+    provenance: Option<String>,
 }
 
 impl Raw {
@@ -34,16 +35,17 @@ impl Raw {
             size: count(&place, self.size)?,
             enabled: self.enabled,
             uploaded_at: timestamp(&place, self.uploaded_at)?,
+            provenance: rules::provenance(&place, self.provenance.as_deref())?,
         })
     }
 }
 
 const ALL: &str =
-    "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components";
-const OF_NAME: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components WHERE name = $1";
-const RELEASE: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components \
+    "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components";
+const OF_NAME: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components WHERE name = $1";
+const RELEASE: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components \
      WHERE name = $1 AND version = $2";
-const OF_DIGEST: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class FROM datanode.components WHERE digest = $1";
+const OF_DIGEST: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components WHERE digest = $1";
 
 async fn select(
     connection: &mut PgConnection,
@@ -115,11 +117,20 @@ pub(super) async fn add(
     let known = release(connection, name, version).await?;
     let value = match rules::addition(component, known, same_bytes.first())? {
         Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::Signed(value) => {
+            sqlx::query("UPDATE datanode.components SET provenance = $2 WHERE digest = $1")
+                .bind(value.digest.to_string())
+                .bind(to_json(DOING, &value.provenance)?)
+                .execute(connection)
+                .await
+                .map_err(failed(DOING))?;
+            return Ok(Registered { value, created: false });
+        }
         Addition::New(value) => value,
     };
     sqlx::query(
         "INSERT INTO datanode.components (digest, name, version, manifest, imports, size, enabled, uploaded_at, \
-         class) VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8)",
+         class, provenance) VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8, $9)",
     )
     .bind(value.digest.to_string())
     .bind(name)
@@ -129,6 +140,7 @@ pub(super) async fn add(
     .bind(to_integer(DOING, value.size)?)
     .bind(value.uploaded_at.micros())
     .bind(value.class.as_str())
+    .bind(to_json(DOING, &value.provenance)?)
     .execute(&mut *connection)
     .await
     .map_err(failed(DOING))?;

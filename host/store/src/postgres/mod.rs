@@ -4,7 +4,7 @@
 //! Arrow, without a statement per row; what must not happen at once waits for a lock of the row that it is about.
 //!
 //! * `connection`: pools and transactions; `migrate`: the schema of the catalogue.
-//! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`, `lease`, `ledger`: the catalogue, one family each.
+//! * `components`, `tables`, `sources`, `secrets`, `nodes`, `runs`, `progress`, `lease`, `ledger`: the catalogue, one family each.
 //! * `write`: transactions that copy rows in. `ddl`: contracts as tables; `copy`: Arrow to binary `COPY` and back; `literal`: the one way by which a value enters
 //!   SQL, for `COPY` binds none.
 //! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
@@ -43,6 +43,7 @@ mod repoint;
 mod revision;
 mod runs;
 mod scratch;
+mod secrets;
 mod select;
 mod snapshot;
 mod sources;

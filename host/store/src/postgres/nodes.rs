@@ -155,6 +155,17 @@ async fn one(connection: &mut PgConnection, reference: &str, found: Vec<Node>) -
     only(reference, found, &sharing)
 }
 
+/// Take the pin of a node back.
+pub(super) async fn unpin(connection: &mut PgConnection, reference: &str) -> Result<Node, StoreError> {
+    let node = by_reference(connection, reference).await?;
+    sqlx::query("UPDATE datanode.nodes SET pinned_digest = NULL WHERE uid = $1")
+        .bind(&node.uid)
+        .execute(connection)
+        .await
+        .map_err(failed("unpinning a node"))?;
+    Ok(Node { pinned_digest: None, ..node })
+}
+
 /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
 /// and the dependencies of the release that runs now.
 pub(super) async fn ensure(

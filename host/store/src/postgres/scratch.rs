@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::PostgresStore;
 use super::snapshot::PostgresSnapshot;
 use crate::scratch::Scratch;
-use crate::{NewComponent, Snapshot, SqliteStore, Store, StoreError, Table};
+use crate::{NewComponent, Secrets, Snapshot, SqliteStore, Store, StoreError, Table};
 
 /// Name of the copy's file.
 const FILE: &str = "scratch.db";
@@ -51,6 +51,7 @@ impl PostgresStore {
                 digest: component.digest,
                 bytes,
                 uploaded_at: component.uploaded_at,
+                provenance: component.provenance,
             };
             store.add_component(new).await?;
             if !component.enabled {
@@ -62,6 +63,9 @@ impl PostgresStore {
             for component in &source.granted_to {
                 store.grant_source(&source.name, component, source.created_at).await?;
             }
+        }
+        for secret in self.secrets().await? {
+            store.set_secret(&secret.name, &secret.place, secret.set_at).await?;
         }
         let tables = self.tables().await?;
         let left = tables.iter().map(|table| table.uid.clone()).collect();

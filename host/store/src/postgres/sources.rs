@@ -70,6 +70,35 @@ pub(super) async fn add(
     Ok(Registered { value, created: true })
 }
 
+/// Let a source lead elsewhere, or by other rules.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    name: &str,
+    kind: SourceKind,
+) -> Result<Source, StoreError> {
+    const DOING: &str = "changing a source";
+    let known = by_name(connection, name).await?;
+    sqlx::query("UPDATE datanode.sources SET definition = $2 WHERE name = $1")
+        .bind(name)
+        .bind(to_json(DOING, &kind)?)
+        .execute(connection)
+        .await
+        .map_err(failed(DOING))?;
+    Ok(Source { kind, ..known })
+}
+
+/// Remove a source with its grants.
+pub(super) async fn remove(connection: &mut PgConnection, name: &str) -> Result<Source, StoreError> {
+    let known = by_name(connection, name).await?;
+    for sql in [
+        "DELETE FROM datanode.source_grants WHERE source = $1",
+        "DELETE FROM datanode.sources WHERE name = $1",
+    ] {
+        sqlx::query(sql).bind(name).execute(&mut *connection).await.map_err(failed("removing a source"))?;
+    }
+    Ok(known)
+}
+
 /// Let a component read a source; again changes nothing.
 pub(super) async fn grant(
     connection: &mut PgConnection,

@@ -17,14 +17,15 @@ use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
     PostgresStore, commit, components, foreign_keys, journals, lease, ledger, load, nodes, repoint, runs,
-    sources, tables, tail_delete, write,
+    secrets, sources, tables, tail_delete, write,
 };
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
     Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source,
-    SourceKind, Store, StoreError, StoredComponent, Table, TableDifference, TailDeletes,
+    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, SecretPlace, Secrets,
+    Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, StoredSecret, Table, TableDifference,
+    TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -160,6 +161,16 @@ impl Store for PostgresStore {
         ))
     }
 
+    async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
+        write!(self, begin_catalogue, "changing a source", |connection| sources::replace(
+            connection, name, kind
+        ))
+    }
+
+    async fn remove_source(&self, name: &str) -> Result<Source, StoreError> {
+        write!(self, begin_catalogue, "removing a source", |connection| sources::remove(connection, name))
+    }
+
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
         write!(self, begin_catalogue, "granting a source", |connection| sources::grant(
             connection, source, component, now
@@ -182,6 +193,10 @@ impl Store for PostgresStore {
 
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
         write!(self, begin_catalogue, "storing a node", |connection| nodes::ensure(connection, node))
+    }
+
+    async fn unpin_node(&self, reference: &str) -> Result<Node, StoreError> {
+        write!(self, begin_catalogue, "unpinning a node", |connection| nodes::unpin(connection, reference))
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
@@ -257,6 +272,23 @@ impl Journals for PostgresStore {
 
     async fn journal_contents(&self, since: Option<Timestamp>) -> Result<HashSet<Digest>, StoreError> {
         read!(self, |connection| journals::contents(connection, since))
+    }
+}
+
+#[async_trait]
+impl Secrets for PostgresStore {
+    async fn set_secret(&self, name: &str, place: &SecretPlace, now: Timestamp) -> Result<(), StoreError> {
+        write!(self, begin_catalogue, "storing a secret", |connection| secrets::set(
+            connection, name, place, now
+        ))
+    }
+
+    async fn secrets(&self) -> Result<Vec<StoredSecret>, StoreError> {
+        read!(self, |connection| secrets::all(connection))
+    }
+
+    async fn remove_secret(&self, name: &str) -> Result<(), StoreError> {
+        write!(self, begin_catalogue, "removing a secret", |connection| secrets::remove(connection, name))
     }
 }
 

@@ -9,7 +9,7 @@ use super::stored::{class, count, damaged, failed, from_json, timestamp, to_inte
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
-const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at, class";
+const COLUMNS: &str = "digest, manifest, imports, size, enabled, uploaded_at, class, provenance";
 
 /// A row of `_components` as SQLite has it.
 struct Raw {
@@ -20,6 +20,7 @@ struct Raw {
     enabled: bool,
     uploaded_at: i64,
     class: String,
+    provenance: Option<String>,
 }
 
 impl Raw {
@@ -32,6 +33,7 @@ impl Raw {
             enabled: row.get(4)?,
             uploaded_at: row.get(5)?,
             class: row.get(6)?,
+            provenance: row.get(7)?,
         })
     }
 
@@ -45,6 +47,7 @@ impl Raw {
             size: count(&place, self.size)?,
             enabled: self.enabled,
             uploaded_at: timestamp(&place, self.uploaded_at)?,
+            provenance: rules::provenance(&place, self.provenance.as_deref())?,
         })
     }
 }
@@ -121,12 +124,21 @@ pub(super) fn add(
     let known = release(connection, name, version)?;
     let value = match rules::addition(component, known, same_bytes.first())? {
         Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::Signed(value) => {
+            connection
+                .execute(
+                    "UPDATE _components SET provenance = ?2 WHERE digest = ?1",
+                    params![value.digest.to_string(), to_json(DOING, &value.provenance)?],
+                )
+                .map_err(failed(DOING))?;
+            return Ok(Registered { value, created: false });
+        }
         Addition::New(value) => value,
     };
     connection
         .execute(
-            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at, \
-             class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8)",
+            "INSERT INTO _components (digest, name, version, manifest, imports, size, enabled, uploaded_at, class, provenance) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9)",
             params![
                 value.digest.to_string(),
                 name,
@@ -136,6 +148,7 @@ pub(super) fn add(
                 to_integer(DOING, value.size)?,
                 value.uploaded_at.micros(),
                 value.class.as_str(),
+                to_json(DOING, &value.provenance)?,
             ],
         )
         .map_err(failed(DOING))?;

@@ -6,7 +6,7 @@
 //!
 //! * `connection`: who may write; `pool`: connections that are lent; `handle`: where the work is done, the one unsafe
 //!   place.
-//! * `components`, `tables`, `sources`, `nodes`, `runs`, `progress`: the catalogue, one family each.
+//! * `components`, `tables`, `sources`, `secrets`, `nodes`, `runs`, `progress`: the catalogue, one family each.
 //! * `ddl`: contracts as tables; `append`, `overwrite` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
 //!   queries to SQL and rows to Arrow.
 //! * `revision`: tables that move from one contract to another.
@@ -44,6 +44,7 @@ mod repoint;
 mod revision;
 mod runs;
 mod scratch;
+mod secrets;
 mod select;
 mod snapshot;
 mod sources;

@@ -163,6 +163,15 @@ fn one(connection: &Connection, reference: &str, found: Vec<Node>) -> Result<Nod
     only(reference, found, &sharing)
 }
 
+/// Take the pin of a node back.
+pub(super) fn unpin(connection: &Connection, reference: &str) -> Result<Node, StoreError> {
+    let node = by_reference(connection, reference)?;
+    connection
+        .execute("UPDATE _nodes SET pinned_digest = NULL WHERE uid = ?1", [&node.uid])
+        .map_err(failed("unpinning a node"))?;
+    Ok(Node { pinned_digest: None, ..node })
+}
+
 /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
 /// and the dependencies of the release that runs now.
 pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registered<Node>, StoreError> {

@@ -76,6 +76,25 @@ pub(super) fn add(
     })
 }
 
+/// Let a source lead elsewhere, or by other rules.
+pub(super) fn replace(connection: &Connection, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
+    const DOING: &str = "changing a source";
+    let known = by_name(connection, name)?;
+    connection
+        .execute("UPDATE _sources SET definition = ?2 WHERE name = ?1", params![name, to_json(DOING, &kind)?])
+        .map_err(failed(DOING))?;
+    Ok(Source { kind, ..known })
+}
+
+/// Remove a source with its grants.
+pub(super) fn remove(connection: &Connection, name: &str) -> Result<Source, StoreError> {
+    let known = by_name(connection, name)?;
+    for sql in ["DELETE FROM _source_grants WHERE source = ?1", "DELETE FROM _sources WHERE name = ?1"] {
+        connection.execute(sql, [name]).map_err(failed("removing a source"))?;
+    }
+    Ok(known)
+}
+
 /// Let a component read a source; again changes nothing.
 pub(super) fn grant(
     connection: &Connection,

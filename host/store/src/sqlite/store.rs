@@ -173,6 +173,16 @@ impl Store for SqliteStore {
         self.write("storing a source", move |connection| sources::add(connection, &name, kind, now)).await
     }
 
+    async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
+        let name = name.to_owned();
+        self.write("changing a source", move |connection| sources::replace(connection, &name, kind)).await
+    }
+
+    async fn remove_source(&self, name: &str) -> Result<Source, StoreError> {
+        let name = name.to_owned();
+        self.write("removing a source", move |connection| sources::remove(connection, &name)).await
+    }
+
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
         let (source, component) = (source.to_owned(), component.to_owned());
         self.write("granting a source", move |connection| {
@@ -198,6 +208,11 @@ impl Store for SqliteStore {
 
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
         self.write("storing a node", move |connection| nodes::ensure(connection, node)).await
+    }
+
+    async fn unpin_node(&self, reference: &str) -> Result<Node, StoreError> {
+        let reference = reference.to_owned();
+        self.write("unpinning a node", move |connection| nodes::unpin(connection, &reference)).await
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {

@@ -1,38 +1,36 @@
 //! Sources: what a guest may read of the outside, and only when its component declares it *and* an operator granted it.
+//!
+//! Two kinds: directories ([`file`]) and HTTP ([`http`]). What a guest is refused is a value that names the command to mend
+//! it, and is recorded; a failure of the way to a source ends the run, and is no fact.
+
+mod answer;
+mod client;
+mod error;
+mod file;
+mod http;
+mod manage;
+mod pace;
+mod redirect;
+mod request;
+mod resolve;
+mod scrub;
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::path::{Component as PathPart, Path};
+use std::io::{Read as _, Take};
 
 use bytes::Bytes;
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File};
+use cap_std::fs::File;
 use datanode_core::component::SourceDeclaration;
-use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digester;
 use datanode_core::run::FetchRecord;
-use datanode_sandbox::{FetchRequest, FetchResponse, HostReply, Refusal};
+use datanode_sandbox::{FetchRequest, FetchResponse, HostCallError, HostReply, Refusal};
 use datanode_store::{Source, SourceKind};
-use thiserror::Error;
+use tempfile::SpooledTempFile;
 
-/// A source failed in the middle of a body: nothing about the data, so it ends the run as infrastructure.
-#[derive(Debug, Error)]
-#[error("source `{name}`: reading `{path}` failed: {problem}")]
-pub(crate) struct SourceReadError {
-    name: String,
-    path: String,
-    problem: std::io::Error,
-}
+use error::{NoAnswer, SourceError};
+pub use resolve::Resolver;
 
-impl Diagnostic for SourceReadError {
-    fn code(&self) -> &'static str {
-        "source.read"
-    }
-
-    fn class(&self) -> ErrorClass {
-        ErrorClass::Infrastructure
-    }
-}
+pub(crate) use http::{HttpDoor, Outside};
 
 /// The sources of one run.
 #[derive(Debug)]
@@ -41,6 +39,7 @@ pub(crate) struct Sources {
     declared: Vec<SourceDeclaration>,
     /// All sources there are, by name.
     known: HashMap<String, Source>,
+    http: Option<HttpDoor>,
     bodies: HashMap<u32, Body>,
     next_body: u32,
     fetches: Vec<Fetch>,
@@ -48,9 +47,15 @@ pub(crate) struct Sources {
 
 #[derive(Debug)]
 struct Body {
-    file: std::io::Take<File>,
+    content: Content,
     /// Place in `fetches`.
     fetch: usize,
+}
+
+#[derive(Debug)]
+enum Content {
+    File(Take<File>),
+    Kept(Take<SpooledTempFile>),
 }
 
 #[derive(Debug)]
@@ -69,92 +74,86 @@ impl Sources {
             component: component.to_owned(),
             declared: declared.to_vec(),
             known: known.into_iter().map(|source| (source.name.clone(), source)).collect(),
+            http: None,
             bodies: HashMap::new(),
             next_body: 0,
             fetches: Vec::new(),
         }
     }
 
+    /// The same, with a way to HTTP sources.
+    pub(crate) fn with_http(self, http: HttpDoor) -> Self {
+        Self { http: Some(http), ..self }
+    }
+
     /// Answer a request. What the guest may not have is refused as a value that names the command to mend it.
-    pub(crate) fn fetch(&mut self, request: &FetchRequest) -> HostReply {
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`]: there is no answer, or none that may be taken; it ends the run.
+    pub(crate) fn fetch(&mut self, request: &FetchRequest) -> Result<HostReply, HostCallError> {
         match self.try_fetch(request) {
-            Ok(response) => HostReply::Fetched(response),
-            Err((code, message)) => HostReply::Refused(Refusal { code: code.to_owned(), message }),
+            Ok(response) => Ok(HostReply::Fetched(response)),
+            Err(NoAnswer::Refused(code, message)) => {
+                Ok(HostReply::Refused(Refusal { code: code.to_owned(), message }))
+            }
+            Err(NoAnswer::Ended(error)) => Err(error.into()),
         }
     }
 
-    fn try_fetch(&mut self, request: &FetchRequest) -> Result<FetchResponse, (&'static str, String)> {
+    fn try_fetch(&mut self, request: &FetchRequest) -> Result<FetchResponse, NoAnswer> {
         let name = request.source.as_str();
+        let refused = |code, message| Err(NoAnswer::Refused(code, message));
         if !self.declared.iter().any(|declared| declared.name == name) {
-            return Err((
+            let (component, name) = (&self.component, shorten(name));
+            return refused(
                 "source.not_declared",
-                format!("component `{}` does not declare source `{name}`", self.component),
-            ));
+                format!("component `{component}` does not declare source `{name}`"),
+            );
         }
         let Some(source) = self.known.get(name) else {
-            return Err((
+            return refused(
                 "source.not_found",
                 format!(
-                    "there is no source `{name}`; add it: datanode source add {name} --path DIRECTORY --grant {}",
+                    "there is no source `{name}`; add it: datanode source add {name} --path DIRECTORY --grant {0}",
                     self.component
                 ),
-            ));
+            );
         };
         if !source.granted_to.contains(&self.component) {
-            return Err((
+            return refused(
                 "source.not_granted",
                 format!(
                     "source `{name}` is not granted to component `{0}`; grant it: datanode source grant {name} {0}",
                     self.component
                 ),
-            ));
+            );
         }
-        let SourceKind::File { path: root } = &source.kind;
-        if request.method != "GET" || request.body.is_some() {
-            return Err((
-                "source.method",
-                format!("source `{name}` is a directory: only GET without a body is possible"),
-            ));
+        match &source.kind {
+            SourceKind::File { path } => Ok(match file::fetch(name, path, request)? {
+                None => self.answer(request, 404, Vec::new(), None),
+                Some((file, length)) => {
+                    let status = if request.range.is_some() { 206 } else { 200 };
+                    let headers = vec![("content-length".to_owned(), length.to_string())];
+                    self.answer(request, status, headers, Some(Content::File(file)))
+                }
+            }),
+            SourceKind::Http(rules) => {
+                let Some(http) = &self.http else {
+                    return refused("source.not_found", format!("source `{name}` cannot be asked from here"));
+                };
+                let fetched = http.fetch(name, rules, request)?;
+                Ok(self.answer(request, fetched.status, fetched.headers, Some(Content::Kept(fetched.body))))
+            }
         }
-        let path = relative(&request.path).ok_or_else(|| {
-            ("source.path", format!("`{}` is not a path below source `{name}`", shorten(&request.path)))
-        })?;
-        let opened = Dir::open_ambient_dir(root, ambient_authority())
-            .and_then(|directory| open_file(&directory, path));
-        let (file, length) = match opened {
-            Ok(opened) => opened,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
-                ) =>
-            {
-                return Ok(self.answer(request, 404, None));
-            }
-            // Also a symbolic link that leads out of the directory.
-            Err(error) => {
-                return Err((
-                    "source.path",
-                    format!("source `{name}`: `{}`: {error}", shorten(&request.path)),
-                ));
-            }
-        };
-        let (offset, wanted) =
-            request.range.map_or((0, u64::MAX), |range| (range.offset, range.length.unwrap_or(u64::MAX)));
-        let mut file = file;
-        file.seek(SeekFrom::Start(offset)).map_err(|error| {
-            ("source.read", format!("source `{name}`: `{}`: {error}", shorten(&request.path)))
-        })?;
-        let available = length.saturating_sub(offset).min(wanted);
-        let status = if request.range.is_some() { 206 } else { 200 };
-        Ok(self.answer(request, status, Some((file.take(available), available))))
     }
 
     fn answer(
         &mut self,
         request: &FetchRequest,
         status: u16,
-        file: Option<(std::io::Take<File>, u64)>,
+        headers: Vec<(String, String)>,
+        content: Option<Content>,
     ) -> FetchResponse {
         let body = self.next_body;
         self.next_body += 1;
@@ -166,22 +165,26 @@ impl Sources {
             bytes: 0,
             digest: Digester::default(),
         });
-        let mut headers = Vec::new();
-        if let Some((file, length)) = file {
-            headers.push(("content-length".to_owned(), length.to_string()));
-            self.bodies.insert(body, Body { file, fetch: self.fetches.len() - 1 });
+        if let Some(content) = content {
+            self.bodies.insert(body, Body { content, fetch: self.fetches.len() - 1 });
         }
         FetchResponse { status, headers, body }
     }
 
     /// The next bytes of a body: at least one before the end, whatever the guest asks for.
-    pub(crate) fn read(&mut self, body: u32, max: u32) -> Result<HostReply, SourceReadError> {
-        // A body without a file (404) is empty, and so is one that was closed.
+    pub(crate) fn read(&mut self, body: u32, max: u32) -> Result<HostReply, SourceError> {
+        // A body without content (404) is empty, and so is one that was closed.
         let Some(open) = self.bodies.get_mut(&body) else { return Ok(HostReply::End) };
         let fetch = &mut self.fetches[open.fetch];
-        let mut piece = Vec::new();
-        (&mut open.file).take(max.max(1).into()).read_to_end(&mut piece).map_err(|problem| {
-            SourceReadError { name: fetch.source.clone(), path: fetch.path.clone(), problem }
+        let (mut piece, max) = (Vec::new(), u64::from(max.max(1)));
+        let read = match &mut open.content {
+            Content::File(file) => file.take(max).read_to_end(&mut piece),
+            Content::Kept(file) => file.take(max).read_to_end(&mut piece),
+        };
+        read.map_err(|problem| SourceError::Read {
+            name: fetch.source.clone(),
+            path: fetch.path.clone(),
+            problem: problem.to_string(),
         })?;
         if piece.is_empty() {
             return Ok(HostReply::End);
@@ -209,32 +212,18 @@ impl Sources {
     }
 }
 
-/// The path, if it is relative and goes only downwards.
-fn relative(path: &str) -> Option<&Path> {
-    let path = Path::new(path);
-    let downwards = path.components().all(|part| matches!(part, PathPart::Normal(_)));
-    (downwards && path.components().next().is_some()).then_some(path)
-}
-
-fn open_file(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {
-    // Asked before it is opened: opening a pipe would wait for a writer. Where one takes the file's place in between,
-    // the deadline of host calls ends the run.
-    if !directory.metadata(path)?.is_file() {
-        return Err(ErrorKind::IsADirectory.into());
-    }
-    let file = directory.open(path)?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
-}
-
+/// What a guest gave, as much of it as people are shown.
 fn shorten(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
     use datanode_sandbox::ByteRange;
+
+    use super::*;
 
     fn sources(root: &Path, granted: bool) -> Sources {
         let declared =
@@ -260,8 +249,8 @@ mod tests {
         }
     }
 
-    fn refused(reply: HostReply) -> String {
-        match reply {
+    fn refused(reply: Result<HostReply, HostCallError>) -> String {
+        match reply.unwrap() {
             HostReply::Refused(why) => why.code,
             other => panic!("{other:?}"),
         }
@@ -307,10 +296,16 @@ mod tests {
         }
         // A pipe without a writer would never answer.
         #[cfg(unix)]
-        assert!(matches!(sources.fetch(&get("pipe")), HostReply::Fetched(FetchResponse { status: 404, .. })));
+        assert!(matches!(
+            sources.fetch(&get("pipe")).unwrap(),
+            HostReply::Fetched(FetchResponse { status: 404, .. })
+        ));
         for path in ["sub", "nothing", "sub/nothing"] {
             assert!(
-                matches!(sources.fetch(&get(path)), HostReply::Fetched(FetchResponse { status: 404, .. })),
+                matches!(
+                    sources.fetch(&get(path)).unwrap(),
+                    HostReply::Fetched(FetchResponse { status: 404, .. })
+                ),
                 "{path}"
             );
         }
@@ -321,7 +316,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("a"), "0123456789").unwrap();
         let mut sources = sources(root.path(), true);
-        let HostReply::Fetched(response) = sources.fetch(&get("a")) else { panic!("refused") };
+        let HostReply::Fetched(response) = sources.fetch(&get("a")).unwrap() else { panic!("refused") };
         assert_eq!(response.status, 200);
         let mut read = Vec::new();
         while let HostReply::Bytes(piece) = sources.read(response.body, 4).unwrap() {
@@ -330,7 +325,7 @@ mod tests {
         }
         assert_eq!(read, b"0123456789");
         let range = Some(ByteRange { offset: 3, length: Some(2) });
-        let HostReply::Fetched(part) = sources.fetch(&FetchRequest { range, ..get("a") }) else {
+        let HostReply::Fetched(part) = sources.fetch(&FetchRequest { range, ..get("a") }).unwrap() else {
             panic!("refused")
         };
         assert_eq!(sources.read(part.body, 100).unwrap(), HostReply::Bytes(Bytes::from_static(b"34")));

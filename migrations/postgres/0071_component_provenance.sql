@@ -1,0 +1,2 @@
+-- Where a component comes from: a JSON document; none for those that were uploaded before it was kept.
+ALTER TABLE datanode.components ADD COLUMN IF NOT EXISTS provenance text;
