@@ -52,7 +52,8 @@ pub use moved::MovedIdentifier;
 pub use replay::{BundleError, Difference as ReplayDifference, Pruned, Replayed, Verdict, replay_bundle};
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
-    DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,
-    RunTree, Scope, SpillSettings, StoredRows,
+    BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill, DEFAULT_RETRIES, Difference, DryRun,
+    DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
+    StoredRows,
 };
 pub use table_reader::{ReadError, TableQuery, TableReader};
