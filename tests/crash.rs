@@ -1,21 +1,28 @@
 //! What a run leaves when it is ended anywhere: rows, progress and run record agree and are those of the whole run or of
-//! none, whatever was answered is what is stored, and the next run completes. On both databases:
+//! none, whatever was answered is what is stored, and the next run completes, with the ledger of a run that nothing
+//! disturbed. On both databases:
 //!
 //! * `kills`: `kill -9` at sixty points of a run, uniformly drawn.
 //! * `faults`: the process aborts at each step of the commit.
 //! * `race`: two processes run one node, and one of them is stopped for longer than its lease holds.
 //! * `cuts`: the connection to a server is lost, at sixty messages of a commit and between the `COMMIT` and its answer.
+//! * `backfills`: a backfill is killed at twenty points, and aborts at each step of a commit; resumed, it ends as one that
+//!   nothing disturbed.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use datanode_tests::Project;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+#[cfg(unix)]
+#[path = "crash/backfills.rs"]
+mod backfills;
 #[cfg(unix)]
 #[path = "crash/cuts.rs"]
 mod cuts;
@@ -34,6 +41,8 @@ struct Job {
     project: Project,
     table: &'static str,
     arguments: &'static [&'static str],
+    /// What the node has done after a run that nothing disturbed.
+    windows: OnceLock<Vec<Value>>,
 }
 
 /// All of the rates: more than one copy to a server takes, so that there is a moment at which it has some of the rows.
@@ -42,6 +51,7 @@ fn job(empty: Project) -> Job {
         project: empty.and_fx(),
         table: "fx_ecb_daily_rates",
         arguments: &["node", "run", "fx_ecb_daily_rates"],
+        windows: OnceLock::new(),
     }
 }
 
@@ -141,6 +151,13 @@ fn accounts(job: &Job, project: &Project) -> [i64; 3] {
     ]
 }
 
+/// What a node has done: start, end and state of its windows.
+fn windows(project: &Project, node: &str) -> Vec<Value> {
+    let windows = project.json(&["node", "windows", node]);
+    let known = |window: &Value| json!([window["start"], window["end"], window["state"]]);
+    windows.as_array().unwrap().iter().map(known).collect()
+}
+
 /// So many runs have stored rows.
 fn stored_runs(project: &Project) -> i64 {
     project.number("SELECT count(*) FROM _runs WHERE status = 'ok'")
@@ -160,6 +177,9 @@ fn completes(job: &Job, project: &Project, all: i64, after: &str) -> Duration {
     assert_eq!(ended.exit, Some(0), "the run after {after}: {:#}", ended.record);
     assert_eq!(accounts(job, project), [all; 3], "the run after {after}");
     assert_eq!((stored_runs(project), held_nodes(project)), (1, 0), "the run after {after}");
+    if let Some(undisturbed) = job.windows.get() {
+        assert_eq!(windows(project, job.table), *undisturbed, "the run after {after}");
+    }
     duration
 }
 
@@ -172,5 +192,6 @@ fn measure(job: &Job) -> (Duration, i64) {
     let [rows, progress, recorded] = accounts(job, &project);
     assert_eq!((rows, progress), (recorded, recorded));
     assert!(rows > 0, "a run that stores nothing shows nothing");
+    job.windows.get_or_init(|| windows(&project, job.table));
     (duration, rows)
 }

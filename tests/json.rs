@@ -198,9 +198,36 @@ fn every_command_prints_what_the_schema_says() {
         schemas.check("guest_failure", &failed[0]["error"]["guest"]);
         let again = project.output(&["run", "retry", failed[0]["run_id"].as_str().unwrap(), "--json"]);
         schemas.each("run", &serde_json::from_slice(&again.stdout).unwrap());
-        schemas.check("node", &project.json(&["node", "set", guest, "lookback=7d", "retries=1"]));
+        schemas.check(
+            "node",
+            &project.json(&["node", "set", guest, "lookback=7d", "retries=1", "late_rows=overwrite"]),
+        );
         schemas.each("node_window", &project.json(&["node", "windows", guest]));
     }
+
+    // A backfill, with what it tells on its way.
+    let range = ["node", "backfill", "fx_ecb_daily_rates", "--from", "1999-01-04", "--to", "1999-01-08"];
+    let output = project
+        .output(&[&range[..], &["--append-only", "--step", "2", "--progress", "json", "--json"]].concat());
+    // Its source was revoked: its first window has failed.
+    assert_eq!(output.status.code(), Some(3));
+    let failed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    schemas.check("backfill", &failed);
+    for line in String::from_utf8(output.stderr).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let is_own = event["event"] == "backfill";
+        schemas.check(if is_own { "backfill_event" } else { "event" }, &event);
+    }
+    let id = failed["backfill_id"].as_str().unwrap();
+    let shown = project.json(&["node", "backfill", "show", id]);
+    schemas.check("backfill_shown", &shown);
+    schemas.each("backfill_window", &shown["windows"]);
+    project.run(&["source", "grant", "ecb", "ecb_daily_fx_rates"]);
+    schemas.check("backfill", &project.json(&["node", "backfill", "pause", id]));
+    schemas.check("backfill", &project.json(&["node", "backfill", "resume", id]));
+    schemas.each("backfill", &project.json(&["node", "backfill", "list"]));
+    schemas.each("node_window", &project.json(&["node", "windows", "fx_ecb_daily_rates"]));
+    schemas.each("run", &project.json(&["run", "list"]));
 
     // A node that a run of another process holds.
     let database = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();

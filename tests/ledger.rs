@@ -100,6 +100,47 @@ fn rows_that_come_late_are_stored_and_none_twice(project: &Project) {
     assert_eq!(run(project, READINGS, &["--until", "2020-01-22"])["status"], "skipped");
 }
 
+fn late_rows_overwrite_what_is_there_where_the_node_says_so(project: &Project) {
+    create(project, READINGS, "{}");
+    let plus = |plus: &str| ["--option".to_owned(), format!("plus={plus}")];
+    let run_with = |until: &str, value: &str| {
+        let option = plus(value);
+        run(project, READINGS, &["--until", until, &option[0], &option[1]])
+    };
+    assert_eq!(run_with("2020-01-20", "0")["rows_inserted"], 20);
+    project.run(&["node", "set", READINGS, "lookback=3d"]);
+    let kept = run_with("2020-01-21", "0.5");
+    assert_eq!(
+        (&kept["rows_inserted"], &kept["rows_updated"], &kept["rows_unchanged"]),
+        (&1.into(), &0.into(), &3.into())
+    );
+    assert_eq!(kept["late_rows"], Value::Null);
+
+    project.run(&["node", "set", READINGS, "late_rows=overwrite"]);
+    assert!(project.run(&["node", "show", READINGS]).contains("lookback 3d, late rows overwrite"));
+    let dry = ["--dry-run", "--until", "2020-01-22", "--option", "plus=0.5"];
+    let would = project.json(&[&["node", "run", READINGS], &dry[..]].concat())["run"].clone();
+    let overwritten = run_with("2020-01-22", "0.5");
+    for record in [&would, &overwritten] {
+        // The last one was written with this value.
+        let counts = [&record["rows_inserted"], &record["rows_updated"], &record["rows_unchanged"]];
+        assert_eq!(counts, [&Value::from(1), &2.into(), &1.into()], "{record:#}");
+        assert_eq!(record["late_rows"], "overwrite");
+    }
+    let replayed = project.json(&["run", "replay", overwritten["run_id"].as_str().unwrap()]);
+    assert_eq!(replayed[0]["verdict"], "identical");
+    let stored = project.json(&["table", "read", READINGS, "--limit", "0"]);
+    let fresh = stored.as_array().unwrap().iter().filter(|row| row["value"].as_f64().unwrap().fract() != 0.0);
+    assert_eq!((rows(project, READINGS), fresh.count()), (22, 4));
+    // Without a lookback no run looks back, and so none overwrites.
+    project.run(&["node", "set", READINGS, "lookback="]);
+    let plain = run_with("2020-01-23", "7");
+    assert_eq!(
+        (&plain["rows_inserted"], &plain["rows_updated"], &plain["late_rows"]),
+        (&1.into(), &0.into(), &Value::Null)
+    );
+}
+
 fn nodes_that_share_a_table_indexed_by_time_lose_no_row(project: &Project) {
     let even = create(project, READINGS, r#"{"every": 2}"#);
     let odd = create(project, READINGS, r#"{"every": 2, "remainder": 1}"#);
@@ -262,6 +303,7 @@ fn settings_are_shown_and_what_is_none_is_refused(project: &Project) {
         ("lookback", "node.setting_syntax"),
         ("colour=red", "node.setting_unknown"),
         ("lookback=soon", "node.setting_value"),
+        ("late_rows=drop", "node.setting_value"),
     ] {
         let (exit, said) = project.fails(&["node", "set", READINGS, setting]);
         assert!(exit == 2 && said.starts_with(&format!("error[{code}]")), "{said}");
@@ -270,6 +312,7 @@ fn settings_are_shown_and_what_is_none_is_refused(project: &Project) {
 
 on_both_databases!(
     rows_that_come_late_are_stored_and_none_twice,
+    late_rows_overwrite_what_is_there_where_the_node_says_so,
     nodes_that_share_a_table_indexed_by_time_lose_no_row,
     a_failed_run_is_made_again_over_its_own_window,
     a_run_that_was_overtaken_is_made_again_and_leaves_no_hole,

@@ -57,6 +57,10 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node graph` | [graph](#graph) |
 | `node windows` | array of [node_window](#node_window), by time |
 | `node set`, `unpin` | [node](#node) |
+| `node backfill`, `node backfill resume`, `pause`, `cancel` | [backfill](#backfill); the exit code is not 0 when windows have failed |
+| `node backfill list` | array of [backfill](#backfill), newest first |
+| `node backfill show` | [backfill_shown](#backfill_shown) |
+| `node backfill --progress json` | [event](#event) and [backfill_event](#backfill_event), one per line on standard error |
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |

@@ -170,6 +170,8 @@ fn record(node: &Node, run_id: String, now: Timestamp) -> RunRecord {
         window: Window { start: None, end: now },
         retry_of: None,
         lookback: node.settings.lookback,
+        late_rows: None,
+        backfill: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"bench"),

@@ -9,6 +9,7 @@ use datanode_core::digest::Digest;
 use datanode_core::query::Bound;
 use datanode_core::query_text::{End, bound};
 
+use crate::commands::backfill::BackfillArguments;
 use crate::commands::backup::{BackupArguments, RestoreArguments};
 use crate::commands::delete_after::DeleteAfterArguments;
 use crate::commands::load::LoadArguments;
@@ -539,6 +540,8 @@ pub(crate) enum NodeCommand {
     /// Run a node after everything that it depends on
     #[command(after_help = crate::run_args::AFTER_HELP)]
     Run(RunArguments),
+    /// Run a node over a range of the past, window by window
+    Backfill(BackfillArguments),
     /// List what a node has done, found empty, or failed at
     Windows(WindowsArguments),
     /// Change how the runs of a node are made

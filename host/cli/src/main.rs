@@ -17,6 +17,7 @@
 //! * *A command ends when its work has ended*, whatever host call was left behind on the way ([`PATIENCE`]).
 
 mod args;
+mod backfill_progress;
 mod cells;
 mod commands;
 mod failure;

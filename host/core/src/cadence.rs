@@ -21,6 +21,9 @@ enum Unit {
     Year,
 }
 
+/// The largest count: it keeps every product in `length` far from overflow.
+const MAX_COUNT: u32 = 100_000;
+
 /// A count and a unit: `^[1-9][0-9]*(s|m|h|d|w|mo|q|y)$`. Metadata of a table, never hashed.
 ///
 /// ```
@@ -58,6 +61,27 @@ impl Cadence {
     /// The moment one period earlier, None when it leaves the years 1 to 9999.
     pub fn previous(self, moment: Timestamp) -> Option<Timestamp> {
         self.shift(moment, false)
+    }
+
+    /// The moment so many periods later, counted from it, so that months of different lengths add up. None when it leaves
+    /// the years 1 to 9999.
+    pub fn after(self, moment: Timestamp, periods: u32) -> Option<Timestamp> {
+        match self.length() {
+            Length::Micros { micros, .. } => {
+                let later = moment.micros().checked_add(micros.checked_mul(i64::from(periods))?)?;
+                Timestamp::from_micros(later).ok()
+            }
+            Length::Months(months) => {
+                let months = Months::new(months.checked_mul(periods)?);
+                Timestamp::from_datetime(moment.datetime().checked_add_months(months)?).ok()
+            }
+        }
+    }
+
+    /// So many periods as one. None for more than 100,000 of its unit.
+    pub fn times(self, periods: u32) -> Option<Self> {
+        let count = self.count.checked_mul(periods).filter(|count| (1..=MAX_COUNT).contains(count))?;
+        Some(Self { count, ..self })
     }
 
     fn period_start(self, now: Timestamp) -> Option<Timestamp> {
@@ -156,9 +180,8 @@ impl FromStr for Cadence {
             "y" => Unit::Year,
             _ => return Err(wrong()),
         };
-        // The bound keeps every product in `length` far from overflow.
         match count.parse() {
-            Ok(count @ 1..=100_000) if !text.starts_with('0') => Ok(Self { count, unit }),
+            Ok(count @ 1..=MAX_COUNT) if !text.starts_with('0') => Ok(Self { count, unit }),
             _ => Err(wrong()),
         }
     }

@@ -57,6 +57,8 @@ pub struct NodeWindow {
     pub failures: u32,
     /// When that run ended, by the host's clock.
     pub updated_at: Timestamp,
+    /// That run was a window of a backfill.
+    pub is_backfill: bool,
 }
 
 impl NodeWindow {
@@ -89,6 +91,8 @@ pub struct Visit<'v> {
     pub run_id: &'v str,
     /// When it ended.
     pub at: Timestamp,
+    /// It was a window of a backfill.
+    pub is_backfill: bool,
 }
 
 impl Visit<'_> {
@@ -136,6 +140,7 @@ impl Ledger {
             run_id: visit.run_id.to_owned(),
             failures: 0,
             updated_at: visit.at,
+            is_backfill: visit.is_backfill,
         };
         if let Some(until) = until {
             self.assign(first, until, |_| window(WindowState::Done));
@@ -160,6 +165,7 @@ impl Ledger {
                 run_id: visit.run_id.to_owned(),
                 failures: before.saturating_add(1),
                 updated_at: visit.at,
+                is_backfill: visit.is_backfill,
             },
         });
     }
@@ -305,6 +311,7 @@ fn joined(windows: Vec<NodeWindow>) -> Vec<NodeWindow> {
                 before.last = window.last;
                 if window.updated_at.cmp(&before.updated_at) != Ordering::Less {
                     before.run_id = window.run_id;
+                    before.is_backfill = window.is_backfill;
                     before.updated_at = window.updated_at;
                 }
             }

@@ -15,6 +15,7 @@
 //! * *Nothing unchecked leaves.* A [`RecordBatch`](arrow_array::RecordBatch) that [`frame::OutputValidator`] returns
 //!   has the contract's columns in the contract's order, is sorted by its index and holds no duplicate within itself.
 
+pub mod backfill;
 pub mod binding;
 pub mod cadence;
 pub mod cell;

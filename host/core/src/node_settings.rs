@@ -19,6 +19,29 @@ pub struct NodeSettings {
     /// How often a run whose commit was refused, since others had written its table meanwhile, is made again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// What becomes of rows that are there when a run looks for late ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_rows: Option<LateRows>,
+}
+
+/// What becomes of rows that are there when a run computes them again, within its lookback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LateRows {
+    /// They stay as they are, as without the setting.
+    Keep,
+    /// They take the values that are computed now, where these differ.
+    Overwrite,
+}
+
+impl LateRows {
+    /// The name used in JSON and in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Overwrite => "overwrite",
+        }
+    }
 }
 
 /// One setting that changes. None: as if it had never been set.
@@ -28,6 +51,8 @@ pub enum SettingChange {
     Lookback(Option<Cadence>),
     /// [`NodeSettings::retries`].
     Retries(Option<u32>),
+    /// [`NodeSettings::late_rows`].
+    LateRows(Option<LateRows>),
 }
 
 /// Why a setting is refused.
@@ -66,7 +91,7 @@ impl Diagnostic for SettingError {
 
     fn next_step(&self) -> Option<String> {
         Some(
-            "set lookback=7d or retries=3; a name without a value, as in `lookback=`, takes the setting back"
+            "set lookback=7d, late_rows=overwrite or retries=3; a name without a value, as in `lookback=`, takes the setting back"
                 .to_owned(),
         )
     }
@@ -95,6 +120,12 @@ impl SettingChange {
                 let problem = format!("write a count of 0 to {MAX_RETRIES}");
                 parsed.map(Self::Retries).ok_or_else(|| wrong("retries", &problem))
             }
+            "late_rows" => match value {
+                None => Ok(Self::LateRows(None)),
+                Some("keep") => Ok(Self::LateRows(Some(LateRows::Keep))),
+                Some("overwrite") => Ok(Self::LateRows(Some(LateRows::Overwrite))),
+                Some(_) => Err(wrong("late_rows", "write keep or overwrite")),
+            },
             _ => Err(SettingError::Unknown(shown(name))),
         }
     }
@@ -107,7 +138,13 @@ impl NodeSettings {
         match change {
             SettingChange::Lookback(lookback) => Self { lookback, ..self },
             SettingChange::Retries(retries) => Self { retries, ..self },
+            SettingChange::LateRows(late_rows) => Self { late_rows, ..self },
         }
+    }
+
+    /// Whether runs overwrite rows that are there when they look for late ones: only where they do look.
+    pub fn overwrites_late_rows(self) -> bool {
+        self.lookback.is_some() && self.late_rows == Some(LateRows::Overwrite)
     }
 }
 
@@ -119,8 +156,19 @@ mod tests {
     fn settings_come_and_go() {
         let set = |settings: NodeSettings, text| settings.with(SettingChange::parse(text).unwrap());
         let both = set(set(NodeSettings::default(), "lookback=7d"), "retries=0");
-        assert_eq!(both, NodeSettings { lookback: Some("7d".parse().unwrap()), retries: Some(0) });
+        assert_eq!(
+            both,
+            NodeSettings { lookback: Some("7d".parse().unwrap()), retries: Some(0), late_rows: None }
+        );
         assert_eq!(serde_json::to_string(&both).unwrap(), r#"{"lookback":"7d","retries":0}"#);
+        let late = set(both, "late_rows=overwrite");
+        assert!(late.overwrites_late_rows() && !set(late, "lookback=").overwrites_late_rows());
+        assert!(!both.overwrites_late_rows() && !set(late, "late_rows=keep").overwrites_late_rows());
+        assert_eq!(
+            serde_json::from_str::<NodeSettings>(&serde_json::to_string(&late).unwrap()).unwrap(),
+            late
+        );
+        assert_eq!(set(late, "late_rows="), both);
         let none = set(set(both, "lookback="), "retries=");
         assert_eq!((none, serde_json::to_string(&none).unwrap().as_str()), (NodeSettings::default(), "{}"));
         assert_eq!(serde_json::from_str::<NodeSettings>("{}").unwrap(), none);
@@ -129,7 +177,9 @@ mod tests {
     #[test]
     fn what_is_no_setting_is_named() {
         let mut said = String::new();
-        for text in ["lookback", "colour=red", "lookback=soon", "retries=-1", "retries=101", "=7d"] {
+        for text in
+            ["lookback", "colour=red", "lookback=soon", "retries=-1", "retries=101", "=7d", "late_rows=drop"]
+        {
             let error = SettingChange::parse(text).unwrap_err();
             said += &format!("{text}: [{}] {error}\n", error.code());
         }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::backfill::BackfillPlace;
 use crate::cadence::Cadence;
 use crate::component::ComponentClass;
 use crate::coordinate::Coordinate;
@@ -15,6 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::journal::JournalSummary;
+use crate::node_settings::LateRows;
 use crate::progress::Progress;
 use crate::quality::Violation;
 use crate::window::Window;
@@ -163,6 +165,8 @@ pub struct StatisticsSummary {
 
 /// `kind` of the record of a dry run.
 pub const DRY_RUN: &str = "dry_run";
+/// `kind` of the record of a window of a backfill.
+pub const BACKFILL: &str = "backfill";
 
 /// Which coordinates a run reached.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -208,7 +212,7 @@ pub struct RunRecord {
     pub table_uid: String,
     /// Its identifier at the time.
     pub table: String,
-    /// `update`, or `dry_run`, which is never stored; backfills will have their own.
+    /// `update`, `backfill`, or `dry_run`, which is never stored.
     pub kind: String,
     /// How it ended.
     pub status: RunStatus,
@@ -224,6 +228,12 @@ pub struct RunRecord {
     /// How far before the latest rows it looked for late ones, as its node was set.
     #[serde(default)]
     pub lookback: Option<Cadence>,
+    /// What it did with late rows that were there already, as its node was set. Absent: it left them as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_rows: Option<LateRows>,
+    /// Which window of which backfill it was. Absent for all other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillPlace>,
     /// Component name.
     pub component: String,
     /// Component release.

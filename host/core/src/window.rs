@@ -183,7 +183,10 @@ mod tests {
         let mut done = |start: &str, end: &str| {
             let window = Window { start: Some(at(start)), end: at(end) };
             let cadence = request().cadence;
-            ledger.succeed(&Visit { window, cadence, run_id: "r", at: at(end) }, Some(at(end)));
+            ledger.succeed(
+                &Visit { window, cadence, run_id: "r", at: at(end), is_backfill: false },
+                Some(at(end)),
+            );
         };
         done("2020-01-01", "2020-01-10");
         done("2020-01-11", "2020-01-20");

@@ -1,5 +1,6 @@
 //! What can go wrong around a run.
 
+use datanode_core::backfill::BackfillError;
 use datanode_core::component::ManifestError;
 use datanode_core::config::ConfigError;
 use datanode_core::contract::ContractError;
@@ -58,6 +59,20 @@ pub enum RuntimeError {
     /// A bad name.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A backfill that cannot be begun.
+    #[error(transparent)]
+    Backfill(#[from] BackfillError),
+    /// A window of a backfill that was computed before those that it reads were stored.
+    #[error(
+        "window {window} of backfill {backfill} has read its own table before all earlier windows were stored; nothing was \
+         stored"
+    )]
+    WindowAhead {
+        /// The backfill.
+        backfill: String,
+        /// The window, counted from 1.
+        window: u32,
+    },
     /// A file of rows.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -217,6 +232,8 @@ impl Diagnostic for RuntimeError {
             Self::Frame(error) => error.code(),
             Self::Quality(error) => error.code(),
             Self::Name(_) => "name.invalid",
+            Self::Backfill(error) => error.code(),
+            Self::WindowAhead { .. } => "backfill.window_ahead",
             Self::Load(error) => error.code(),
             Self::Contents(error) => error.code(),
             Self::Bundle(error) => error.code(),
@@ -254,6 +271,7 @@ impl Diagnostic for RuntimeError {
             Self::Name(_) | Self::SourcePath { .. } | Self::PinOfAnother { .. } | Self::NotCreated { .. } => {
                 ErrorClass::Usage
             }
+            Self::Backfill(error) => error.class(),
             Self::Load(error) => error.class(),
             Self::Contents(error) => error.class(),
             Self::Bundle(error) => error.class(),
@@ -267,7 +285,7 @@ impl Diagnostic for RuntimeError {
             | Self::NotFailed { .. }
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
-            Self::Scratch { .. } | Self::Panicked(_) => ErrorClass::Infrastructure,
+            Self::Scratch { .. } | Self::WindowAhead { .. } | Self::Panicked(_) => ErrorClass::Infrastructure,
         }
     }
 
@@ -296,6 +314,10 @@ impl Diagnostic for RuntimeError {
                 Some(format!("create it: {}", create_command(component, table, config, hash_namespace)))
             }
             Self::SourceMissing { command, .. } => Some(command.clone()),
+            Self::Backfill(error) => error.next_step(),
+            Self::WindowAhead { .. } => Some(
+                "nothing is to be done: the backfill makes it again, and goes on one window after the other".to_owned(),
+            ),
             Self::Load(error) => error.next_step(),
             Self::Contents(error) => error.next_step(),
             Self::Bundle(error) => error.next_step(),

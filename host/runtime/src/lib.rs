@@ -58,8 +58,9 @@ pub use replay::{
 };
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
-    DEFAULT_RETRIES, Difference, DryRun, DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions,
-    RunTree, Scope, SpillSettings, StoredRows,
+    BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill, DEFAULT_RETRIES, Difference, DryRun,
+    DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
+    StoredRows,
 };
 pub use secret::{ListedSecret, NewSecret, SecretError, SecretKeys, SecretValue};
 pub use signature::{SignatureError, TrustedKeys};

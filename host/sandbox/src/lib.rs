@@ -28,8 +28,8 @@ pub mod imports;
 mod limits;
 mod linker;
 mod log_tail;
-mod stubs;
 mod producers;
+mod stubs;
 mod supervise;
 mod threads;
 
@@ -43,5 +43,5 @@ pub use compile::{CompileLimits, Compiler, compile_child};
 pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use guest::{CallReport, Component, Sandbox, UpdateContext};
 pub use limits::Limits;
-pub use stubs::STUBBED_IMPORTS;
 pub use producers::{Producers, producers};
+pub use stubs::STUBBED_IMPORTS;

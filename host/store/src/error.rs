@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use datanode_core::Timestamp;
+use datanode_core::backfill::BackfillState;
 use datanode_core::contract::{Contract, ContractError, ForeignKey, MetadataError, TableKind};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
@@ -263,6 +264,8 @@ pub enum StoreError {
         run_id: String,
         /// When it ends unless it is extended, by the clock of the database.
         expires_at: Timestamp,
+        /// That run is a window of a backfill, which holds the node for its commit alone.
+        gives_way: bool,
     },
     /// The lease of a run has passed to another.
     #[error(
@@ -277,6 +280,24 @@ pub enum StoreError {
         epoch: i64,
         /// The epoch now.
         current: i64,
+    },
+    /// The window of a run has passed to another.
+    #[error("run {run_id} no longer holds window {window} of backfill {backfill}; nothing was stored")]
+    WindowLost {
+        /// The run that lost it.
+        run_id: String,
+        /// The window, counted from 1.
+        window: u32,
+        /// The backfill.
+        backfill: String,
+    },
+    /// Nothing is left to be said of a backfill.
+    #[error("backfill {uid} is {state}: it cannot be resumed, paused or cancelled any more")]
+    BackfillOver {
+        /// The backfill.
+        uid: String,
+        /// How it stands.
+        state: BackfillState,
     },
     /// Only time-indexed tables have a tail.
     #[error("table `{table}` is a reference table: it has no time, so it has no tail to delete")]
@@ -431,6 +452,7 @@ impl Diagnostic for StoreError {
                 "node" => "store.node_not_found",
                 "run" => "store.run_not_found",
                 "secret" => "store.secret_not_found",
+                "backfill" => "store.backfill_not_found",
                 _ => "store.source_not_found",
             },
             Self::Ambiguous { .. } => "store.ambiguous",
@@ -456,6 +478,8 @@ impl Diagnostic for StoreError {
             Self::TableMoved { .. } | Self::ProgressMoved { .. } => "commit.table_moved",
             Self::LeaseHeld { .. } => "lease.held",
             Self::LeaseLost { .. } => "lease.lost",
+            Self::WindowLost { .. } => "backfill.window_lost",
+            Self::BackfillOver { .. } => "backfill.over",
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
             Self::Reader(error) => error.code(),
@@ -485,6 +509,7 @@ impl Diagnostic for StoreError {
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
             | Self::NoTail { .. }
+            | Self::BackfillOver { .. }
             | Self::ServerTooOld { .. }
             | Self::NotOnThisDatabase { .. }
             | Self::PhysicalNameTaken { .. }
@@ -505,6 +530,7 @@ impl Diagnostic for StoreError {
             | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
             | Self::LeaseLost { .. }
+            | Self::WindowLost { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
             | Self::Connect { .. }
@@ -522,11 +548,13 @@ impl Diagnostic for StoreError {
                 "node" => "see what there is: datanode node list".to_owned(),
                 "run" => "see what there is: datanode run list".to_owned(),
                 "secret" => "see what there is: datanode secret list".to_owned(),
+                "backfill" => "see what there is: datanode node backfill list".to_owned(),
                 _ => "see what there is: datanode source list".to_owned(),
             },
             Self::Ambiguous { kind, candidates, .. } => {
                 let first = candidates.first().map_or("", String::as_str);
-                format!("write one of these references in full, such as: datanode {kind} show {first}")
+                let noun = if *kind == "backfill" { "node backfill" } else { kind };
+                format!("write one of these references in full, such as: datanode {noun} show {first}")
             }
             Self::VersionTaken { .. } => "raise the component's version and build it again".to_owned(),
             Self::ComponentDisabled { name, version } => {
@@ -591,6 +619,10 @@ impl Diagnostic for StoreError {
                 "wait for that run to end, or add --wait SECONDS; when its process is gone, the node is free at the time above"
                     .to_owned()
             }
+            Self::WindowLost { backfill, .. } => {
+                format!("see who works on it now: datanode node backfill show {backfill}")
+            }
+            Self::BackfillOver { uid, .. } => format!("see what it did: datanode node backfill show {uid}"),
             Self::LeaseLost { .. } => "see what the other run did: datanode run list".to_owned(),
             Self::NoTail { table } => {
                 format!("load the rows that are to stay: datanode table load {table} FILE --replace")

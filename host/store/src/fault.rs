@@ -33,10 +33,14 @@ pub enum Step {
     LeaseReleased,
     /// The transaction is committed, and nobody has been told.
     Committed,
+    /// Of a backfill: a window is claimed, and nothing else has happened.
+    WindowClaimed,
+    /// Of a backfill, in the transaction: what became of the window is noted.
+    WindowStored,
 }
 
 impl Step {
-    /// All of them.
+    /// Those that every run comes to.
     pub const ALL: [Self; 12] = [
         Self::LeaseClaimed,
         Self::LeaseChecked,
@@ -51,6 +55,9 @@ impl Step {
         Self::LeaseReleased,
         Self::Committed,
     ];
+
+    /// Those that only runs of a backfill come to.
+    pub const OF_BACKFILLS: [Self; 2] = [Self::WindowClaimed, Self::WindowStored];
 
     /// Its name in `DATANODE_FAULT`.
     pub fn as_str(self) -> &'static str {
@@ -67,6 +74,8 @@ impl Step {
             Self::LineageStored => "commit.lineage_stored",
             Self::LeaseReleased => "commit.lease_released",
             Self::Committed => "commit.committed",
+            Self::WindowClaimed => "backfill.window_claimed",
+            Self::WindowStored => "commit.window_stored",
         }
     }
 }

@@ -20,6 +20,7 @@
 #[cfg(test)]
 extern crate self as datanode_store;
 
+mod backfill;
 mod catalogue;
 mod checks;
 mod error;
@@ -40,6 +41,10 @@ mod store;
 mod tail_delete;
 mod write_mode;
 
+pub use backfill::{
+    Backfill, BackfillRows, BackfillWindow, Backfills, ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow,
+    NewBackfill, WindowError,
+};
 pub use error::{BrokenKey, Holder, StoreError};
 pub use journal::{Journals, RunJournal};
 pub use lease::{ClaimLease, Lease, Leases};

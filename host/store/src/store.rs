@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, Secrets, StoreError,
-    TailDeletes, WriteMode,
+    Backfills, Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, Secrets,
+    StoreError, TailDeletes, WriteMode,
 };
 
 /// A component as it is uploaded; its bytes were checked before.
@@ -400,6 +400,9 @@ pub trait Snapshot: Send + Debug {
     /// What a node has done, by its uid.
     async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError>;
 
+    /// How often commits of a backfill have raised the epoch of its table, by its uid.
+    async fn backfill_raised(&mut self, backfill_uid: &str) -> Result<i64, StoreError>;
+
     /// How many rows a table has. Of a time-indexed table its progress knows; those of a reference table are counted.
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError>;
 
@@ -426,7 +429,7 @@ pub trait TableRead: Send + Sync + Debug {
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
 pub trait Store:
-    Journals + Leases + Ledgers + Revisions + Secrets + TailDeletes + Send + Sync + Debug
+    Backfills + Journals + Leases + Ledgers + Revisions + Secrets + TailDeletes + Send + Sync + Debug
 {
     /// Add a component. The same name, version and bytes again changes nothing, but for a signature that was not there;
     /// the same version with other bytes is refused.

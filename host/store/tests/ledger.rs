@@ -200,14 +200,14 @@ async fn settings_are_kept_and_taken_back(place: Place) {
     let changes =
         |texts: &[&str]| texts.iter().map(|text| SettingChange::parse(text).unwrap()).collect::<Vec<_>>();
     let set = place.store.set_node(&node.uid, &changes(&["lookback=7d", "retries=3"])).await.unwrap();
-    let expected = NodeSettings { lookback: Some("7d".parse().unwrap()), retries: Some(3) };
+    let expected = NodeSettings { lookback: Some("7d".parse().unwrap()), retries: Some(3), late_rows: None };
     assert_eq!((set.node.settings, set.changed), (expected, true));
     assert!(!place.store.set_node(&node.uid, &changes(&["retries=3"])).await.unwrap().changed);
     // Creating the node again changes none of it.
     let again = place.store.ensure_node(new_node(&table, &node.update_hash)).await.unwrap();
     assert_eq!((again.value.settings, again.created), (expected, false));
     let back = place.store.set_node(&node.uid, &changes(&["lookback="])).await.unwrap();
-    assert_eq!(back.node.settings, NodeSettings { lookback: None, retries: Some(3) });
+    assert_eq!(back.node.settings, NodeSettings { retries: Some(3), ..NodeSettings::default() });
     assert_eq!(place.store.node(&node.uid).await.unwrap(), back.node);
     let error = place.store.set_node("nobody", &changes(&["retries=1"])).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { kind: "node", .. }), "{error}");

@@ -1,5 +1,6 @@
 //! One module per noun of the command line.
 
+pub(crate) mod backfill;
 pub(crate) mod backup;
 pub(crate) mod build;
 pub(crate) mod check;

@@ -80,6 +80,7 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
             super::graph::show(node.as_deref(), format, host, printer).await?;
         }
         NodeCommand::Run(arguments) => return super::node_run::run(arguments, host, printer).await,
+        NodeCommand::Backfill(arguments) => return super::backfill::run(arguments, host, printer).await,
         NodeCommand::Windows(arguments) => super::node_windows::windows(arguments, host, printer).await?,
         NodeCommand::Unpin { node } => {
             let node = host.store().unpin_node(&node).await.or_fail()?;

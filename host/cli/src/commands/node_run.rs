@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) 
 }
 
 /// Runtime options of a file and of single arguments.
-fn runtime_options(file: Option<&Path>, single: &[String]) -> anyhow::Result<Options> {
+pub(super) fn runtime_options(file: Option<&Path>, single: &[String]) -> anyhow::Result<Options> {
     let options = match file {
         None => Options::new(),
         Some(file) => {
@@ -154,6 +154,7 @@ fn show_dry(dry: &DryRun) {
         ),
         ("dropped", format!("{} rows", count(run.rows_dropped))),
         ("would insert", format!("{} rows", count(run.rows_inserted))),
+        ("would update", format!("{} rows", count(run.rows_updated))),
         ("gaps", super::run::gaps(&run.coverage)),
     ]);
     for warning in &run.warnings {

@@ -4,6 +4,7 @@ use clap::Args;
 use datanode_core::Timestamp;
 use datanode_core::ledger::NodeWindow;
 use datanode_core::node_settings::{NodeSettings, SettingChange};
+use datanode_core::run::BACKFILL;
 use datanode_runtime::Host;
 use datanode_store::NodeSet;
 use serde_json::{Value, json};
@@ -29,8 +30,9 @@ pub(crate) struct WindowsArguments {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Settings are never hashed: they say how runs are made, and change nothing that the node computes.\n\n  \
-    lookback=7d  look for rows that come late, so far before the latest row of each coordinate\n  \
-    retries=3    make a run again, so often, whose commit was refused because others wrote the table meanwhile\n\n\
+    lookback=7d          look for rows that come late, so far before the latest row of each coordinate\n  \
+    late_rows=overwrite  rows that are there take the values of those that a lookback brings again (else `keep`)\n  \
+    retries=3            make a run again, so often, whose commit was refused because others wrote the table meanwhile\n\n\
     A name without a value takes the setting back.\n\n\
     Examples:\n  datanode node set fx_log_returns lookback=7d\n  datanode node set fx_log_returns lookback= retries=0"
 )]
@@ -59,6 +61,7 @@ pub(crate) async fn windows(
                 window.last.short(),
                 window.state.as_str().to_owned(),
                 count(window.failures.into()),
+                kind(window).to_owned(),
                 window.run_id.clone(),
             ]
         });
@@ -67,6 +70,7 @@ pub(crate) async fn windows(
             Heading::Text("until"),
             Heading::Text("state"),
             Heading::Number("failures"),
+            Heading::Text("kind"),
             Heading::Text("last run"),
         ];
         let empty = match &arguments.state {
@@ -92,15 +96,21 @@ pub(crate) async fn set(arguments: SetArguments, host: &Host, printer: Printer) 
 pub(crate) fn settings(settings: NodeSettings) -> String {
     let lookback = settings.lookback.map(|lookback| format!("lookback {lookback}"));
     let retries = settings.retries.map(|retries| format!("retries {retries}"));
-    let set: Vec<String> = lookback.into_iter().chain(retries).collect();
+    let late_rows = settings.late_rows.map(|late_rows| format!("late rows {}", late_rows.as_str()));
+    let set: Vec<String> = lookback.into_iter().chain(late_rows).chain(retries).collect();
     if set.is_empty() { "-".to_owned() } else { set.join(", ") }
+}
+
+/// What the last run over a window was.
+fn kind(window: &NodeWindow) -> &'static str {
+    if window.is_backfill { BACKFILL } else { "update" }
 }
 
 /// A window for programs.
 pub(crate) fn document(window: &NodeWindow) -> Value {
     json!({
         "start": window.start(), "end": window.last, "state": window.state, "failures": window.failures,
-        "run_id": window.run_id, "updated_at": window.updated_at,
+        "run_id": window.run_id, "kind": kind(window), "updated_at": window.updated_at,
     })
 }
 

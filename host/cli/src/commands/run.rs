@@ -132,6 +132,11 @@ fn show(run: &RunRecord) {
     let digest = |digest: &Option<datanode_core::digest::Digest>| {
         digest.map_or("-".to_owned(), |digest| digest.to_string())
     };
+    let lookback = |run: &RunRecord| {
+        let late_rows = run.late_rows.map(|late_rows| format!(", late rows {}", late_rows.as_str()));
+        let late_rows = late_rows.unwrap_or_default();
+        run.lookback.map_or("-".to_owned(), |lookback| format!("{lookback}{late_rows}"))
+    };
     let mut facts = vec![
         ("run", run.run_id.clone()),
         ("status", run.status.to_string()),
@@ -151,7 +156,7 @@ fn show(run: &RunRecord) {
         ),
         ("options", if run.options.is_empty() { "-".to_owned() } else { json!(run.options).to_string() }),
         ("window", format!("{start} to {}", run.window.end.short())),
-        ("lookback", run.lookback.map_or("-".to_owned(), |lookback| lookback.to_string())),
+        ("lookback", lookback(run)),
         ("retry of", run.retry_of.clone().unwrap_or("-".to_owned())),
         ("started", run.started_at.to_string()),
         (
@@ -190,6 +195,9 @@ fn show(run: &RunRecord) {
             run.host.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", "),
         ),
     ];
+    if let Some(place) = &run.backfill {
+        facts.insert(1, ("backfill", format!("{}, window {}", place.backfill_id, place.window)));
+    }
     if let Some(error) = &run.error {
         facts.push(("error", format!("[{}] {}", error.code, error.message)));
         if let Some(step) = &error.next_step {

@@ -88,7 +88,7 @@ proptest! {
         let mut known: Vec<Known> = vec![None; usize::try_from(MOMENTS).unwrap()];
         for (number, action) in (0..).zip(&actions) {
             let run = format!("run-{number}");
-            let visit = |window| Visit { window, cadence: None, run_id: &run, at: moment(number) };
+            let visit = |window| Visit { window, cadence: None, run_id: &run, at: moment(number), is_backfill: number % 2 == 0 };
             match action {
                 Action::Succeed { start, end, latest } => {
                     ledger.succeed(&visit(window(*start, *end)), latest.map(at));
@@ -142,7 +142,7 @@ fn day(text: &str) -> Timestamp {
 
 fn daily<'v>(start: &str, end: &str, run_id: &'v str) -> Visit<'v> {
     let window = Window { start: Some(start).filter(|start| !start.is_empty()).map(day), end: day(end) };
-    Visit { window, cadence: Some("1d".parse().unwrap()), run_id, at: day(end) }
+    Visit { window, cadence: Some("1d".parse().unwrap()), run_id, at: day(end), is_backfill: false }
 }
 
 fn states(ledger: &Ledger) -> Vec<String> {
@@ -231,6 +231,7 @@ fn windows_that_overlap_are_no_ledger() {
         run_id: String::new(),
         failures: 0,
         updated_at: at(0),
+        is_backfill: false,
     };
     for bad in [vec![window(3, 2)], vec![window(0, 3), window(3, 4)], vec![window(5, 6), window(0, 1)]] {
         assert_eq!(Ledger::from_windows(bad), None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datanode_core::quality;
 use datanode_core::run::{DRY_RUN, RunError, RunRecord, RunStatus};
 use datanode_core::statistics;
-use datanode_store::{Rows, StoreError};
+use datanode_store::{Rows, StoreError, WriteMode};
 
 use super::RunOptions;
 use super::execute::{Computed, Given, Looks, new_record, note_start};
@@ -54,7 +54,7 @@ impl Host {
         DRY_RUN.clone_into(&mut record.kind);
         let given = request.statistics.as_deref();
         let given = given.map(|text| statistics::parse(text, &planned.table.contract)).transpose()?;
-        let given = Given { statistics: given.map(Arc::new), window: None };
+        let given = Given { statistics: given.map(Arc::new), ..Given::default() };
         let prepared = self.prepare_run(&planned, now, options, given).await?;
         note_start(&mut record, &prepared);
         let observer = Arc::clone(&options.observer);
@@ -79,14 +79,16 @@ impl Host {
 
     /// What the commit would have been given, and what the table has of the rest.
     async fn look(&self, computed: Computed, sample: usize, answer: &mut DryRun) -> Result<(), RuntimeError> {
-        let Computed { table, fills_gaps, collected } = computed;
+        let Computed { table, mode, collected } = computed;
         let rows = collected.summary.added.rows();
         let mut snapshot = collected.snapshot;
         let (kept, looked) =
             unique::watched(&table.contract, collected.kept.into_rows().map_err(StoreError::Rows)?);
-        // Where the run fills gaps, what the table has already stays as it is.
+        // Where the run looks for rows that come late, the table may have them already.
         let there = match &mut snapshot {
-            Some(snapshot) if fills_gaps => stored_rows::compare(snapshot, &table, kept, 0).await,
+            Some(snapshot) if mode != WriteMode::Append => {
+                stored_rows::compare(snapshot, &table, kept, 0).await
+            }
             _ => all_of(kept),
         };
         let there = match there {
@@ -120,8 +122,9 @@ impl Host {
             }
         }
         answer.record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
-        answer.record.rows_unchanged = there.equal + there.different;
-        answer.record.rows_inserted = rows - answer.record.rows_unchanged;
+        answer.record.rows_updated = if mode == WriteMode::Overwrite { there.different } else { 0 };
+        answer.record.rows_unchanged = there.equal + there.different - answer.record.rows_updated;
+        answer.record.rows_inserted = rows - there.equal - there.different;
         answer.frame = Some(Frame { contract: table.contract.clone(), rows, sample: collected.sample });
         if let (Some(dropped), Some(mut snapshot)) = (collected.dropped, snapshot) {
             let dropped = dropped.into_rows().map_err(StoreError::Rows)?;

@@ -11,7 +11,9 @@ use datanode_core::progress::Progress;
 use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::{self, Decided, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
-use datanode_store::{CommitRun, Lease, Opened, RunJournal, Snapshot, StoreError, Table, WriteMode};
+use datanode_store::{
+    CommitOutcome, CommitRun, Lease, Opened, RunJournal, Snapshot, StoreError, Table, WriteMode,
+};
 use serde_json::json;
 
 use super::calls::{Collected, Output};
@@ -70,11 +72,13 @@ pub(super) struct Given {
     pub(super) statistics: Option<Arc<Progress>>,
     /// A window that is not decided now, with where it takes its table to end: see [`window::Decided`].
     pub(super) window: Option<(Window, Option<Timestamp>)>,
+    /// It is one of a backfill: every row of it counts, whatever the table holds.
+    pub(super) is_backfill: bool,
 }
 
 /// What a run works on, read after its dependencies have committed.
 pub(super) struct Prepared {
-    snapshot: Box<dyn Snapshot>,
+    pub(super) snapshot: Box<dyn Snapshot>,
     table: Table,
     /// What the table holds.
     progress: Arc<Progress>,
@@ -84,15 +88,19 @@ pub(super) struct Prepared {
     /// What the guest is told that the table holds: the same, but in a dry run that says otherwise.
     statistics: Arc<Progress>,
     pub(super) window: Window,
+    is_backfill: bool,
+    /// Where the run looks for rows that come late: those that are there take the values that it computes now.
+    overwrites: bool,
     /// Ends the guest from outside.
-    interrupt: Interrupt,
+    pub(super) interrupt: Interrupt,
 }
 
 /// What is left to do after the guest has returned.
 pub(super) struct Computed {
     pub(super) table: Table,
-    /// Rows among the output may be there already: the run was told of less than the table has.
-    pub(super) fills_gaps: bool,
+    /// What is done with rows that may be there already: there may be some where the run was told of less than the table
+    /// has.
+    pub(super) mode: WriteMode,
     pub(super) collected: Collected,
 }
 
@@ -188,8 +196,12 @@ impl Host {
             rows: computed.collected.summary.added.rows(),
             sample: std::mem::take(&mut computed.collected.sample),
         });
-        match self.commit(lease.lease.clone(), computed, record.clone(), journal.clone(), options).await {
-            Ok(record) => {
+        let committed = match commit_of(lease.lease.clone(), computed, &record, journal.clone(), options) {
+            Ok(commit) => self.store.commit_run(commit).await.map_err(RuntimeError::from),
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(CommitOutcome { record, .. }) => {
                 options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
                 Ok(Executed { record, frame, was_overtaken: false })
             }
@@ -203,7 +215,7 @@ impl Host {
 
     /// Record a run that has stored nothing, and why. Where its commit is there all the same, because only the answer was
     /// lost, the record of the commit is the one that stands.
-    async fn end(
+    pub(super) async fn end(
         &self,
         mut record: RunRecord,
         journal: Option<&RunJournal>,
@@ -257,14 +269,24 @@ impl Host {
             _ => decided,
         };
         let known = match (&given.statistics, lookback) {
+            _ if given.is_backfill => Arc::clone(&progress),
             (None, _) if dimensions == 0 => Arc::new(progress.ending(|_| behind)),
             (_, Some(lookback)) if dimensions > 0 => Arc::new(progress.ending(|max| lookback.previous(max))),
             // Of a dry run that is told otherwise the table still says which rows are new.
             _ => Arc::clone(&progress),
         };
         let statistics = given.statistics.unwrap_or_else(|| Arc::clone(&known));
-        let interrupt = Interrupt::default();
-        Ok(Prepared { snapshot, table, progress, known, statistics, window, interrupt })
+        Ok(Prepared {
+            snapshot,
+            table,
+            progress,
+            known,
+            statistics,
+            window,
+            is_backfill: given.is_backfill,
+            overwrites: planned.node.settings.overwrites_late_rows(),
+            interrupt: Interrupt::default(),
+        })
     }
 
     /// Call `update` and collect what it saw and made. What it was given is left in `journal`, whether it succeeds or not.
@@ -299,11 +321,12 @@ impl Host {
         let validator =
             OutputValidator::new(Arc::clone(&contract), prepared.window, Arc::clone(&prepared.known))
                 .map_err(|error| StoreError::Damaged(format!("table `{}`: {error}", contract.identifier)))?;
+        let validator = if prepared.is_backfill { validator.covering_window() } else { validator };
         let context = UpdateContext {
             index: contract.index.clone(),
             progress: Arc::clone(&prepared.statistics),
             window: prepared.window,
-            is_backfill: false,
+            is_backfill: prepared.is_backfill,
         };
         let sources = self.sources_of(&planned.release.manifest, known_sources).await?;
         let calls = RunCalls::new(
@@ -343,41 +366,12 @@ impl Host {
         let warnings = collected.quality.finish(newest, prepared.window.end)?;
         record.warnings.extend(warnings.iter().map(ToString::to_string));
         record.violations.extend(warnings);
-        let fills_gaps = prepared.known != prepared.progress;
-        Ok(Computed { table: prepared.table, fills_gaps, collected })
-    }
-
-    /// Store rows, progress and record together, and give the lease up with them.
-    async fn commit(
-        &self,
-        lease: Lease,
-        computed: Computed,
-        mut record: RunRecord,
-        journal: Option<RunJournal>,
-        options: &RunOptions,
-    ) -> Result<RunRecord, RuntimeError> {
-        let Computed { table, fills_gaps, collected } = computed;
-        let rows = collected.summary.added.rows();
-        record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
-        record.finished_at = clock::now();
-        let (observer, run_id) = (Arc::clone(&options.observer), record.run_id.clone());
-        observer.event(&RunEvent::Committing { run_id: run_id.clone(), rows });
-        let pace = Mutex::new(Pace::default());
-        let commit = CommitRun {
-            lease,
-            table,
-            record,
-            journal,
-            mode: if fills_gaps { WriteMode::FillGaps } else { WriteMode::Append },
-            rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
-            added: collected.summary.added,
-            on_rows: Box::new(move |rows| {
-                if pace.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
-                    observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows });
-                }
-            }),
+        let mode = match prepared.overwrites {
+            _ if prepared.known == prepared.progress => WriteMode::Append,
+            true => WriteMode::Overwrite,
+            false => WriteMode::FillGaps,
         };
-        Ok(self.store.commit_run(commit).await?.record)
+        Ok(Computed { table: prepared.table, mode, collected })
     }
 
     /// Store the record of a run that stores no rows, which gives up the lease that the run may hold; the record that
@@ -398,6 +392,37 @@ impl Host {
             }
         }
     }
+}
+
+/// What stores rows, progress and record together, and gives the lease up with them.
+pub(super) fn commit_of(
+    lease: Lease,
+    computed: Computed,
+    record: &RunRecord,
+    journal: Option<RunJournal>,
+    options: &RunOptions,
+) -> Result<CommitRun, RuntimeError> {
+    let Computed { table, mode, collected } = computed;
+    let rows = collected.summary.added.rows();
+    let status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
+    let record = RunRecord { status, finished_at: clock::now(), ..record.clone() };
+    let (observer, run_id) = (Arc::clone(&options.observer), record.run_id.clone());
+    observer.event(&RunEvent::Committing { run_id: run_id.clone(), rows });
+    let pace = Mutex::new(Pace::default());
+    Ok(CommitRun {
+        lease,
+        table,
+        record,
+        journal,
+        mode,
+        rows: collected.kept.into_rows().map_err(StoreError::Rows)?,
+        added: collected.summary.added,
+        on_rows: Box::new(move |rows| {
+            if pace.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+                observer.event(&RunEvent::RowsWritten { run_id: run_id.clone(), rows });
+            }
+        }),
+    })
 }
 
 /// Refuse a run whose component cannot do without a source that it does not have.
@@ -446,6 +471,8 @@ pub(super) fn new_record(
         window: Window { start: None, end: window::end(now, options.until, planned.table.contract.cadence) },
         retry_of: None,
         lookback: planned.node.settings.lookback,
+        late_rows: planned.node.settings.late_rows.filter(|_| planned.node.settings.lookback.is_some()),
+        backfill: None,
         component: release.manifest.name.clone(),
         component_version: release.manifest.version.clone(),
         component_digest: release.digest,

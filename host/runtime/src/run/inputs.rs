@@ -439,6 +439,10 @@ mod tests {
             unreachable!()
         }
 
+        async fn backfill_raised(&mut self, _: &str) -> Result<i64, StoreError> {
+            unreachable!()
+        }
+
         async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
             Ok(0)
         }

@@ -14,6 +14,8 @@ use crate::Host;
 
 /// Between two attempts to claim a node that another run holds.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a run waits in any case for the commit of a window of a backfill, which holds the node for no longer.
+const FOR_A_BACKFILL: Duration = Duration::from_mins(1);
 
 /// How leases are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +119,11 @@ impl Host {
         let begin = Instant::now();
         let lease = loop {
             match self.store.claim_lease(&claim).await {
-                Err(StoreError::LeaseHeld { .. }) if begin.elapsed() < wait => {
-                    tokio::time::sleep(PATIENCE.min(wait.saturating_sub(begin.elapsed()))).await;
+                Err(StoreError::LeaseHeld { gives_way, .. })
+                    if begin.elapsed() < if gives_way { wait.max(FOR_A_BACKFILL) } else { wait } =>
+                {
+                    let left = wait.saturating_sub(begin.elapsed());
+                    tokio::time::sleep(if gives_way { PATIENCE } else { PATIENCE.min(left) }).await;
                 }
                 answer => break answer?,
             }

@@ -1,5 +1,7 @@
 //! Running a tree of nodes.
 
+mod backfill;
+mod backfill_window;
 mod calls;
 mod dry_run;
 mod execute;
@@ -14,6 +16,7 @@ mod stored_rows;
 mod tree;
 mod unique;
 
+pub use backfill::{BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill};
 pub(crate) use calls::RunCalls;
 pub use dry_run::{DryRun, DryRunRequest};
 pub use lease::LeaseSettings;

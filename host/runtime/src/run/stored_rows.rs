@@ -201,6 +201,10 @@ mod tests {
             unreachable!()
         }
 
+        async fn backfill_raised(&mut self, _: &str) -> Result<i64, StoreError> {
+            unreachable!()
+        }
+
         async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
             Ok(self.0.len() as u64)
         }

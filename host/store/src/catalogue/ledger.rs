@@ -7,13 +7,13 @@ use datanode_core::run::RunRecord;
 use super::stored::{damaged, timestamp};
 use crate::StoreError;
 
-/// A row: first and last moment, state, run, failures, and when that run ended.
-pub(crate) type Raw = (i64, i64, String, String, i64, i64);
+/// A row: first and last moment, state, run, failures, when that run ended, and whether it was one of a backfill.
+pub(crate) type Raw = (i64, i64, String, String, i64, i64, bool);
 
 /// The rows of a node, by time.
 pub(crate) fn ledger(node_uid: &str, rows: Vec<Raw>) -> Result<Ledger, StoreError> {
     let place = format!("windows of node {node_uid}");
-    let window = |(first, last, state, run_id, failures, updated_at): Raw| {
+    let window = |(first, last, state, run_id, failures, updated_at, is_backfill): Raw| {
         Ok(NodeWindow {
             first: timestamp(&place, first)?,
             last: timestamp(&place, last)?,
@@ -22,6 +22,7 @@ pub(crate) fn ledger(node_uid: &str, rows: Vec<Raw>) -> Result<Ledger, StoreErro
             run_id,
             failures: u32::try_from(failures).map_err(damaged(&place))?,
             updated_at: timestamp(&place, updated_at)?,
+            is_backfill,
         })
     };
     let windows = rows.into_iter().map(window).collect::<Result<Vec<_>, StoreError>>()?;
@@ -30,7 +31,13 @@ pub(crate) fn ledger(node_uid: &str, rows: Vec<Raw>) -> Result<Ledger, StoreErro
 
 /// What a run says of its window.
 pub(crate) fn visit(record: &RunRecord, cadence: Option<Cadence>) -> Visit<'_> {
-    Visit { window: record.window, cadence, run_id: &record.run_id, at: record.finished_at }
+    Visit {
+        window: record.window,
+        cadence,
+        run_id: &record.run_id,
+        at: record.finished_at,
+        is_backfill: record.backfill.is_some(),
+    }
 }
 
 /// What leads from one ledger to another.

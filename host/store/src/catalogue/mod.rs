@@ -1,5 +1,6 @@
 //! What the catalogues of all databases decide alike: rules over what was read from them, and none of their SQL.
 
+pub(crate) mod backfill;
 pub(crate) mod components;
 pub(crate) mod foreign_keys;
 pub(crate) mod ledger;

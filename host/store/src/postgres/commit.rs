@@ -9,18 +9,22 @@ use sqlx::PgConnection;
 
 use super::ddl::table_name;
 use super::write::Caller;
-use super::{append, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs, tables};
+use super::{
+    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs,
+    tables,
+};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
-use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
+use crate::{CommitOutcome, CommitRun, CommitWindow, StoreError, WriteMode};
 
 /// Check the lease and the table, write progress, rows, the window of the node, record and lineage, and give the lease up. The caller commits,
 /// or rolls back on an error. The steps are those of docs/commit-protocol.md. The future must not be dropped, see
-/// [`write`](super::write).
+/// [`write`](super::write). `window` is that of a backfill, where the run is one.
 pub(super) async fn commit(
     connection: &mut PgConnection,
     commit: CommitRun,
+    window: Option<&CommitWindow>,
     caller: Caller,
 ) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
@@ -45,8 +49,14 @@ pub(super) async fn commit(
         // side would not see each other's rows.
         tables::locked(connection, &seen.uid).await?
     };
+    // Windows of one backfill lie apart: what others of it have changed, this one has not read. Asked behind the lock of
+    // the table, under which they raise its epoch.
+    let raised = match window {
+        Some(window) => backfill_windows::check(connection, window).await?,
+        None => 0,
+    };
     // Rows or none: the window that this run is going to close may have been opened meanwhile.
-    if table.epoch != seen.epoch {
+    if table.epoch != seen.epoch + raised {
         return Err(StoreError::TableMoved {
             table: table.contract.identifier,
             current: table.epoch,
@@ -117,6 +127,11 @@ pub(super) async fn commit(
         journals::insert(connection, &record.run_id, journal).await?;
     }
     fault::reached(Step::LineageStored);
+    if let Some(window) = window {
+        let epochs = tables::by_uid(connection, &table.uid).await?.epoch - table.epoch;
+        backfill_windows::committed_window(connection, window, &record, epochs).await?;
+        fault::reached(Step::WindowStored);
+    }
     lease::release(connection, &held).await?;
     fault::reached(Step::LeaseReleased);
     Ok(CommitOutcome { record, repeated: false })

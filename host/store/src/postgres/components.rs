@@ -40,8 +40,7 @@ impl Raw {
     }
 }
 
-const ALL: &str =
-    "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components";
+const ALL: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components";
 const OF_NAME: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components WHERE name = $1";
 const RELEASE: &str = "SELECT digest, manifest, imports, size, enabled, uploaded_at, class, provenance FROM datanode.components \
      WHERE name = $1 AND version = $2";

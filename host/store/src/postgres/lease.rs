@@ -8,6 +8,9 @@ use super::nodes;
 use super::stored::{failed, timestamp};
 use crate::{ClaimLease, Lease, StoreError};
 
+/// How long a run that has asked in vain keeps windows of backfills from claiming its node. It asks again sooner.
+const WANTED: Duration = Duration::from_secs(2);
+
 const COLUMNS: &str = "node_uid, epoch, holder, run_id, expires_at";
 
 /// The row of a lease that somebody holds.
@@ -19,21 +22,58 @@ fn lease((node_uid, epoch, holder, run_id, expires_at): Raw) -> Result<Lease, St
 }
 
 /// No longer than a thousand years, so that the end of every lease is a moment.
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     const MAX: i64 = 1_000 * 365 * 86_400 * 1_000_000;
     i64::try_from(duration.as_micros()).unwrap_or(MAX).min(MAX)
 }
 
 /// Claim a node whose lease has been given up or has expired, or is this run's own already. One statement: of two that
 /// come at once, one waits for the other's row and judges it then, by the clock of that moment.
-pub(super) async fn claim(connection: &mut PgConnection, claim: &ClaimLease) -> Result<Lease, StoreError> {
+///
+/// A claim in vain is noted, so that windows of backfills keep behind it; the error is part of the answer, for the note
+/// must be committed.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    claim: &ClaimLease,
+) -> Result<Result<Lease, StoreError>, StoreError> {
+    let claimed = take(connection, claim, false).await?;
+    if claimed.is_err() {
+        sqlx::query(
+            "UPDATE datanode.leases SET wanted_until = datanode.now_micros() + $2 WHERE node_uid = $1",
+        )
+        .bind(&claim.node_uid)
+        .bind(micros(WANTED))
+        .execute(connection)
+        .await
+        .map_err(failed("claiming a lease"))?;
+    }
+    Ok(claimed)
+}
+
+/// The same for the commit of a window of a backfill, which keeps behind every other run that wants the node.
+pub(super) async fn claim_for_window(
+    connection: &mut PgConnection,
+    claim: &ClaimLease,
+) -> Result<Lease, StoreError> {
+    take(connection, claim, true).await?
+}
+
+/// The lease, or who holds it or has waited for it.
+async fn take(
+    connection: &mut PgConnection,
+    claim: &ClaimLease,
+    gives_way: bool,
+) -> Result<Result<Lease, StoreError>, StoreError> {
     const DOING: &str = "claiming a lease";
     let node = nodes::update_hash(connection, &claim.node_uid).await?;
     let insert = format!(
-        "INSERT INTO datanode.leases AS held ({COLUMNS}) VALUES ($1, 1, $2, $3, datanode.now_micros() + $4) \
+        "INSERT INTO datanode.leases AS held ({COLUMNS}, gives_way) \
+         VALUES ($1, 1, $2, $3, datanode.now_micros() + $4, $5) \
          ON CONFLICT (node_uid) DO UPDATE SET epoch = held.epoch + 1, holder = excluded.holder, \
-         run_id = excluded.run_id, expires_at = datanode.now_micros() + $4 \
-         WHERE held.run_id IS NULL OR held.run_id = excluded.run_id OR held.expires_at <= datanode.now_micros() \
+         run_id = excluded.run_id, expires_at = datanode.now_micros() + $4, gives_way = excluded.gives_way, \
+         wanted_until = CASE WHEN excluded.gives_way THEN held.wanted_until ELSE 0 END \
+         WHERE (held.run_id IS NULL OR held.run_id = excluded.run_id OR held.expires_at <= datanode.now_micros()) \
+         AND NOT (excluded.gives_way AND held.wanted_until > datanode.now_micros()) \
          RETURNING {COLUMNS}"
     );
     // Somebody may give the node up between the two statements: then the first is tried again.
@@ -43,22 +83,26 @@ pub(super) async fn claim(connection: &mut PgConnection, claim: &ClaimLease) -> 
             .bind(&claim.holder)
             .bind(&claim.run_id)
             .bind(micros(claim.duration))
+            .bind(gives_way)
             .fetch_optional(&mut *connection)
             .await
             .map_err(failed(DOING))?;
         if let Some(claimed) = claimed {
-            return lease(claimed);
+            return lease(claimed).map(Ok);
         }
-        let held =
-            format!("SELECT {COLUMNS} FROM datanode.leases WHERE node_uid = $1 AND run_id IS NOT NULL");
-        let held: Option<Raw> = sqlx::query_as(AssertSqlSafe(held))
-            .bind(&claim.node_uid)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed(DOING))?;
-        if let Some(held) = held {
-            let Lease { holder, run_id, expires_at, .. } = lease(held)?;
-            return Err(StoreError::LeaseHeld { node, holder, run_id, expires_at });
+        let held: Option<(String, String, i64, bool)> = sqlx::query_as(
+            "SELECT coalesce(holder, 'another run that waits for it'), coalesce(run_id, '-'), \
+             coalesce(expires_at, wanted_until), gives_way FROM datanode.leases WHERE node_uid = $1 \
+             AND (run_id IS NOT NULL OR ($2 AND wanted_until > datanode.now_micros()))",
+        )
+        .bind(&claim.node_uid)
+        .bind(gives_way)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed(DOING))?;
+        if let Some((holder, run_id, expires_at, gives_way)) = held {
+            let expires_at = timestamp(&format!("lease of node {}", claim.node_uid), expires_at)?;
+            return Ok(Err(StoreError::LeaseHeld { node, holder, run_id, expires_at, gives_way }));
         }
     }
 }

@@ -19,8 +19,8 @@ const STORING: &str = "storing the windows of a node";
 /// The windows of a node.
 pub(super) async fn read(connection: &mut PgConnection, node_uid: &str) -> Result<Ledger, StoreError> {
     let rows: Vec<Raw> = sqlx::query_as(
-        "SELECT first, last, state, run_id, failures, updated_at FROM datanode.node_windows WHERE node_uid = $1 \
-         ORDER BY first",
+        "SELECT first, last, state, run_id, failures, updated_at, is_backfill FROM datanode.node_windows \
+         WHERE node_uid = $1 ORDER BY first",
     )
     .bind(node_uid)
     .fetch_all(connection)
@@ -87,8 +87,8 @@ async fn write(
         .map_err(failed(STORING))?;
     for window in moves.come {
         sqlx::query(
-            "INSERT INTO datanode.node_windows (node_uid, first, last, state, run_id, failures, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO datanode.node_windows (node_uid, first, last, state, run_id, failures, updated_at, is_backfill) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(node_uid)
         .bind(window.first.micros())
@@ -97,6 +97,7 @@ async fn write(
         .bind(&window.run_id)
         .bind(i64::from(window.failures))
         .bind(window.updated_at.micros())
+        .bind(window.is_backfill)
         .execute(&mut *connection)
         .await
         .map_err(failed(STORING))?;

@@ -16,6 +16,8 @@
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
 mod append;
+mod backfill_windows;
+mod backfills;
 mod broken_keys;
 mod checks;
 mod commit;

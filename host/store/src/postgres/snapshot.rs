@@ -18,7 +18,7 @@ use super::ddl::table_name;
 use super::read::{self, Canceller, PageEnd};
 use super::select::Select;
 use super::stored::{count, failed};
-use super::{ledger, progress, revision, tables};
+use super::{backfill_windows, ledger, progress, revision, tables};
 use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// Not `READ ONLY`, for such a transaction creates no temporary tables, which range maps need; this module writes to
@@ -142,6 +142,11 @@ impl Snapshot for PostgresSnapshot {
     async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
         let mut held = self.view.lock().await;
         ledger::read(in_use(&mut held)?, node_uid).await
+    }
+
+    async fn backfill_raised(&mut self, backfill_uid: &str) -> Result<i64, StoreError> {
+        let mut held = self.view.lock().await;
+        backfill_windows::raised(in_use(&mut held)?, backfill_uid).await
     }
 
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError> {

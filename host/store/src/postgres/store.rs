@@ -229,7 +229,7 @@ impl Store for PostgresStore {
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
         let outcome = write::write(&self.pools.connections, "committing a run", |connection, caller| {
-            Box::pin(commit::commit(connection, commit, caller))
+            Box::pin(commit::commit(connection, commit, None, caller))
         })
         .await?;
         fault::reached(Step::Committed);
@@ -295,12 +295,11 @@ impl Secrets for PostgresStore {
 #[async_trait]
 impl Leases for PostgresStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let lease: Result<_, StoreError> =
+        let claimed: Result<_, StoreError> =
             write!(self, begin_lease, "claiming a lease", |connection| lease::claim(connection, asked));
-        if lease.is_ok() {
-            fault::reached(Step::LeaseClaimed);
-        }
-        lease
+        let lease = claimed??;
+        fault::reached(Step::LeaseClaimed);
+        Ok(lease)
     }
 
     async fn extend_lease(&self, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {

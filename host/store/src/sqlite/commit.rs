@@ -8,15 +8,23 @@ use datanode_core::run::{Durations, RunRecord};
 use rusqlite::Connection;
 
 use super::ddl::quote;
-use super::{append, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs, tables};
+use super::{
+    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs,
+    tables,
+};
 use crate::checks::look_back;
 use crate::fault::{self, Step};
 use crate::write_mode::Written;
-use crate::{CommitOutcome, CommitRun, StoreError, WriteMode};
+use crate::{CommitOutcome, CommitRun, CommitWindow, StoreError, WriteMode};
 
 /// Check the lease and the table, write progress, rows, the window of the node, record and lineage, and give the lease up. The caller commits,
-/// or rolls back on an error. The steps are those of docs/commit-protocol.md.
-pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
+/// or rolls back on an error. The steps are those of docs/commit-protocol.md. `window` is that of a backfill, where the run
+/// is one.
+pub(super) fn commit(
+    connection: &Connection,
+    commit: CommitRun,
+    window: Option<&CommitWindow>,
+) -> Result<CommitOutcome, StoreError> {
     let begin = Instant::now();
     let CommitRun { lease: held, table: seen, record, journal, mode, rows, added, on_rows } = commit;
     // Asked first: a client that lost the answer of its commit asks again, and by then its lease is given up and the
@@ -26,9 +34,11 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
     }
     lease::check(connection, &held)?;
     fault::reached(Step::LeaseChecked);
+    // Windows of one backfill lie apart: what others of it have changed, this one has not read.
+    let raised = window.map(|window| backfill_windows::check(connection, window)).transpose()?.unwrap_or(0);
     let table = tables::by_uid(connection, &seen.uid)?;
     // Rows or none: the window that this run is going to close may have been opened meanwhile.
-    if table.epoch != seen.epoch {
+    if table.epoch != seen.epoch + raised {
         return Err(StoreError::TableMoved {
             table: table.contract.identifier,
             current: table.epoch,
@@ -99,6 +109,11 @@ pub(super) fn commit(connection: &Connection, commit: CommitRun) -> Result<Commi
         journals::insert(connection, &record.run_id, journal)?;
     }
     fault::reached(Step::LineageStored);
+    if let Some(window) = window {
+        let epochs = tables::by_uid(connection, &table.uid)?.epoch - table.epoch;
+        backfill_windows::committed_window(connection, window, &record, epochs)?;
+        fault::reached(Step::WindowStored);
+    }
     lease::release(connection, &held)?;
     fault::reached(Step::LeaseReleased);
     Ok(CommitOutcome { record, repeated: false })

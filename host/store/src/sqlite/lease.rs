@@ -18,7 +18,10 @@ use crate::fault::{self, Step};
 use crate::{ClaimLease, Lease, Leases, StoreError};
 
 /// Now, in microseconds. SQLite's clock has milliseconds.
-const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
+pub(super) const NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
+
+/// How long a run that has asked in vain keeps windows of backfills from claiming its node. It asks again sooner.
+const WANTED: Duration = Duration::from_secs(2);
 
 const COLUMNS: &str = "node_uid, epoch, holder, run_id, expires_at";
 
@@ -34,31 +37,56 @@ fn lease((node_uid, epoch, holder, run_id, expires_at): Raw) -> Result<Lease, St
     Ok(Lease { node_uid, epoch, holder, run_id, expires_at })
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Claim a node whose lease has been given up or has expired, or is this run's own already.
-fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Lease, StoreError> {
+/// Claim a node whose lease has been given up or has expired, or is this run's own already. A claim in vain is noted, so
+/// that windows of backfills keep behind it; the error is part of the answer, for the note must be committed.
+fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Result<Lease, StoreError>, StoreError> {
     let failed = failed("claiming a lease");
-    let node = nodes::update_hash(connection, &claim.node_uid)?;
+    if let Some(lease) = take(connection, claim, false)? {
+        return Ok(Ok(lease));
+    }
+    let sql = format!("UPDATE _leases SET wanted_until = {NOW} + ?2 WHERE node_uid = ?1");
+    change(connection, &sql, params![claim.node_uid, micros(WANTED)]).map_err(&failed)?;
+    Ok(Err(in_vain(connection, claim)?))
+}
+
+/// The same for the commit of a window of a backfill, which keeps behind every other run that wants the node.
+pub(super) fn claim_for_window(connection: &Connection, claim: &ClaimLease) -> Result<Lease, StoreError> {
+    match take(connection, claim, true)? {
+        Some(lease) => Ok(lease),
+        None => Err(in_vain(connection, claim)?),
+    }
+}
+
+fn take(connection: &Connection, claim: &ClaimLease, gives_way: bool) -> Result<Option<Lease>, StoreError> {
+    nodes::must_exist(connection, &claim.node_uid)?;
     let sql = format!(
-        "INSERT INTO _leases ({COLUMNS}) VALUES (?1, 1, ?2, ?3, {NOW} + ?4) \
+        "INSERT INTO _leases ({COLUMNS}, gives_way) VALUES (?1, 1, ?2, ?3, {NOW} + ?4, ?5) \
          ON CONFLICT (node_uid) DO UPDATE SET epoch = epoch + 1, holder = excluded.holder, \
-         run_id = excluded.run_id, expires_at = excluded.expires_at \
-         WHERE run_id IS NULL OR run_id = excluded.run_id OR expires_at <= {NOW} \
+         run_id = excluded.run_id, expires_at = excluded.expires_at, gives_way = excluded.gives_way, \
+         wanted_until = CASE WHEN excluded.gives_way THEN wanted_until ELSE 0 END \
+         WHERE (run_id IS NULL OR run_id = excluded.run_id OR expires_at <= {NOW}) \
+         AND NOT (excluded.gives_way AND wanted_until > {NOW}) \
          RETURNING {COLUMNS}"
     );
-    let values = params![claim.node_uid, claim.holder, claim.run_id, micros(claim.duration)];
-    let claimed = find(connection, &sql, values, raw).map_err(&failed)?;
-    if let Some(claimed) = claimed {
-        return lease(claimed);
-    }
-    let held = connection
-        .query_row(&format!("SELECT {COLUMNS} FROM _leases WHERE node_uid = ?1"), [&claim.node_uid], raw)
-        .map_err(&failed)?;
+    let values = params![claim.node_uid, claim.holder, claim.run_id, micros(claim.duration), gives_way];
+    let claimed = find(connection, &sql, values, raw).map_err(failed("claiming a lease"))?;
+    claimed.map(lease).transpose()
+}
+
+/// Why a node could not be claimed: somebody holds it, or has waited for it.
+fn in_vain(connection: &Connection, claim: &ClaimLease) -> Result<StoreError, StoreError> {
+    let node = nodes::update_hash(connection, &claim.node_uid)?;
+    let sql = "SELECT node_uid, epoch, coalesce(holder, 'another run that waits for it'), coalesce(run_id, '-'), \
+         coalesce(expires_at, wanted_until), gives_way FROM _leases WHERE node_uid = ?1";
+    let (held, gives_way) = connection
+        .query_row(sql, [&claim.node_uid], |row| Ok((raw(row)?, row.get(5)?)))
+        .map_err(failed("claiming a lease"))?;
     let Lease { holder, run_id, expires_at, .. } = lease(held)?;
-    Err(StoreError::LeaseHeld { node, holder, run_id, expires_at })
+    Ok(StoreError::LeaseHeld { node, holder, run_id, expires_at, gives_way })
 }
 
 /// Let a lease hold on, whether it has expired or not.
@@ -146,7 +174,7 @@ impl Leases for SqliteStore {
         let asked = asked.clone();
         let lease = self
             .write_until_power_is_lost("claiming a lease", move |connection| claim(connection, &asked))
-            .await?;
+            .await??;
         fault::reached(Step::LeaseClaimed);
         Ok(lease)
     }

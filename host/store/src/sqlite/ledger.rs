@@ -19,13 +19,13 @@ pub(super) fn read(connection: &Connection, node_uid: &str) -> Result<Ledger, St
     let failed = failed("reading the windows of a node");
     let mut statement = connection
         .prepare(
-            "SELECT first, last, state, run_id, failures, updated_at FROM _node_windows WHERE node_uid = ?1 \
-             ORDER BY first",
+            "SELECT first, last, state, run_id, failures, updated_at, is_backfill FROM _node_windows \
+             WHERE node_uid = ?1 ORDER BY first",
         )
         .map_err(&failed)?;
     let rows = statement
         .query_map([node_uid], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
         })
         .map_err(&failed)?;
     ledger(node_uid, rows.collect::<Result<Vec<Raw>, _>>().map_err(&failed)?)
@@ -84,8 +84,8 @@ fn write(connection: &Connection, node_uid: &str, before: &Ledger, after: &Ledge
     }
     let mut insert = connection
         .prepare(
-            "INSERT INTO _node_windows (node_uid, first, last, state, run_id, failures, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO _node_windows (node_uid, first, last, state, run_id, failures, updated_at, is_backfill) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .map_err(&failed)?;
     for window in moves.come {
@@ -98,6 +98,7 @@ fn write(connection: &Connection, node_uid: &str, before: &Ledger, after: &Ledge
                 window.run_id,
                 window.failures,
                 window.updated_at.micros(),
+                window.is_backfill,
             ])
             .map_err(&failed)?;
     }

@@ -20,6 +20,8 @@
 
 mod adopt;
 mod append;
+mod backfill_windows;
+mod backfills;
 mod backup;
 mod bind;
 mod checks;

@@ -14,7 +14,7 @@ use super::ddl::quote;
 use super::pool::{Lent, Pool};
 use super::select::Select;
 use super::stored::{count, failed};
-use super::{ledger, progress, read, revision, tables};
+use super::{backfill_windows, ledger, progress, read, revision, tables};
 use crate::{IndexKey, Opened, Page, Snapshot, StoreError, Table, TableRead};
 
 const BEGINNING: &str = "beginning a snapshot";
@@ -122,6 +122,13 @@ impl Snapshot for SqliteSnapshot {
         let uid = node_uid.to_owned();
         self.view
             .work("reading the windows of a node", move |connection| ledger::read(connection, &uid))
+            .await
+    }
+
+    async fn backfill_raised(&mut self, backfill_uid: &str) -> Result<i64, StoreError> {
+        let uid = backfill_uid.to_owned();
+        self.view
+            .work("reading a backfill", move |connection| backfill_windows::raised(connection, &uid))
             .await
     }
 

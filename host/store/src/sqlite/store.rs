@@ -255,8 +255,9 @@ impl Store for SqliteStore {
     }
 
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError> {
-        let outcome =
-            self.write("committing a run", move |connection| commit::commit(connection, commit)).await?;
+        let outcome = self
+            .write("committing a run", move |connection| commit::commit(connection, commit, None))
+            .await?;
         fault::reached(Step::Committed);
         Ok(outcome)
     }

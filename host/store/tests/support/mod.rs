@@ -548,6 +548,8 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         window: Window { start: None, end: at(100) },
         retry_of: None,
         lookback: None,
+        late_rows: None,
+        backfill: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
         component_digest: Digest::of(b"c"),

@@ -23,13 +23,14 @@ const LONG: Duration = Duration::from_mins(10);
 async fn nobody_claims_a_node_while_its_lease_is_held_for_a_commit() {
     let place = Place::new().await;
     place.node("n", &place.register(&contract("t", &[])).await).await;
-    let expired =
+    let claimed =
         lease::claim(&mut place.pool.acquire().await.unwrap(), &claim("a", Duration::ZERO)).await.unwrap();
+    let expired = claimed.unwrap();
     let mut committing = place.pool.begin().await.unwrap();
     lease::lock(&mut committing, &expired.node_uid).await.unwrap();
     let pool = place.pool.clone();
     let claiming = tokio::spawn(async move {
-        lease::claim(&mut pool.acquire().await.unwrap(), &claim("b", LONG)).await.unwrap()
+        lease::claim(&mut pool.acquire().await.unwrap(), &claim("b", LONG)).await.unwrap().unwrap()
     });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!claiming.is_finished(), "a claim went past a commit");

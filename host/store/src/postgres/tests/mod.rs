@@ -123,7 +123,7 @@ impl Place {
             duration: Duration::ZERO,
         };
         CommitRun {
-            lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap(),
+            lease: lease::claim(&mut self.pool.acquire().await.unwrap(), &claim).await.unwrap().unwrap(),
             table: table.clone(),
             record,
             journal: None,
@@ -146,7 +146,7 @@ impl Place {
 
     async fn commit(&self, run: CommitRun) -> Result<CommitOutcome, StoreError> {
         write(&self.pool, "committing a run", |connection, caller| {
-            Box::pin(commit::commit(connection, run, caller))
+            Box::pin(commit::commit(connection, run, None, caller))
         })
         .await
     }

@@ -1,0 +1,255 @@
+//! One window of a backfill: a run like any other, but for when it holds its node.
+//!
+//! The window is claimed before anything is read, and its claim kept by a heartbeat. The node is claimed for the commit
+//! alone, behind every other run that wants it: so a backfill never keeps a run of today waiting for longer than a commit
+//! takes, and never overtakes one that is under way.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use datanode_core::Diagnostic;
+use datanode_core::backfill::BackfillPlace;
+use datanode_core::dependency::SELF_KEY;
+use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
+use datanode_core::window::Window;
+use datanode_sandbox::Interrupt;
+use datanode_store::{
+    ClaimLease, CommitOutcome, CommitWindow, HeldWindow, Lease, RunJournal, Store, StoreError, WindowError,
+};
+
+use super::backfill::Job;
+use super::execute::{Computed, Given, Looks, commit_of, new_record, note_start};
+use crate::events::RunEvent;
+use crate::{Host, RuntimeError, clock};
+
+/// Between two attempts to claim the node for a commit.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a commit is put off because runs of other nodes that write the table are under way, which it may overtake.
+const COURTESY: Duration = Duration::from_secs(20);
+/// Characters of an error that a window keeps; all of it is in the record of the run.
+const ERROR_CHARS: usize = 2_000;
+
+/// How a run over a window ended.
+enum Ended {
+    /// Stored, or another run has the window now: there is nothing more to do here.
+    Over,
+    /// Others have written the table meanwhile: made again, it may succeed.
+    Overtaken(WindowError),
+    /// It has read what earlier windows have not stored yet.
+    Ahead,
+    /// It failed.
+    Failed(WindowError),
+}
+
+/// The claim of a window, kept while its run is under way.
+struct Claim {
+    held: HeldWindow,
+    /// Ends the guest when the claim is lost.
+    interrupt: Interrupt,
+    duration: Duration,
+    lost: Mutex<Option<StoreError>>,
+    store: Arc<dyn Store>,
+}
+
+impl Claim {
+    /// Do the work of the run, and keep the claim beside it.
+    async fn keep<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            answer = &mut work => return answer,
+            () = self.beat() => {}
+        }
+        work.await
+    }
+
+    /// Extend the claim three times in its duration, until it is lost.
+    async fn beat(&self) {
+        loop {
+            tokio::time::sleep(self.duration / 3).await;
+            // A database that does not answer says nothing about the claim: it is asked again, and the commit asks too.
+            if let Err(error @ StoreError::WindowLost { .. }) =
+                self.store.extend_window(&self.held, self.duration).await
+            {
+                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                self.interrupt.interrupt();
+                return;
+            }
+        }
+    }
+
+    /// An error once the heartbeat has learned that the claim is lost.
+    fn check(&self) -> Result<(), RuntimeError> {
+        match self.lost.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(lost) => Err(lost.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Host {
+    /// Run a window that is claimed, and again as often as the node is set while others write its table meanwhile. An error
+    /// here means that not even how it ended could be stored.
+    pub(super) async fn run_window(&self, job: &Job, mut held: HeldWindow) -> Result<(), RuntimeError> {
+        let mut retries = job.planned.node.settings.retries.unwrap_or(self.retries);
+        let mut first = None;
+        loop {
+            let claim = Claim {
+                held: held.clone(),
+                interrupt: Interrupt::default(),
+                duration: self.leases.duration,
+                lost: Mutex::default(),
+                store: Arc::clone(&self.store),
+            };
+            let run = Box::pin(self.run_claimed(&claim, job, first.clone()));
+            match claim.keep(run).await? {
+                Ended::Over => return Ok(()),
+                Ended::Ahead => return Ok(self.store.order_windows(&held).await?),
+                Ended::Overtaken(_) if retries > 0 => {
+                    retries -= 1;
+                    first.get_or_insert(held.run_id.clone());
+                    match self.store.pass_window(&held, &clock::run_id()).await {
+                        Ok(passed) => held = passed,
+                        Err(StoreError::WindowLost { .. }) => return Ok(()),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ended::Overtaken(error) | Ended::Failed(error) => {
+                    return Ok(self.store.fail_window(&held, &error).await?);
+                }
+            }
+        }
+    }
+
+    /// One run over a window. `first` is the run that is made again.
+    async fn run_claimed(
+        &self,
+        claim: &Claim,
+        job: &Job,
+        first: Option<String>,
+    ) -> Result<Ended, RuntimeError> {
+        let mut record = self.record_of(&claim.held, job, first);
+        let mut journal = None;
+        let done = self.compute_and_commit(claim, job, &mut record, &mut journal).await;
+        match done {
+            Ok(CommitOutcome { record, .. }) => {
+                job.options.observer.event(&RunEvent::Finished(Box::new(record)));
+                Ok(Ended::Over)
+            }
+            Err(error) => self.end_window(record, journal.as_ref(), error, job).await,
+        }
+    }
+
+    fn record_of(&self, held: &HeldWindow, job: &Job, first: Option<String>) -> RunRecord {
+        RunRecord {
+            run_id: held.run_id.clone(),
+            kind: BACKFILL.to_owned(),
+            window: held.window,
+            retry_of: first,
+            // It looks at its window alone.
+            lookback: None,
+            late_rows: None,
+            backfill: Some(BackfillPlace { backfill_id: held.backfill_uid.clone(), window: held.position }),
+            ..new_record(&job.planned, &job.options, self.sandbox.limits(), job.now)
+        }
+    }
+
+    async fn compute_and_commit(
+        &self,
+        claim: &Claim,
+        job: &Job,
+        record: &mut RunRecord,
+        journal: &mut Option<RunJournal>,
+    ) -> Result<CommitOutcome, RuntimeError> {
+        let held = &claim.held;
+        let Job { planned, options, .. } = job;
+        let window: Window = held.window;
+        let given = Given { window: Some((window, None)), is_backfill: true, ..Given::default() };
+        let mut prepared = self.prepare_run(planned, job.now, options, given).await?;
+        let raised = prepared.snapshot.backfill_raised(&held.backfill_uid).await?;
+        prepared.interrupt = claim.interrupt.clone();
+        note_start(record, &prepared);
+        options.observer.event(&RunEvent::started(record));
+        let computed = self.compute(planned, prepared, options, Looks::default(), record, journal).await;
+        // What the guest ended in is then that it was ended.
+        claim.check()?;
+        let computed = Computed { mode: job.mode, ..computed? };
+
+        // What it has read of its own table may have been written by earlier windows: as long as these come later, it has
+        // read too little.
+        let reads_itself = record.inputs.iter().any(|input| input.key == SELF_KEY);
+        if reads_itself && held.is_ahead {
+            return Err(RuntimeError::WindowAhead {
+                backfill: held.backfill_uid.clone(),
+                window: held.position,
+            });
+        }
+        let window = CommitWindow { held: held.clone(), raised: Some(raised).filter(|_| !reads_itself) };
+        let _turn = job.committing.lock().await;
+        self.give_way(claim, job).await?;
+        let lease = self.claim_for_commit(claim, job).await?;
+        let commit = commit_of(lease, computed, record, journal.clone(), options)?;
+        Ok(self.store.commit_window(commit, &window).await?)
+    }
+
+    /// Let runs of other nodes that write the table end first, but not for ever.
+    async fn give_way(&self, claim: &Claim, job: &Job) -> Result<(), RuntimeError> {
+        let begin = Instant::now();
+        while !job.sharing.is_empty() && begin.elapsed() < COURTESY {
+            let leases = self.store.leases().await?;
+            if !leases.iter().any(|lease| job.sharing.contains(&lease.node_uid)) {
+                break;
+            }
+            claim.check()?;
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Claim the node, once no run holds it or waits for it.
+    async fn claim_for_commit(&self, claim: &Claim, job: &Job) -> Result<Lease, RuntimeError> {
+        let asked = ClaimLease {
+            node_uid: job.planned.node.uid.clone(),
+            holder: self.leases.holder.clone(),
+            run_id: claim.held.run_id.clone(),
+            duration: self.leases.duration,
+        };
+        loop {
+            match self.store.claim_for_window(&asked).await {
+                Err(StoreError::LeaseHeld { .. }) => {
+                    claim.check()?;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    /// Record a run that has stored nothing, and say what is to become of its window.
+    async fn end_window(
+        &self,
+        record: RunRecord,
+        journal: Option<&RunJournal>,
+        error: RuntimeError,
+        job: &Job,
+    ) -> Result<Ended, RuntimeError> {
+        let told = WindowError {
+            code: error.code().to_owned(),
+            message: error.to_string().chars().take(ERROR_CHARS).collect(),
+        };
+        let (is_lost, is_ahead, node_was_lost) = (
+            matches!(error, RuntimeError::Store(StoreError::WindowLost { .. })),
+            matches!(error, RuntimeError::WindowAhead { .. }),
+            matches!(error, RuntimeError::Store(StoreError::LeaseLost { .. })),
+        );
+        let executed = self.end(record, journal, error, &job.options).await?;
+        Ok(match executed.record.status {
+            // Its commit is there, and only the answer was lost.
+            RunStatus::Ok | RunStatus::Empty => Ended::Over,
+            _ if is_lost => Ended::Over,
+            _ if is_ahead => Ended::Ahead,
+            _ if executed.was_overtaken || node_was_lost => Ended::Overtaken(told),
+            _ => Ended::Failed(told),
+        })
+    }
+}

@@ -1,0 +1,632 @@
+//! Backfills: windows that are claimed, lost, taken over and committed; and random sequences of runs, overwrites, backfills
+//! and tail deletes, against a map of rows and a map of moments.
+
+#![allow(clippy::unwrap_used)] // a panic here is the report
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use datanode_core::backfill::{
+    BackfillMode, BackfillPlace, BackfillRequest, BackfillState, Control, WindowCounts, WindowStatus,
+};
+use datanode_core::coordinate::Coordinate;
+use datanode_core::ledger::WindowState;
+use datanode_core::query::ReadQuery;
+use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
+use datanode_core::window::Window;
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{
+    Backfill, BackfillWindow, ClaimLease, ClaimWindow, ClaimedWindow, CommitRun, CommitWindow, DeleteAfter,
+    DeleteScope, HeldWindow, NewBackfill, Node, StoreError, Table, WindowError, WriteMode,
+};
+use proptest::prelude::*;
+use support::{
+    Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table,
+};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_hours(1);
+
+fn rows(times: impl IntoIterator<Item = (i64, i64)>) -> Model {
+    times.into_iter().map(|(time, value)| ((time, Coordinate(Vec::new())), Some(value))).collect()
+}
+
+async fn rates(place: &Place) -> (Table, Node) {
+    let table = table(&*place.store, &contract("rates", &[])).await;
+    let node = node(&*place.store, &table).await;
+    (table, node)
+}
+
+fn request(from: i64, to: i64, mode: BackfillMode) -> BackfillRequest {
+    BackfillRequest {
+        from: at(from),
+        to: at(to),
+        step: None,
+        mode,
+        concurrency: 2,
+        keep_going: false,
+        options: BTreeMap::new(),
+    }
+}
+
+/// A backfill whose windows are so many moments long.
+async fn begin(place: &Place, node: &Node, uid: &str, request: BackfillRequest, step: i64) -> Backfill {
+    let (from, to) = (request.from.micros(), request.to.micros());
+    let windows = (from..=to).step_by(usize::try_from(step).unwrap());
+    let windows = windows.map(|first| Window { start: Some(at(first)), end: at((first + step - 1).min(to)) });
+    let new = NewBackfill {
+        uid: uid.to_owned(),
+        node_uid: node.uid.clone(),
+        request,
+        windows: windows.collect(),
+        created_at: at(0),
+    };
+    place.store.add_backfill(&new).await.unwrap()
+}
+
+async fn claim_window(place: &Place, uid: &str, run_id: &str, duration: Duration) -> ClaimedWindow {
+    let claim = ClaimWindow {
+        backfill_uid: uid.to_owned(),
+        holder: "a test".to_owned(),
+        run_id: run_id.to_owned(),
+        duration,
+    };
+    place.store.claim_window(&claim).await.unwrap()
+}
+
+async fn window(place: &Place, uid: &str, run_id: &str) -> HeldWindow {
+    match claim_window(place, uid, run_id, LONG).await {
+        ClaimedWindow::Window(held) => held,
+        other => panic!("no window, but {other:?}"),
+    }
+}
+
+/// What a run over a window has read: the table, and how often the backfill had raised its epoch.
+async fn seen(place: &Place, table: &Table, held: &HeldWindow) -> (Table, i64) {
+    let mut snapshot = place.store.snapshot().await.unwrap();
+    let raised = snapshot.backfill_raised(&held.backfill_uid).await.unwrap();
+    (snapshot.table(&table.uid).await.unwrap(), raised)
+}
+
+async fn commit_window(
+    place: &Place,
+    node: &Node,
+    held: &HeldWindow,
+    (table, raised): &(Table, i64),
+    mode: WriteMode,
+    rows: &Model,
+) -> Result<RunRecord, StoreError> {
+    let lease = place
+        .store
+        .claim_for_window(&ClaimLease {
+            node_uid: node.uid.clone(),
+            holder: "a test".to_owned(),
+            run_id: held.run_id.clone(),
+            duration: Duration::ZERO,
+        })
+        .await?;
+    let record = RunRecord {
+        kind: BACKFILL.to_owned(),
+        status: if rows.is_empty() { RunStatus::Empty } else { RunStatus::Ok },
+        window: held.window,
+        backfill: Some(BackfillPlace { backfill_id: held.backfill_uid.clone(), window: held.position }),
+        ..run(node, &held.run_id)
+    };
+    let batches = if rows.is_empty() { Vec::new() } else { vec![batch(&table.contract, rows)] };
+    let commit = CommitRun {
+        lease,
+        table: table.clone(),
+        record,
+        journal: None,
+        mode,
+        rows: Box::new(batches.into_iter().map(Ok)),
+        added: progress(rows.keys()),
+        on_rows: Box::new(|_| {}),
+    };
+    let window = CommitWindow { held: held.clone(), raised: Some(*raised) };
+    place.store.commit_window(commit, &window).await.map(|outcome| outcome.record)
+}
+
+async fn windows(place: &Place, uid: &str) -> Vec<BackfillWindow> {
+    place.store.backfill_windows(uid).await.unwrap()
+}
+
+async fn statuses(place: &Place, uid: &str) -> String {
+    let windows = windows(place, uid).await;
+    windows.iter().map(|window| window.status.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn failure() -> WindowError {
+    WindowError { code: "test.failed".to_owned(), message: "asked to".to_owned() }
+}
+
+async fn windows_are_claimed_in_their_order_and_committed_with_their_rows(place: Place) {
+    let (table, node) = rates(&place).await;
+    let begun = begin(&place, &node, "b-1", request(10, 18, BackfillMode::AppendOnly), 3).await;
+    assert_eq!((begun.state(), begun.windows.total()), (BackfillState::Interrupted, 3));
+    let (a, b) = (window(&place, "b-1", "a").await, window(&place, "b-1", "b").await);
+    assert_eq!((a.position, a.is_ahead, b.position, b.is_ahead), (1, false, 2, true));
+    assert_eq!(place.store.backfill("b-1").await.unwrap().state(), BackfillState::Running);
+    let (first, second) = (seen(&place, &table, &a).await, seen(&place, &table, &b).await);
+    commit_window(&place, &node, &b, &second, WriteMode::FillGaps, &rows([(13, 1)])).await.unwrap();
+    // It lies before the other, and has raised the epoch since; that was of this backfill.
+    commit_window(&place, &node, &a, &first, WriteMode::FillGaps, &rows([(10, 1)])).await.unwrap();
+    let c = window(&place, "b-1", "c").await;
+    assert_eq!(claim_window(&place, "b-1", "d", LONG).await, ClaimedWindow::Wait);
+    let third = seen(&place, &table, &c).await;
+    commit_window(&place, &node, &c, &third, WriteMode::FillGaps, &rows([])).await.unwrap();
+    assert_eq!(claim_window(&place, "b-1", "d", LONG).await, ClaimedWindow::Nothing);
+    place.store.leave_backfill("b-1").await.unwrap();
+    let done = place.store.backfill("b-1").await.unwrap();
+    assert_eq!(done.windows, WindowCounts { done: 2, empty: 1, ..WindowCounts::default() });
+    assert_eq!((done.state(), done.rows.inserted), (BackfillState::Done, 2));
+    assert_eq!(place.store.backfills(Some(&node.uid)).await.unwrap(), std::slice::from_ref(&done));
+    assert_eq!(place.store.backfills(None).await.unwrap(), [done]);
+    let noted = place.store.node_windows(&node.uid).await.unwrap();
+    assert!(noted.covers(&Window { start: Some(at(10)), end: at(18) }));
+    assert!(noted.windows().iter().all(|window| window.is_backfill));
+    for control in Control::ALL {
+        let over = place.store.control_backfill("b-1", control).await.unwrap_err();
+        assert_eq!((over.code(), over.class()), ("backfill.over", ErrorClass::Refused), "{over}");
+    }
+    let nobody = place.store.backfill("nobody").await.unwrap_err();
+    assert_eq!(nobody.code(), "store.backfill_not_found");
+}
+
+async fn a_window_that_was_taken_over_is_lost_for_good(place: Place) {
+    let (table, node) = rates(&place).await;
+    begin(&place, &node, "b-1", request(1, 4, BackfillMode::Overwrite), 2).await;
+    let ClaimedWindow::Window(killed) = claim_window(&place, "b-1", "a", Duration::ZERO).await else {
+        panic!("no window")
+    };
+    let read = seen(&place, &table, &killed).await;
+    let other = window(&place, "b-1", "b").await;
+    let taken = window(&place, "b-1", "c").await;
+    assert_eq!((killed.position, other.position, taken.position), (1, 2, 1), "what is pending comes first");
+    let lost = |error: StoreError| {
+        assert_eq!(
+            (error.code(), error.class()),
+            ("backfill.window_lost", ErrorClass::Infrastructure),
+            "{error}"
+        );
+    };
+    lost(
+        commit_window(&place, &node, &killed, &read, WriteMode::Overwrite, &rows([(1, 1)]))
+            .await
+            .unwrap_err(),
+    );
+    lost(place.store.extend_window(&killed, LONG).await.unwrap_err());
+    lost(place.store.pass_window(&killed, "d").await.unwrap_err());
+    // What others have does not change.
+    place.store.fail_window(&killed, &failure()).await.unwrap();
+    place.store.order_windows(&killed).await.unwrap();
+    assert_eq!(statuses(&place, "b-1").await, "running running");
+    place.store.extend_window(&taken, LONG).await.unwrap();
+    let passed = place.store.pass_window(&taken, "e").await.unwrap();
+    lost(place.store.extend_window(&taken, LONG).await.unwrap_err());
+    let read = seen(&place, &table, &passed).await;
+    commit_window(&place, &node, &passed, &read, WriteMode::Overwrite, &rows([(1, 5)])).await.unwrap();
+    let first = windows(&place, "b-1").await.remove(0);
+    assert_eq!((first.status, first.attempts, first.run_id.as_deref()), (WindowStatus::Done, 3, Some("e")));
+    // A commit that is sent again is answered with its first outcome.
+    let again =
+        commit_window(&place, &node, &passed, &read, WriteMode::Overwrite, &rows([(1, 6)])).await.unwrap();
+    assert_eq!(again.rows_inserted, 1);
+    assert_eq!(place.number("SELECT count(*) FROM rates WHERE value = 5"), 1);
+}
+
+async fn failures_stop_a_backfill_unless_it_keeps_going(place: Place) {
+    let (table, node) = rates(&place).await;
+    begin(&place, &node, "b-1", request(1, 6, BackfillMode::Overwrite), 2).await;
+    let held = window(&place, "b-1", "a").await;
+    place.store.fail_window(&held, &failure()).await.unwrap();
+    assert_eq!(claim_window(&place, "b-1", "b", LONG).await, ClaimedWindow::Nothing);
+    place.store.leave_backfill("b-1").await.unwrap();
+    assert_eq!(place.store.backfill("b-1").await.unwrap().state(), BackfillState::Failed);
+    assert_eq!(windows(&place, "b-1").await[0].error, Some(failure()));
+    // Resumed: another chance.
+    place.store.control_backfill("b-1", Control::Go).await.unwrap();
+    assert_eq!(window(&place, "b-1", "c").await.position, 1);
+    place.store.control_backfill("b-1", Control::Pause).await.unwrap();
+    assert_eq!(claim_window(&place, "b-1", "d", LONG).await, ClaimedWindow::Nothing);
+    place.store.control_backfill("b-1", Control::Cancel).await.unwrap();
+    assert_eq!(claim_window(&place, "b-1", "d", LONG).await, ClaimedWindow::Nothing);
+    assert_eq!(place.store.control_backfill("b-1", Control::Go).await.unwrap_err().code(), "backfill.over");
+    assert_eq!(
+        place.store.control_backfill("b-1", Control::Cancel).await.unwrap().state(),
+        BackfillState::Cancelled
+    );
+
+    let going = BackfillRequest { keep_going: true, ..request(1, 6, BackfillMode::Overwrite) };
+    begin(&place, &node, "b-2", going, 2).await;
+    let held = window(&place, "b-2", "e").await;
+    place.store.fail_window(&held, &failure()).await.unwrap();
+    let second = window(&place, "b-2", "f").await;
+    assert!(second.is_ahead, "the first has failed");
+    let read = seen(&place, &table, &second).await;
+    commit_window(&place, &node, &second, &read, WriteMode::Overwrite, &rows([(3, 1)])).await.unwrap();
+    assert_eq!(statuses(&place, "b-2").await, "failed done pending");
+}
+
+async fn a_backfill_in_order_claims_one_window_after_the_other(place: Place) {
+    let (table, node) = rates(&place).await;
+    begin(&place, &node, "b-1", request(1, 6, BackfillMode::Overwrite), 2).await;
+    let (a, b) = (window(&place, "b-1", "a").await, window(&place, "b-1", "b").await);
+    place.store.order_windows(&b).await.unwrap();
+    assert!(place.store.backfill("b-1").await.unwrap().is_ordered);
+    assert_eq!(statuses(&place, "b-1").await, "running pending pending");
+    assert_eq!(claim_window(&place, "b-1", "c", LONG).await, ClaimedWindow::Wait);
+    let read = seen(&place, &table, &a).await;
+    commit_window(&place, &node, &a, &read, WriteMode::Overwrite, &rows([(1, 1)])).await.unwrap();
+    let again = window(&place, "b-1", "d").await;
+    assert_eq!((again.position, again.is_ahead, again.window), (2, false, b.window));
+    assert_eq!(claim_window(&place, "b-1", "e", LONG).await, ClaimedWindow::Wait);
+    place.store.fail_window(&again, &failure()).await.unwrap();
+    assert_eq!(claim_window(&place, "b-1", "e", LONG).await, ClaimedWindow::Nothing);
+}
+
+/// Windows of a backfill keep behind runs that want the node.
+async fn a_run_that_waits_for_its_node_comes_before_windows_of_backfills(place: Place) {
+    let (_, node) = rates(&place).await;
+    let asked = |run_id: &str| ClaimLease {
+        node_uid: node.uid.clone(),
+        holder: "a test".to_owned(),
+        run_id: run_id.to_owned(),
+        duration: LONG,
+    };
+    let store = &place.store;
+    let lease = store.claim_for_window(&asked("window")).await.unwrap();
+    let held = store.claim_lease(&asked("run")).await.unwrap_err();
+    assert!(matches!(held, StoreError::LeaseHeld { gives_way: true, .. }), "{held}");
+    store.release_lease(&lease).await.unwrap();
+    let behind = store.claim_for_window(&asked("another window")).await.unwrap_err();
+    assert!(matches!(behind, StoreError::LeaseHeld { .. }), "{behind}");
+    let lease = store.claim_lease(&asked("run")).await.unwrap();
+    let held = store.claim_for_window(&asked("another window")).await.unwrap_err();
+    assert!(matches!(held, StoreError::LeaseHeld { gives_way: false, .. }), "{held}");
+    store.release_lease(&lease).await.unwrap();
+    store.claim_for_window(&asked("another window")).await.unwrap();
+}
+
+on_both_databases!(
+    windows_are_claimed_in_their_order_and_committed_with_their_rows,
+    a_window_that_was_taken_over_is_lost_for_good,
+    failures_stop_a_backfill_unless_it_keeps_going,
+    a_backfill_in_order_claims_one_window_after_the_other,
+    a_run_that_waits_for_its_node_comes_before_windows_of_backfills,
+);
+
+/// Moments of the map of what the node has done.
+const MOMENTS: i64 = 40;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A run of today: from behind the latest row on.
+    Run {
+        length: i64,
+        values: Vec<Option<i64>>,
+    },
+    /// A run over a window whose rows may be there already.
+    Overwrite {
+        start: i64,
+        length: i64,
+        values: Vec<Option<i64>>,
+        fills: bool,
+    },
+    /// From a moment on.
+    Delete(i64),
+    Backfill(Filled),
+}
+
+/// A backfill, and what happens to its windows.
+#[derive(Debug, Clone)]
+struct Filled {
+    from: i64,
+    length: i64,
+    step: i64,
+    at_once: usize,
+    overwrites: bool,
+    /// Of the moments from `from` on: None, no row.
+    values: Vec<Option<i64>>,
+    /// What happens next, in turn: see [`Turn`].
+    turns: Vec<(Turn, usize)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// One of the windows that are claimed is committed.
+    Commit,
+    /// One of them fails, and the backfill is resumed.
+    Fail,
+    /// The process that works on one is killed; another takes it over.
+    Kill,
+    /// The tail is deleted under them.
+    Delete,
+    /// A run of today goes on beside them.
+    Run,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let values = |most| prop::collection::vec(prop::option::weighted(0.7, 0..3_i64), 0..most);
+    let turn = prop_oneof![
+        6 => Just(Turn::Commit),
+        1 => Just(Turn::Fail),
+        2 => Just(Turn::Kill),
+        1 => Just(Turn::Delete),
+        1 => Just(Turn::Run),
+    ];
+    let filled = (
+        0..MOMENTS / 2,
+        0..MOMENTS / 2,
+        1..7_i64,
+        1..4_usize,
+        any::<bool>(),
+        values(20),
+        prop::collection::vec((turn, 0..4_usize), 0..12),
+    );
+    let filled = filled.prop_map(|(from, length, step, at_once, overwrites, values, turns)| Filled {
+        from,
+        length,
+        step,
+        at_once,
+        overwrites,
+        values,
+        turns,
+    });
+    let step = prop_oneof![
+        2 => (1..8_i64, values(8)).prop_map(|(length, values)| Step::Run { length, values }),
+        1 => (0..MOMENTS / 2, 0..8_i64, values(8), any::<bool>())
+            .prop_map(|(start, length, values, fills)| Step::Overwrite { start, length, values, fills }),
+        1 => (0..MOMENTS).prop_map(Step::Delete),
+        3 => filled.prop_map(Step::Backfill),
+    ];
+    prop::collection::vec(step, 1..6)
+}
+
+/// The table and what its node has done, as maps would have them.
+struct World<'w> {
+    place: &'w Place,
+    table: Table,
+    node: Node,
+    rows: Model,
+    /// Of each moment what is known of it; the first one stands for all before it.
+    known: Vec<Option<WindowState>>,
+    runs: usize,
+    name: String,
+}
+
+impl World<'_> {
+    fn run_id(&mut self) -> String {
+        self.runs += 1;
+        format!("{}-{}", self.name, self.runs)
+    }
+
+    fn latest(&self) -> i64 {
+        self.rows.keys().next_back().map_or(-1, |(time, _)| *time)
+    }
+
+    /// Rows of a window, of moments that have a value.
+    fn of_window(first: i64, last: i64, values: &[Option<i64>]) -> Model {
+        let moments = (first..=last).zip(values.iter().chain(std::iter::repeat(&None)));
+        rows(moments.filter_map(|(time, value)| Some((time, (*value)?))))
+    }
+
+    /// What a run over a window leaves, in the maps.
+    fn succeeds(&mut self, first: i64, last: i64, brought: &Model, mode: WriteMode) {
+        for (key, value) in brought {
+            let held = self.rows.entry(key.clone()).or_insert(*value);
+            if mode == WriteMode::Overwrite {
+                *held = *value;
+            }
+        }
+        let until = brought.keys().next_back().map(|(time, _)| *time);
+        for moment in first..=last {
+            let known = &mut self.known[usize::try_from(moment).unwrap()];
+            let done = until.is_some_and(|until| moment <= until) || *known == Some(WindowState::Done);
+            *known = Some(if done { WindowState::Done } else { WindowState::Empty });
+        }
+    }
+
+    async fn runs_over(&mut self, first: i64, last: i64, brought: &Model, mode: WriteMode) {
+        let run_id = self.run_id();
+        let record = RunRecord {
+            window: Window { start: Some(at(first)), end: at(last) },
+            ..run(&self.node, &run_id)
+        };
+        let table = self.place.store.table(&self.table.uid).await.unwrap();
+        let batches = if brought.is_empty() { Vec::new() } else { vec![batch(&table.contract, brought)] };
+        let commit = commit(&*self.place.store, &table, record, batches, progress(brought.keys())).await;
+        self.place.store.commit_run(CommitRun { mode, ..commit }).await.unwrap();
+        self.succeeds(first, last, brought, mode);
+    }
+
+    async fn run_of_today(&mut self, length: i64, values: &[Option<i64>]) {
+        let first = self.latest() + 1;
+        let last = (first + length - 1).min(MOMENTS - 1);
+        if first <= last {
+            let brought = Self::of_window(first, last, values);
+            self.runs_over(first, last, &brought, WriteMode::Append).await;
+        }
+    }
+
+    async fn delete(&mut self, from: i64) {
+        let delete =
+            DeleteAfter { table_uid: self.table.uid.clone(), after: at(from), scope: DeleteScope::All };
+        self.place.store.delete_after(&delete).await.unwrap();
+        self.rows.retain(|(time, _), _| *time < from);
+        let from = usize::try_from(from).unwrap();
+        let before = self.known.clone();
+        for known in &mut self.known[from..] {
+            *known = None;
+        }
+        // The stretch that was cut is done up to the latest row that is left.
+        if from > 0 && before[from] == Some(WindowState::Done) {
+            let latest = self.latest();
+            for moment in (0..from).rev().take_while(|moment| before[*moment] == Some(WindowState::Done)) {
+                if i64::try_from(moment).unwrap() > latest {
+                    self.known[moment] = Some(WindowState::Empty);
+                }
+            }
+        }
+    }
+
+    /// A backfill from its begin to its end, whatever happens on the way.
+    async fn backfill(&mut self, filled: &Filled) -> Result<(), TestCaseError> {
+        let mode = if filled.overwrites { BackfillMode::Overwrite } else { BackfillMode::AppendOnly };
+        let write = if filled.overwrites { WriteMode::Overwrite } else { WriteMode::FillGaps };
+        let uid = format!("b-{}", self.run_id());
+        let to = (filled.from + filled.length).min(MOMENTS - 1);
+        let begun = begin(self.place, &self.node, &uid, request(filled.from, to, mode), filled.step).await;
+        let total = begun.windows.total();
+        let mut turns = filled.turns.iter().copied();
+        // Windows that are claimed, with what their runs have read, and whether others than this backfill have written since.
+        let mut held: Vec<(HeldWindow, (Table, i64))> = Vec::new();
+        let mut disturbed: Vec<String> = Vec::new();
+        let (mut inserted, mut updated) = (0, 0);
+        loop {
+            while held.len() < filled.at_once {
+                let run_id = self.run_id();
+                let ClaimedWindow::Window(window) = claim_window(self.place, &uid, &run_id, LONG).await
+                else {
+                    break;
+                };
+                let read = seen(self.place, &self.table, &window).await;
+                held.push((window, read));
+            }
+            if held.is_empty() {
+                break;
+            }
+            let (turn, which) = turns.next().unwrap_or((Turn::Commit, 0));
+            let which = which % held.len();
+            let epoch = self.place.store.table(&self.table.uid).await.unwrap().epoch;
+            match turn {
+                Turn::Commit => {
+                    let (window, read) = held.remove(which);
+                    let (first, last) = (window.window.start.unwrap().micros(), window.window.end.micros());
+                    let skipped = usize::try_from(first - filled.from).unwrap().min(filled.values.len());
+                    let brought = Self::of_window(first, last, &filled.values[skipped..]);
+                    let outcome =
+                        commit_window(self.place, &self.node, &window, &read, write, &brought).await;
+                    if disturbed.contains(&window.run_id) {
+                        let error = outcome.unwrap_err();
+                        prop_assert!(matches!(error, StoreError::TableMoved { .. }), "{}", error);
+                        // Made again, by another run that has seen what happened.
+                        let run_id = self.run_id();
+                        let again = self.place.store.pass_window(&window, &run_id).await.unwrap();
+                        let read = seen(self.place, &self.table, &again).await;
+                        held.push((again, read));
+                        continue;
+                    }
+                    let record = outcome.unwrap();
+                    let there = brought.keys().filter(|key| self.rows.contains_key(*key)).count() as u64;
+                    let differ = brought
+                        .iter()
+                        .filter(|(key, value)| self.rows.get(*key).is_some_and(|held| held != *value));
+                    let differ = if filled.overwrites { differ.count() as u64 } else { 0 };
+                    let expected = [brought.len() as u64 - there, differ, there - differ];
+                    prop_assert_eq!(
+                        [record.rows_inserted, record.rows_updated, record.rows_unchanged],
+                        expected
+                    );
+                    inserted += record.rows_inserted;
+                    updated += record.rows_updated;
+                    self.succeeds(first, last, &brought, write);
+                }
+                Turn::Fail => {
+                    let (window, _) = held.remove(which);
+                    self.place.store.fail_window(&window, &failure()).await.unwrap();
+                    let resumed = self.place.store.control_backfill(&uid, Control::Go).await.unwrap();
+                    prop_assert_eq!(resumed.windows.failed, 0);
+                }
+                Turn::Kill => {
+                    // What others know of a killed process is that it says nothing more.
+                    let (window, read) = held.remove(which);
+                    self.place.store.extend_window(&window, Duration::ZERO).await.unwrap();
+                    let mut taken = None;
+                    // What is pending comes first.
+                    for _ in 0..=total {
+                        let run_id = self.run_id();
+                        let ClaimedWindow::Window(next) = claim_window(self.place, &uid, &run_id, LONG).await
+                        else {
+                            break;
+                        };
+                        let found = next.position == window.position;
+                        let read = seen(self.place, &self.table, &next).await;
+                        taken = taken.or(Some(next.position).filter(|_| found));
+                        held.push((next, read));
+                        if found {
+                            break;
+                        }
+                    }
+                    prop_assert_eq!(taken, Some(window.position));
+                    let late = commit_window(self.place, &self.node, &window, &read, write, &rows([])).await;
+                    let is_lost = matches!(late, Err(StoreError::WindowLost { .. }));
+                    prop_assert!(is_lost);
+                }
+                Turn::Delete => self.delete(to - to % 7).await,
+                Turn::Run => self.run_of_today(3, &[Some(1), None, Some(2)]).await,
+            }
+            if matches!(turn, Turn::Delete | Turn::Run)
+                && self.place.store.table(&self.table.uid).await.unwrap().epoch != epoch
+            {
+                disturbed.extend(held.iter().map(|(window, _)| window.run_id.clone()));
+            }
+        }
+        let done = self.place.store.backfill(&uid).await.unwrap();
+        prop_assert_eq!((done.state(), done.windows.finished()), (BackfillState::Done, total));
+        prop_assert_eq!((done.rows.inserted, done.rows.updated), (inserted, updated));
+        Ok(())
+    }
+
+    /// Rows, progress and windows are those of the maps.
+    async fn is_as_the_maps_say(&self) -> Result<(), TestCaseError> {
+        let store = &self.place.store;
+        let mut snapshot = store.snapshot().await.unwrap();
+        prop_assert_eq!(snapshot.progress(&self.table).await.unwrap(), progress(self.rows.keys()));
+        let stored: Model =
+            read(&mut snapshot, &self.table, &ReadQuery::default(), 1_000).await.into_iter().collect();
+        prop_assert_eq!(&stored, &self.rows);
+        prop_assert_eq!(store.verify_progress(&self.table.uid).await.unwrap(), vec![]);
+        let ledger = snapshot.node_windows(&self.node.uid).await.unwrap();
+        for (moment, known) in (0..).zip(&self.known) {
+            let found = ledger.windows().iter().find(|w| w.first <= at(moment) && at(moment) <= w.last);
+            prop_assert_eq!(found.map(|window| window.state), *known, "moment {}", moment);
+        }
+        Ok(())
+    }
+}
+
+fn any_runs_backfills_and_tail_deletes_leave_what_maps_would_have(runtime: &Runtime, place: &Place) {
+    support::runner(48)
+        .run(&steps(), |steps| {
+            let name = format!("p{}", Uuid::new_v4().simple());
+            runtime.block_on(async {
+                let table = table(&*place.store, &contract(&name, &[])).await;
+                let node = node(&*place.store, &table).await;
+                let known = vec![None; usize::try_from(MOMENTS).unwrap()];
+                let mut world =
+                    World { place, table, node, rows: Model::new(), known, runs: 0, name: name.clone() };
+                for step in &steps {
+                    match step {
+                        Step::Run { length, values } => world.run_of_today(*length, values).await,
+                        Step::Overwrite { start, length, values, fills } => {
+                            let brought = World::of_window(*start, start + length, values);
+                            let mode = if *fills { WriteMode::FillGaps } else { WriteMode::Overwrite };
+                            world.runs_over(*start, start + length, &brought, mode).await;
+                        }
+                        Step::Delete(from) => world.delete(*from).await,
+                        Step::Backfill(filled) => world.backfill(filled).await?,
+                    }
+                    world.is_as_the_maps_say().await?;
+                }
+                Ok(())
+            })
+        })
+        .unwrap();
+}
+
+properties_on_both_databases!(any_runs_backfills_and_tail_deletes_leave_what_maps_would_have);
