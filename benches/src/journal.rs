@@ -89,8 +89,8 @@ fn reader(place: &Place) -> String {
         table: contract.identifier.clone(),
         hash_namespace: String::new(),
     };
+    place.upload("reads_rows");
     place.runtime.block_on(async {
-        place.host.upload("reads_rows", built("reads_rows"), false).await.unwrap();
         place.host.register_table(&contract).await.unwrap();
         place.host.plan(request).await.unwrap().last().unwrap().node.uid.clone()
     })

@@ -38,14 +38,15 @@ impl Place {
         let sandbox = Sandbox::new(Limits::default()).unwrap().with_cache(cache);
         let store = runtime.block_on(SqliteStore::open(&database(&directory))).unwrap();
         let host = Host::new(Arc::new(store), sandbox);
-        runtime
-            .block_on(host.upload(Upload {
-                label: "many_rows".to_owned(),
-                bytes: built("many_rows"),
-                ..Upload::default()
-            }))
-            .unwrap();
-        Self { runtime, host, directory }
+        let place = Self { runtime, host, directory };
+        place.upload("many_rows");
+        place
+    }
+
+    /// Upload a component by its name.
+    pub(crate) fn upload(&self, name: &str) {
+        let upload = Upload { label: name.to_owned(), bytes: built(name), ..Upload::default() };
+        self.runtime.block_on(self.host.upload(upload)).unwrap();
     }
 
     /// A table and a node that writes so many rows into it at each run, so many in a batch; the node's uid.

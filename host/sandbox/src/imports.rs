@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_refused_unread() {
-        let error = check(&vec![0; MAX_COMPONENT_BYTES + 1]).unwrap_err();
+        let error = check(&vec![0; MAX_COMPONENT_BYTES + 1], ComponentClass::Stubbed).unwrap_err();
         assert_eq!(error.code(), "sandbox.not_a_component");
         assert!(error.to_string().contains("134217729 bytes, where 134217728 are allowed"), "{error}");
     }
