@@ -6,7 +6,6 @@ use datanode_core::journal::JournalMode;
 use datanode_core::run::RunStatus;
 use datanode_runtime::{Contents, Host, JournalSettings, NodeRequest, RunOptions};
 
-use crate::calls::built;
 use crate::measure::{by_turns, time};
 use crate::report::{Goal, Line, Unit};
 use crate::rows;
