@@ -1,6 +1,6 @@
 //! Asks sources that it does not declare, one of which exists.
 
-use datanode_hostile_sources::{API, all_refused};
+use datanode_hostile_sources::all_refused;
 use datanode_sdk::prelude::*;
 
 datanode_hostile_sources::node!("asks_undeclared_sources", |context| {
