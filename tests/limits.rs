@@ -46,6 +46,19 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("`retries`", "tests/ledger.rs", "commit.table_moved"),
     ("`time_ms`", "tests/start_up.rs", "sandbox.limit.compile_time"),
     ("`memory_bytes`", "tests/start_up.rs", "sandbox.limit.compile_memory"),
+    ("`--max-bytes`", SOURCES, "\"endless\", \"source.limit.bytes\""),
+    ("`--timeout-ms`", SOURCES, "\"slow_body\", \"source.timeout\""),
+    ("`--max-redirects`", SOURCES, "source.redirect"),
+    ("`--retries`", SOURCES, "source.unreachable"),
+    ("`--per-minute`", SOURCES, "error[source.limit.rate]"),
+    ("path of a guest", NOWHERE, OF_LENGTH),
+    ("parameters, and headers, of a guest", NOWHERE, OF_LENGTH),
+    ("value of a header of a guest", NOWHERE, OF_LENGTH),
+    ("URL as it is sent", NOWHERE, OF_LENGTH),
+    ("head of an answer", SOURCES, "\"huge_head\", \"source.limit.headers\""),
+    ("entries of one kind in the rules of a source", NOWHERE, OF_LENGTH),
+    ("header or parameter that the host adds", NOWHERE, OF_LENGTH),
+    ("value of a secret", SOURCES, "error[secret.unfit]"),
     ("one file of a revision", HERE, "fn files_of_revisions_are_bounded"),
     ("statements of one file", HERE, "fn files_of_revisions_are_bounded"),
     ("message", HERE, "fn files_of_revisions_are_bounded"),
@@ -104,6 +117,9 @@ const REACHED: &[(&str, &str, &str)] = &[
 const HERE: &str = "tests/limits.rs";
 /// No test reaches it, for this reason.
 const NOWHERE: &str = "";
+const SOURCES: &str = "tests/sources.rs";
+const OF_LENGTH: &str =
+    "the code is reached by other faults of the same argument, and not by its length or number";
 
 const COLUMNS: &str = r#"{ name = "time_index", type = "timestamp_tz" }"#;
 
