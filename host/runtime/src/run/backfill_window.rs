@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use datanode_core::Diagnostic;
 use datanode_core::backfill::BackfillPlace;
-use datanode_core::dependency::SELF_KEY;
 use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
 use datanode_core::window::Window;
 use datanode_sandbox::Interrupt;
@@ -177,7 +176,7 @@ impl Host {
 
         // What it has read of its own table may have been written by earlier windows: as long as these come later, it has
         // read too little.
-        let reads_itself = record.inputs.iter().any(|input| input.key == SELF_KEY);
+        let reads_itself = record.inputs.iter().any(|input| input.table_uid == record.table_uid);
         if reads_itself && held.is_ahead {
             return Err(RuntimeError::WindowAhead {
                 backfill: held.backfill_uid.clone(),
