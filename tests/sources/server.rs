@@ -12,42 +12,42 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Rows as the component `fetches` reads them.
-pub const ROWS: &str = "1,a,1.5\n1,b,2.5\n2,a,3.5\n";
+pub(crate) const ROWS: &str = "1,a,1.5\n1,b,2.5\n2,a,3.5\n";
 
 /// What each server knows.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// The heads of all requests.
-    pub heads: Mutex<Vec<String>>,
+    pub(crate) heads: Mutex<Vec<String>>,
     /// How often each path was asked for.
     counts: Mutex<BTreeMap<String, u32>>,
     /// What it echoes in many writings.
-    pub secret: Mutex<String>,
+    pub(crate) secret: Mutex<String>,
     /// Where it redirects to.
-    pub other: Mutex<String>,
+    pub(crate) other: Mutex<String>,
 }
 
 /// A server on a port of its own, gone when dropped.
-pub struct Server {
-    pub port: u16,
-    pub shared: Arc<Shared>,
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) shared: Arc<Shared>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Makes what a client and a server talk through of a connection.
-pub type Wrap = Arc<dyn Fn(TcpStream) -> Box<dyn Talk> + Send + Sync>;
+pub(crate) type Wrap = Arc<dyn Fn(TcpStream) -> Box<dyn Talk> + Send + Sync>;
 
 /// Both ways.
-pub trait Talk: Read + Write + Send {}
+pub(crate) trait Talk: Read + Write + Send {}
 impl<T: Read + Write + Send> Talk for T {}
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::wrapped(Arc::new(|stream| Box::new(stream)))
     }
 
-    pub fn wrapped(wrap: Wrap) -> Self {
+    pub(crate) fn wrapped(wrap: Wrap) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (shared, stop) = (Arc::new(Shared::default()), Arc::new(AtomicBool::new(false)));
@@ -72,15 +72,15 @@ impl Server {
         Self { port, shared, stop, thread: Some(thread) }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}/{path}", self.port)
     }
 
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.shared.heads.lock().unwrap().clone()
     }
 
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.shared.heads.lock().unwrap().clear();
         self.shared.counts.lock().unwrap().clear();
     }
@@ -219,7 +219,7 @@ fn serve(stream: &mut dyn Talk, shared: &Shared, stop: &AtomicBool) -> std::io::
         }
         "endless" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
-            return flood(stream, &[b'a'; 65_536]);
+            return flood(stream, &vec![b'a'; 65_536]);
         }
         "endless_chunks" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
@@ -238,7 +238,7 @@ fn serve(stream: &mut dyn Talk, shared: &Shared, stop: &AtomicBool) -> std::io::
             return flood(stream, format!("x-huge: {}\r\n", "a".repeat(1_000)).as_bytes());
         }
         "many_headers" => {
-            let many: String = (0..1_000).map(|number| format!("x-{number}: a\r\n")).collect();
+            let many = "x-one: a\r\n".repeat(1_000);
             format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n").into_bytes()
         }
         "gzip_bomb" => {
