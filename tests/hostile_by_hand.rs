@@ -119,7 +119,7 @@ const EMIT: [Attack; 11] = [
     ("emits_without_schema", Run, "frame.order", 1),
     ("emits_schema_twice", Run, "frame.order", 1),
     ("emits_empty_batches", Run, "sandbox.limit.host_calls", 1),
-    ("emits_in_start", Upload, "sandbox.not_in_this_phase", 3),
+    ("emits_in_start", Upload, "sandbox.trap", 1),
     ("emits_in_dependencies", Create, "sandbox.not_in_this_phase", 3),
     ("emits_after_its_answer", Run, "sandbox.trap", 1),
     ("emits_from_beyond_memory", Run, "sandbox.trap", 1),
@@ -315,7 +315,7 @@ impl Target {
     /// A run of the good node, which has stored its rows the first time.
     fn is_well(&self) {
         let runs = self.project.json(&["node", "run", &self.good]);
-        assert_eq!(runs[0]["status"], "ok");
+        assert!(runs[0]["status"] == "ok" || runs[0]["status"] == "empty", "{runs}");
         assert_eq!(self.rows("out"), 3);
     }
 }
@@ -435,7 +435,7 @@ fn nothing_of_a_call_is_left_for_the_next() {
     let node = created(&target.project, "remembers", "one");
     for _ in 0..2 {
         let runs = target.project.json(&["node", "run", &node]);
-        assert_eq!((&runs[0]["status"], &runs[0]["rows_inserted"]), (&Value::from("ok"), &Value::from(0)));
+        assert_eq!((&runs[0]["status"], &runs[0]["rows_inserted"]), (&Value::from("empty"), &Value::from(0)));
     }
     target.is_well();
 }

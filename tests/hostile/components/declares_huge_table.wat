@@ -1,3 +1,3 @@
-;; Attacks the memory of the host with a table of five million functions; the limit must refuse to begin.
+;; Attacks the memory of the host with a table of a million functions; the limit must refuse to begin.
 
-(table $table 5000000 funcref)
+(table $table 1000000 funcref)

@@ -1,4 +1,5 @@
-;; Attacks the phases by emitting before it is asked anything; the upload must be refused.
+;; Attacks the phases by emitting before it is asked anything, when its imports are not there yet; the engine must
+;; trap.
 
 (func $first (call $emit_schema))
 (start $first)

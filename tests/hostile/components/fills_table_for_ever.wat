@@ -1,10 +1,10 @@
 ;; Attacks the clock with instructions that cost one unit of fuel and write a whole table; fuel or the kill switch
 ;; must stop it.
 
-(table $table 100000 funcref)
+(table $table 50000 funcref)
 (func $update
   (loop $again
-    (table.fill $table (i32.const 0) (ref.func $again) (i32.const 100000))
+    (table.fill $table (i32.const 0) (ref.func $again) (i32.const 50000))
     (br $again)))
 (func $again)
 (elem declare func $again)
