@@ -699,7 +699,7 @@ fn mistakes_are_answered_with_the_next_step() {
     fails(&["source", "remove", "nothing"]);
     fails(&["secret", "remove", "nothing"]);
     fails(&["secret", "set", "Bad Name", "--env", "X"]);
-    for value in ["short", "with a\nline break", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"] {
+    for value in ["tiny&5", "with a\nline break", "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"] {
         let output = with_input(&project, &["secret", "set", "other"], value);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.starts_with("error[secret.unfit]") && !said.contains(value), "{said}");

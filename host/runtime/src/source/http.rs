@@ -112,7 +112,9 @@ impl HttpDoor {
             limit_ms,
             pins: HashMap::new(),
         };
-        let whole = self.runtime.block_on(tokio::time::timeout(limit, fetch.whole(&prepared)));
+        // A timer is made within the runtime.
+        let whole =
+            self.runtime.block_on(async { tokio::time::timeout(limit, fetch.whole(&prepared)).await });
         whole.unwrap_or_else(|_| {
             let own = limit_ms == rules.limits.timeout_ms;
             Err(SourceError::Timeout { name: name.to_owned(), path: shorten(&request.path), limit_ms, own }
