@@ -196,7 +196,7 @@ const LOGS: [Attack; 8] = [
     ("error_of_no_kind", Run, "sandbox.trap", 1),
 ];
 
-const MANIFESTS: [Attack; 20] = [
+const MANIFESTS: [Attack; 19] = [
     ("manifest_name_is_a_path", Upload, "component.name", 3),
     ("manifest_name_of_another", Upload, "component.version_taken", 3),
     ("manifest_version_is_none", Upload, "component.manifest", 3),
@@ -207,7 +207,6 @@ const MANIFESTS: [Attack; 20] = [
     ("manifest_schema_is_deep", Upload, "component.manifest", 3),
     ("manifest_schema_is_elsewhere", Upload, "component.config_schema", 3),
     ("manifest_schema_pattern_is_huge", Upload, "component.config_schema", 3),
-    ("manifest_schema_refers_to_itself", Create, "config.invalid", 2),
     ("manifest_schema_doubles", Create, "config.invalid", 2),
     ("manifest_schema_pattern_is_slow", Create, "config.invalid", 2),
     ("manifest_sources_many", Upload, "component.manifest", 3),

@@ -1,5 +1,5 @@
-;; Attacks the clock with instructions that cost one unit of fuel and move 64 MiB; fuel or the kill switch must
-;; stop it.
+;; Attacks the clock with instructions each of which moves 64 MiB, under fuel that lasts for a week; the kill
+;; switch must stop it.
 
 (memory $memory 1100)
 (func $update

@@ -11,7 +11,7 @@
   (i32.store offset=4 (i32.const 4096) (i32.const 3))
   (i32.store offset=12 (i32.const 4096) (i32.const 0))
   (i32.store offset=16 (i32.const 4096) (i32.const 3))
-  (i32.store offset=20 (i32.const 4096) (i32.const 65536))
+  (i32.store offset=20 (i32.const 4096) (i32.const 1572864))
   (i32.store offset=24 (i32.const 4096) (i32.const 1048576))
   (i32.store offset=28 (i32.const 4096) (i32.const 0))
   (i32.store offset=32 (i32.const 4096) (i32.const 3))

@@ -1,5 +1,5 @@
-;; Attacks the clock with instructions that cost one unit of fuel and write 64 MiB; fuel or the kill switch must
-;; stop it.
+;; Attacks the clock with instructions each of which writes 64 MiB, under fuel that lasts for a week; the kill
+;; switch must stop it.
 
 (memory $memory 1025)
 (func $update

@@ -1,5 +1,5 @@
-;; Attacks the clock with instructions that cost one unit of fuel and write a whole table; fuel or the kill switch
-;; must stop it.
+;; Attacks the clock with instructions each of which writes a whole table, under fuel that lasts for a week; the
+;; kill switch must stop it.
 
 (table $table 50000 funcref)
 (func $update
