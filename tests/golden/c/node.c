@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nanoarrow_ipc.h"
+#include "nanoarrow/nanoarrow_ipc.h"
 
 typedef exports_datanode_node_node_node_error_t node_error;
 

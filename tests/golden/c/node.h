@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "data_node.h"
-#include "nanoarrow.h"
+#include "nanoarrow/nanoarrow.h"
 
 // A copy that the bindings free.
 data_node_string_t text(const char *value);
