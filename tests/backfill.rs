@@ -149,13 +149,18 @@ fn a_backfill_overwrites_or_leaves_what_is_there(project: Project) {
     assert_eq!(verdicts, vec!["identical"; 12]);
 }
 
+/// Windows in all states.
+fn total(backfill: &Value) -> u64 {
+    backfill["windows"].as_object().unwrap().values().map(|windows| windows.as_u64().unwrap()).sum()
+}
+
 fn an_empty_table_is_filled_window_by_window(project: Project) {
     let project = with_tables(project);
     create(&project, READINGS, "{}");
     create(&project, OTHERS, "{}");
     let arguments = ["--append-only", "--step", "10d", "--concurrency", "4"];
     let done = backfill(&project, READINGS, ["2019-12-01", "2020-06-30"], &arguments);
-    assert_eq!((&done["state"], &done["windows"]["total"]), (&"done".into(), &22.into()), "{done:#}");
+    assert_eq!((&done["state"], total(&done)), (&"done".into(), 22), "{done:#}");
     assert_eq!(
         (&done["windows"]["empty"], &done["rows"]["inserted"]),
         (&3.into(), &182.into()),
@@ -227,7 +232,7 @@ fn a_node_that_reads_its_own_table_is_run_in_order(project: Project) {
     let values: Vec<f64> = rows(&project, READINGS).into_iter().map(|(_, value)| value).collect();
     assert_eq!(values, (1..=31).map(f64::from).collect::<Vec<_>>());
     let one = backfill(&project, OTHERS, range, &counts);
-    assert_eq!((&one["windows"]["total"], &one["is_ordered"]), (&1.into(), &false.into()));
+    assert_eq!((total(&one), &one["is_ordered"]), (1, &false.into()));
     assert_eq!(digest(&project, READINGS), digest(&project, OTHERS));
     // What was computed too early is told.
     let early = project.json(&["run", "list", "--status", "failed", "--limit", "0"]);

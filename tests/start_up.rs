@@ -46,7 +46,8 @@ fn a_compiling_process_dies_with_its_host() {
     use std::time::{Duration, Instant};
 
     // A host that does nothing but wait for the compiling process, which waits for a component.
-    let script = "exec 3<&0; \"$0\" __compile-component pooling 4294967296 1500 <&3 & echo $!; wait";
+    let script =
+        "exec 3<&0; \"$0\" __compile-component speed-pooling-baseline 4294967296 1500 <&3 & echo $!; wait";
     let mut host = Command::new("sh");
     host.args(["-c", script]).arg(program()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut host = host.spawn().unwrap();

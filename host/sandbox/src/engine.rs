@@ -37,7 +37,9 @@ fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     // default: on. Wider than what the SDKs emit; each would widen what must be proven deterministic. (Threads, GC,
     // exceptions and stack switching are not compiled into this host.)
     config.wasm_memory64(false);
-    config.wasm_multi_memory(false);
+    // default: on, and on: the engine's own code between the parts of a component, such as those of JavaScript, has two. All
+    // memories count as one against the limit.
+    config.wasm_multi_memory(true);
 
     // -- How long guests may run --------------------------------------------------------------------------------
     // default: false. Fuel decides limits, because it counts the same on every machine.
@@ -47,7 +49,10 @@ fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     // for a loop that does nothing but count, since each turn looks at the epoch.
     config.epoch_interruption(true);
     // default: 512 KiB. Each call has a thread whose stack holds this and what the host needs.
-    config.max_wasm_stack(usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX));
+    let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
+    config.max_wasm_stack(stack);
+    // default: 2 MiB. Nothing here is async, but the engine takes no larger stack of WebAssembly than this.
+    config.async_stack_size(stack);
 
     // -- One machine code for all machines ----------------------------------------------------------------------
     // default: features of this processor. A fixed level gives every host the same code, so that compiled artefacts
@@ -213,5 +218,14 @@ mod tests {
         let locked =
             lock.split("name = \"wasmtime\"\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(ENGINE_VERSION, format!("wasmtime {locked}"));
+    }
+
+    /// Whatever stack the settings allow, the engine takes it.
+    #[test]
+    fn every_stack_that_is_allowed_can_be_had() {
+        for stack_bytes in [64 << 10, 1 << 20, 2 << 20, 256 << 20] {
+            let limits = Limits { stack_bytes, ..Limits::default() };
+            crate::Sandbox::new(limits).unwrap();
+        }
     }
 }
