@@ -71,7 +71,15 @@ fn the_same_source_in_another_place_gives_the_same_bytes() {
     };
     let copy = project.path().join("a copy");
     // All that the workspace of the guests has for members, and the contract that they are compiled against.
-    for part in ["guest-sdk/rust", "examples", "tests/guests", "tests/hostile", "wit"] {
+    for part in [
+        "guest-sdk/rust",
+        "examples",
+        "benches/native",
+        "tests/guests",
+        "tests/hostile",
+        "tests/sources",
+        "wit",
+    ] {
         copy_all(&root().join(part), &copy.join(part));
     }
     let fresh = project.path().join("fresh target");

@@ -63,7 +63,9 @@ fn a_refusal_names_both_ways_out_and_an_admission_is_shown_wherever_it_counts() 
     let mut shown = project.run(&["component", "upload", &file, "--allow-stubbed-wasi"]);
     shown += "\n";
     let list = project.run(&["component", "list"]);
-    shown += &list.replace(&list[list.find("20").unwrap()..][..16], "[uploaded]      ");
+    let uploaded_at = project.json(&["component", "list"])[0]["uploaded_at"].as_str().unwrap().to_owned();
+    assert!(list.contains(&uploaded_at), "{list}");
+    shown += &list.replace(&uploaded_at, "[uploaded]");
     let page = project.run(&["component", "show", NAME]);
     shown += "\n";
     let lines: Vec<&str> = page.lines().filter(|line| !line.starts_with("uploaded")).collect();
