@@ -168,7 +168,10 @@ fn an_empty_table_is_filled_window_by_window(project: Project) {
     );
     run_until(&project, OTHERS, "2020-06-30");
     assert_eq!(digest(&project, READINGS), digest(&project, OTHERS));
-    assert_eq!(windows(&project, READINGS), ["2019-12-01 2020-06-30 done backfill"]);
+    assert_eq!(
+        windows(&project, READINGS),
+        ["2019-12-01 2019-12-30 empty backfill", "2019-12-31 2020-06-30 done backfill"]
+    );
     // Runs go on behind it, from what it has left open before.
     let next = run_until(&project, READINGS, "2020-07-02");
     assert_eq!((&next["rows_inserted"], &next["window"]["start"]), (&2.into(), &Value::Null));
