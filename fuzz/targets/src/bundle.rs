@@ -8,7 +8,8 @@ use datanode_core::digest::Digest;
 use datanode_runtime::replay_bundle;
 use datanode_sandbox::{Limits, Sandbox};
 
-/// The component of the runs of the corpus.
+/// The component of the runs of the corpus: the first eight bytes that every component has, and nothing behind them. So what is
+/// fuzzed is everything before a guest is called, and no guest is.
 const COMPONENT: &[u8] = include_bytes!("../component.wasm");
 /// An input that begins so is the record of a run and its journal, divided by a zero byte; the bundle around them is made
 /// here, with sums that are right. Any other is a bundle, whose sums hardly ever are.
@@ -16,7 +17,7 @@ const PIECES: &[u8] = b"pieces\n";
 
 /// Replay a bundle.
 ///
-/// Promises: it is replayed, or refused with a code, whatever it says.
+/// Promises: it is refused with a code, whatever it says, or replayed if its component can be.
 pub fn bundle(data: &[u8]) {
     let file = match data.strip_prefix(PIECES) {
         None => data.to_vec(),
