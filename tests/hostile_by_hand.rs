@@ -333,14 +333,15 @@ fn table_of(name: &str) -> String {
 fn stable(target: &Target, said: &str) -> String {
     let lines = said.lines().filter(|line| !line.starts_with("see:"));
     let text = lines.collect::<Vec<_>>().join("\n");
-    // Hashes hold uids of tables, which are drawn by lot.
+    // Hashes hold uids of tables, which are drawn by lot; digests are of components that are built here.
     let words = text.replace(target.project.path().to_str().unwrap(), "PROJECT");
     let is_hash = |word: &str| {
-        word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        matches!(word.len(), 32 | 64)
+            && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
-    let words = words.split_inclusive(['_', ')', ' ', ',', '\n']);
+    let words = words.split_inclusive(['_', '(', ')', ' ', ',', '\n']);
     let stable = words.map(|word| {
-        let bare = word.trim_end_matches(['_', ')', ' ', ',', '\n']);
+        let bare = word.trim_end_matches(['_', '(', ')', ' ', ',', '\n']);
         if is_hash(bare) { word.replace(bare, "HASH") } else { word.to_owned() }
     });
     stable.collect()

@@ -30,6 +30,15 @@ fn run_all(long: bool) -> Result<()> {
             GUESTS,
         ]))
     })?;
+    step("documentation", || {
+        run(cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"))?;
+        let mut guests = guest_cargo();
+        guests.args(["doc", "--workspace", "--no-deps", "--locked", "--manifest-path", GUESTS]);
+        run(guests.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("the book", book)?;
     step("licences, sources and bans", licences)?;
     step("bindings are those of the contract", || {
         run(guest_cargo().args([
@@ -55,7 +64,8 @@ fn run_all(long: bool) -> Result<()> {
     step("tests of the host", || {
         let server = Server::find_or_start(Disk::Unsynced)?;
         let mut tests = cargo();
-        tests.args(["test", "--workspace", "--locked"]);
+        // All that is wrong is told at once: a run takes long.
+        tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
         tests.env("DATANODE_BIN", target().join("debug/datanode"));
         tests.env("DATANODE_COMPONENTS", target().join("components"));
         tests.env(postgres::VARIABLE, server.url());
@@ -63,16 +73,7 @@ fn run_all(long: bool) -> Result<()> {
             tests.env("DATANODE_TEST_LONG", "1");
         }
         run(&mut tests)
-    })?;
-    step("documentation", || {
-        run(cargo()
-            .args(["doc", "--workspace", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "-D warnings"))?;
-        let mut guests = guest_cargo();
-        guests.args(["doc", "--workspace", "--no-deps", "--locked", "--manifest-path", GUESTS]);
-        run(guests.env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
-    step("the book", book)
+    })
 }
 
 /// The pages of docs/ as a book, where mdBook is installed; a page with a fault is an error of it.
