@@ -1,8 +1,8 @@
 //! What a run of many rows holds in memory: the real `datanode` command, by its own peak.
 //!
-//! `cargo bench --profile dev -p datanode-tests --bench memory [ROWS]`, 20 million rows by default, in the scratch
-//! directory of the machine (`TMPDIR`), which needs about 6 GB then. Linux only. The command is the dev build, or
-//! what `DATANODE_BIN` names. `cargo xtask bench` runs it with the release build.
+//! `cargo run -p datanode-benches --bin datanode-memory [ROWS]`, 20 million rows by default, in the scratch directory of
+//! the machine (`TMPDIR`), which needs about 6 GB then. Linux only. The command is the dev build, or what `DATANODE_BIN`
+//! names. `cargo xtask bench` runs it with the release build.
 //!
 //! It fails when a process held [`MOST`] or more.
 

@@ -33,8 +33,8 @@ pub(crate) fn run_benches() -> Result<()> {
     println!("{page}");
     // Linux only: what a process held is read from /proc.
     if cfg!(target_os = "linux") {
-        let mut memory = cargo();
-        memory.args(["bench", "--locked", "-p", "datanode-tests", "--bench", "memory"]);
+        let mut memory = std::process::Command::new(built.join("datanode-memory"));
+        memory.current_dir(root());
         memory.env("DATANODE_BIN", built.join("datanode"));
         memory.env("DATANODE_COMPONENTS", target().join("components"));
         page += &section(&read(&mut memory)?);

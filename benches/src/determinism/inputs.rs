@@ -14,6 +14,8 @@ const PER_BATCH: i64 = 65_536;
 /// All that a node is answered.
 pub(crate) struct Inputs {
     pub(crate) config: String,
+    /// The index of the table that it writes: statistics of an empty table name no more than this.
+    pub(crate) index: Vec<String>,
     /// The messages of each frame, in the order in which frames are opened.
     pub(crate) frames: Vec<Vec<Vec<u8>>>,
     /// Bodies, in the order of the requests.
@@ -24,16 +26,22 @@ impl Inputs {
     /// Of a node of the example, which reads what the one before it has emitted; or of the other.
     pub(crate) fn of(name: &str, emitted: &[Vec<u8>]) -> Self {
         let config = |text: &str| text.to_owned();
+        let index = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let by_currency = index(&["time_index", "currency"]);
         match name {
             "ecb_daily_fx_rates" => {
                 let file = datanode_tests::root().join("examples/fx/data/eurofxref-hist.zip");
                 let bodies = vec![std::fs::read(file).unwrap()];
-                Self { config: config("{}"), frames: Vec::new(), bodies }
+                Self { config: config("{}"), index: by_currency, frames: Vec::new(), bodies }
             }
             "column_arithmetic" => {
-                Self { config: config(r#"{"table": "prices"}"#), frames: vec![values()], bodies: Vec::new() }
+                let config = config(r#"{"table": "prices"}"#);
+                Self { config, index: index(&["time_index"]), frames: vec![values()], bodies: Vec::new() }
             }
-            _ => Self { config: config("{}"), frames: vec![emitted.to_vec()], bodies: Vec::new() },
+            _ => {
+                let frames = vec![emitted.to_vec()];
+                Self { config: config("{}"), index: by_currency, frames, bodies: Vec::new() }
+            }
         }
     }
 

@@ -97,7 +97,7 @@ impl Sandboxed {
         let instance: DataNode = self.pre.instantiate(&mut store).unwrap();
         let context = types::UpdateContext {
             statistics: types::UpdateStatistics {
-                index_names: vec!["time_index".to_owned()],
+                index_names: self.inputs.index.clone(),
                 min_time: None,
                 max_time: None,
                 progress: Vec::new(),
