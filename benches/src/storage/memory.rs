@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
+use datanode_store::WriteMode;
 use datanode_tests::ServerDatabase;
 use datanode_tests::memory::peak_of;
 
@@ -26,7 +27,8 @@ pub(crate) fn child() -> bool {
     let rows = rows.parse().unwrap();
     match Work::ALL.into_iter().find(|known| known.name() == work) {
         // Rows come batch by batch, as those of a run come back from where they waited.
-        Some(Work::Append) => ours.stream(BASE, rows),
+        Some(Work::Append) => ours.stream(WriteMode::Append, BASE, rows),
+        Some(Work::Resend) => ours.stream(WriteMode::Overwrite, BASE, rows),
         Some(work) => {
             ours.work(work, BASE, rows);
         }

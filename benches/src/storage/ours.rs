@@ -92,10 +92,10 @@ impl Ours {
     }
 
     /// The same, of rows that are made when they are asked for.
-    pub(super) fn stream(&self, first: i64, rows: i64) {
+    pub(super) fn stream(&self, mode: WriteMode, first: i64, rows: i64) {
         let table = self.table();
         let made = Box::new(batches(&table.contract, first, rows).map(Ok));
-        let commit = self.commit(table, made, first, rows);
+        let commit = CommitRun { mode, ..self.commit(table, made, first, rows) };
         self.runtime.block_on(self.store.commit_run(commit)).unwrap();
     }
 
@@ -171,6 +171,7 @@ fn record(node: &Node, run_id: String, now: Timestamp) -> RunRecord {
         retry_of: None,
         lookback: node.settings.lookback,
         late_rows: None,
+        producer: None,
         backfill: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),
