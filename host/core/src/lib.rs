@@ -15,6 +15,7 @@
 //! * *Nothing unchecked leaves.* A [`RecordBatch`](arrow_array::RecordBatch) that [`frame::OutputValidator`] returns
 //!   has the contract's columns in the contract's order, is sorted by its index and holds no duplicate within itself.
 
+pub mod access;
 pub mod backfill;
 pub mod binding;
 pub mod cadence;
@@ -40,6 +41,7 @@ pub mod name;
 pub mod namespace;
 pub mod node_settings;
 pub mod options;
+pub mod producer;
 pub mod progress;
 pub mod provenance;
 pub mod quality;
@@ -47,6 +49,7 @@ pub mod query;
 pub mod query_text;
 pub mod revision;
 pub mod run;
+pub mod search;
 pub mod source;
 pub mod sql;
 pub mod statistics;

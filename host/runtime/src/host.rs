@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datanode_core::access::Actor;
 use datanode_core::component::ComponentClass;
 use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
+use datanode_embedding::Embedder;
 use datanode_sandbox::{Component, Sandbox};
 use datanode_store::{RegisteredTable, Store, StoredComponent};
 use semver::Version;
 
 use crate::declared::Declared;
 use crate::run::DEFAULT_RETRIES;
+use crate::search::SearchCache;
 use crate::source::{Outside, Resolver};
 use crate::{JournalSettings, LeaseSettings, RuntimeError, SecretKeys, SpillSettings, TrustedKeys, clock};
 
@@ -37,6 +40,10 @@ pub struct Host {
     pub(crate) trusted: TrustedKeys,
     /// The way to sources that are asked by HTTP.
     pub(crate) outside: Arc<Outside>,
+    /// What makes vectors of texts.
+    pub(crate) embedder: Arc<dyn Embedder>,
+    /// The catalogue as searches see it.
+    pub(crate) search: Arc<SearchCache>,
 }
 
 impl std::fmt::Debug for Host {
@@ -61,6 +68,8 @@ impl Host {
             secret_keys: SecretKeys::default(),
             trusted: TrustedKeys::default(),
             outside: Arc::default(),
+            embedder: datanode_embedding::built_in(),
+            search: Arc::default(),
         }
     }
 
@@ -80,6 +89,12 @@ impl Host {
     #[must_use]
     pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { outside: Arc::new(Outside::resolving_by(resolver)), ..self }
+    }
+
+    /// The model that makes vectors for searches, in the place of the one that is built in.
+    #[must_use]
+    pub fn with_embedder(self, embedder: Arc<dyn Embedder>) -> Self {
+        Self { embedder, search: Arc::default(), ..self }
     }
 
     /// Where, and from how many bytes on, the output of a run waits on disk for its commit.
@@ -111,6 +126,13 @@ impl Host {
     #[must_use]
     pub fn admitting(self, admits: ComponentClass) -> Self {
         Self { admits, ..self }
+    }
+
+    /// The same host, whose changes are those of somebody: see [`Store::acting`]. Cheap: both have the same sandbox,
+    /// connections and caches.
+    #[must_use]
+    pub fn acting(&self, actor: Actor) -> Self {
+        Self { store: self.store.acting(actor), ..self.clone() }
     }
 
     /// The store.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use datanode_core::Timestamp;
+use datanode_core::access::PeopleError;
 use datanode_core::backfill::BackfillState;
 use datanode_core::contract::{Contract, ContractError, ForeignKey, MetadataError, TableKind};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_core::producer::ProducerError;
 use datanode_core::quality::QualityError;
 use datanode_core::revision::RevisionError;
 use thiserror::Error;
@@ -202,6 +204,26 @@ pub enum StoreError {
         /// Where it leads.
         existing: String,
     },
+    /// A text of a user, team or token that is refused.
+    #[error(transparent)]
+    People(PeopleError),
+    /// Users and teams are known by their names.
+    #[error("there is a {kind} `{name}` already")]
+    NameTaken {
+        /// `user`, `team`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Somebody whose tokens are refused.
+    #[error("user `{username}` is disabled")]
+    UserDisabled {
+        /// The user.
+        username: String,
+    },
+    /// A token that is not accepted. Why not is for nobody to know who does not have a good one.
+    #[error("this token is not accepted")]
+    TokenRefused,
     /// A value that this database cannot keep, in rows that are right otherwise.
     #[error(
         "table `{table}`, row {row}{}: {problem}; nothing was stored",
@@ -299,6 +321,20 @@ pub enum StoreError {
         /// How it stands.
         state: BackfillState,
     },
+    /// A table that is to go and that others need.
+    #[error("table `{table}` cannot be removed:\n  {}", .users.join("\n  "))]
+    TableInUse {
+        /// Identifier.
+        table: String,
+        /// Who needs it, and what for.
+        users: Vec<String>,
+    },
+    /// A table that is to go and that somebody has protected.
+    #[error("table `{table}` is protected from deletion")]
+    TableProtected {
+        /// What clients call it.
+        table: String,
+    },
     /// Only time-indexed tables have a tail.
     #[error("table `{table}` is a reference table: it has no time, so it has no tail to delete")]
     NoTail {
@@ -314,6 +350,9 @@ pub enum StoreError {
     /// Checks of the contract that compare with stored rows.
     #[error(transparent)]
     Quality(#[from] QualityError),
+    /// Producers and their updates.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -453,6 +492,11 @@ impl Diagnostic for StoreError {
                 "run" => "store.run_not_found",
                 "secret" => "store.secret_not_found",
                 "backfill" => "store.backfill_not_found",
+                "user" => "access.user_not_found",
+                "team" | "member" => "access.team_not_found",
+                "token" => "access.token_not_found",
+                "role" => "access.role_not_held",
+                "scheduler" => "store.scheduler_not_found",
                 _ => "store.source_not_found",
             },
             Self::Ambiguous { .. } => "store.ambiguous",
@@ -473,6 +517,10 @@ impl Diagnostic for StoreError {
             Self::PhysicalNameReserved { .. } => "contract.physical_name_reserved",
             Self::UnsupportedType { .. } => "contract.unsupported_type",
             Self::SourceTaken { .. } => "source.taken",
+            Self::People(error) => error.code(),
+            Self::NameTaken { .. } => "access.name_taken",
+            Self::UserDisabled { .. } => "access.user_disabled",
+            Self::TokenRefused => "access.token_refused",
             Self::UnsupportedValue { .. } => "frame.unsupported_value",
             Self::DuplicateKey { .. } => "frame.duplicate_key",
             Self::TableMoved { .. } | Self::ProgressMoved { .. } => "commit.table_moved",
@@ -480,10 +528,13 @@ impl Diagnostic for StoreError {
             Self::LeaseLost { .. } => "lease.lost",
             Self::WindowLost { .. } => "backfill.window_lost",
             Self::BackfillOver { .. } => "backfill.over",
+            Self::TableInUse { .. } => "table.in_use",
+            Self::TableProtected { .. } => "table.protected",
             Self::NoTail { .. } => "table.no_tail",
             Self::Revision(error) => error.code(),
             Self::Reader(error) => error.code(),
             Self::Quality(error) => error.code(),
+            Self::Producer(error) => error.code(),
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
@@ -509,12 +560,17 @@ impl Diagnostic for StoreError {
             | Self::StillReferenced { .. }
             | Self::RowsComeFromNodes { .. }
             | Self::NoTail { .. }
+            | Self::TableInUse { .. }
+            | Self::TableProtected { .. }
             | Self::BackfillOver { .. }
             | Self::ServerTooOld { .. }
             | Self::NotOnThisDatabase { .. }
             | Self::PhysicalNameTaken { .. }
             | Self::PhysicalNameReserved { .. }
             | Self::UnsupportedType { .. }
+            | Self::NameTaken { .. }
+            | Self::UserDisabled { .. }
+            | Self::TokenRefused
             | Self::SourceTaken { .. } => ErrorClass::Refused,
             Self::UnsupportedValue { .. }
             | Self::DuplicateKey { .. }
@@ -522,10 +578,12 @@ impl Diagnostic for StoreError {
             | Self::KeyTwice { .. } => ErrorClass::Failed,
             Self::Contract(error) => error.class(),
             Self::Metadata(error) => error.class(),
+            Self::People(error) => error.class(),
             Self::Rows(error) => error.class(),
             Self::Revision(error) => error.class(),
             Self::Reader(error) => error.class(),
             Self::Quality(error) => error.class(),
+            Self::Producer(error) => error.class(),
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }
             | Self::LeaseHeld { .. }
@@ -549,6 +607,12 @@ impl Diagnostic for StoreError {
                 "run" => "see what there is: datanode run list".to_owned(),
                 "secret" => "see what there is: datanode secret list".to_owned(),
                 "backfill" => "see what there is: datanode node backfill list".to_owned(),
+                "user" => "see who there is: datanode user list".to_owned(),
+                "team" => "see what there is: datanode team list".to_owned(),
+                "member" => "see who is in it: datanode team show TEAM".to_owned(),
+                "token" => "see what there is: datanode token list".to_owned(),
+                "role" => "see who holds what: datanode role list".to_owned(),
+                "scheduler" => "let the producer announce itself again: build_and_assign_to_update_nodes".to_owned(),
                 _ => "see what there is: datanode source list".to_owned(),
             },
             Self::Ambiguous { kind, candidates, .. } => {
@@ -608,6 +672,14 @@ impl Diagnostic for StoreError {
                 "give the column a type that the database has, such as string, and register the contract again"
                     .to_owned()
             }
+            Self::People(error) => return error.next_step(),
+            Self::NameTaken { kind, .. } => format!("see who there is: datanode {kind} list"),
+            Self::UserDisabled { username } => format!("enable it first: datanode user enable {username}"),
+            Self::TokenRefused => {
+                "check that it was copied as a whole, that it has not expired and was not revoked: whoever may use this \
+                 database sees so with `datanode token list`, and makes another with `datanode token create`"
+                    .to_owned()
+            }
             Self::SourceTaken { .. } => "choose another name, or say that this one is to change: --replace".to_owned(),
             Self::UnsupportedValue { .. } => "emit a value that the database can keep".to_owned(),
             Self::DuplicateKey { .. } => "emit each index tuple once per run".to_owned(),
@@ -624,6 +696,12 @@ impl Diagnostic for StoreError {
             }
             Self::BackfillOver { uid, .. } => format!("see what it did: datanode node backfill show {uid}"),
             Self::LeaseLost { .. } => "see what the other run did: datanode run list".to_owned(),
+            Self::TableInUse { .. } => {
+                "keep it: what nodes write and read, and what was read by recorded runs, stays".to_owned()
+            }
+            Self::TableProtected { .. } => {
+                "an admin may override it, or lift it first: PATCH with protect_from_deletion false".to_owned()
+            }
             Self::NoTail { table } => {
                 format!("load the rows that are to stay: datanode table load {table} FILE --replace")
             }
@@ -653,6 +731,7 @@ impl Diagnostic for StoreError {
             Self::Revision(error) => return error.next_step(),
             Self::Reader(error) => return error.next_step(),
             Self::Quality(error) => return error.next_step(),
+            Self::Producer(error) => return error.next_step(),
             Self::Damaged(_) => {
                 "restore the data directory from a backup; running again cannot help".to_owned()
             }

@@ -20,49 +20,70 @@
 #[cfg(test)]
 extern crate self as datanode_store;
 
+mod access;
 mod backfill;
 mod catalogue;
 mod checks;
 mod error;
 pub mod fault;
 mod journal;
+mod keyed_request;
 mod lease;
 mod ledger;
 pub mod postgres;
+mod producer;
 mod read_only_sql;
 mod reader;
+mod registration;
 mod revision;
 mod rows;
 mod scratch;
 mod scripts;
+mod search;
 mod secret;
 pub mod sqlite;
 mod store;
 mod tail_delete;
 mod write_mode;
 
+pub use access::{
+    Access, Audit, AuditEntry, AuditFilter, AuditPage, CreatedToken, HeldRole, Member, NewAudit, NewTeam,
+    NewToken, NewUser, RoleFilter, ShareLevel, Sharing, Team, Token, User,
+};
 pub use backfill::{
     Backfill, BackfillRows, BackfillWindow, Backfills, ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow,
     NewBackfill, WindowError,
 };
 pub use error::{BrokenKey, Holder, StoreError};
 pub use journal::{Journals, RunJournal};
+pub use keyed_request::{BegunRequest, KeptAnswer, KeyedRequest, KeyedRequests};
 pub use lease::{ClaimLease, Lease, Leases};
 pub use ledger::{Ledgers, NodeSet, Reopened};
 pub use postgres::PostgresStore;
+pub use producer::{
+    BegunUpdate, NewProducer, NewUpdate, NewUpload, Producer, ProducerEdge, ProducerEdit, ProducerFacts,
+    ProducerFilter, ProducerPage, ProducerUpdate, Producers, Scheduler, SchedulerState, StagedUpload,
+};
 pub use read_only_sql::ReadOnlySql;
 pub use reader::ReaderError;
+pub use registration::{
+    DEFAULT_SCHEMA, DescribedTable, ListedTable, Listing, NewRegistration, Registration, RegistrationEdit,
+    Registrations, RemoveTable,
+};
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts,
     SqlText,
 };
 pub use scratch::Scratch;
+pub use search::{
+    PublishedNames, SearchChanges, SearchEntry, SearchIndex, SearchedTable, StoredVector, TableWriter,
+};
 pub use secret::{SecretPlace, Secrets, StoredSecret};
 pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency,
-    Opened, Page, PlacedBatch, PlacedRows, Planning, Referrer, Registered, RegisteredTable, Repointed, Rows,
-    RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference,
+    Opened, Page, PlacedBatch, PlacedRows, Planning, Referrer, Registered, RegisteredTable, Rehearsal,
+    Rehearsed, Repointed, Rows, RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference,
     TableRead,
 };
 pub use tail_delete::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, TailDeletes};

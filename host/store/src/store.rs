@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::contract::{Contract, ForeignKey, MetadataEdit};
 use datanode_core::coordinate::Coordinate;
@@ -18,6 +20,7 @@ use datanode_core::ledger::Ledger;
 use datanode_core::node_settings::NodeSettings;
 use datanode_core::progress::Progress;
 use datanode_core::provenance::Provenance;
+use datanode_core::quality::Violation;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::source::HttpRules;
@@ -26,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Backfills, Journals, Lease, Leases, Ledgers, ReadOnlySql, Revisions, RunJournal, Scratch, Secrets,
+    Access, Audit, Backfills, Journals, KeyedRequests, Lease, Leases, Ledgers, Producers, ReadOnlySql, Registrations, Revisions, RunJournal, Scratch, SearchIndex, Secrets,
     StoreError, TailDeletes, WriteMode,
 };
 
@@ -50,7 +53,7 @@ pub struct NewComponent {
 }
 
 /// A component of the catalogue, without its bytes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredComponent {
     /// What it says of itself.
     pub manifest: Manifest,
@@ -71,7 +74,7 @@ pub struct StoredComponent {
 }
 
 /// A registered table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// UUID, never reused.
     pub uid: String,
@@ -82,10 +85,13 @@ pub struct Table {
     pub epoch: i64,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Uid of the user whose table it is: who has registered it by a token. None: nobody in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// An answer that says whether something new was made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Registered<T> {
     /// The thing.
     pub value: T,
@@ -94,7 +100,7 @@ pub struct Registered<T> {
 }
 
 /// Answer to the registration of a table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RegisteredTable {
     /// The table as the catalogue has it now.
     pub value: Table,
@@ -105,7 +111,7 @@ pub struct RegisteredTable {
 }
 
 /// How a contract differs from the table that holds its identifier.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableDifference {
     /// The table that is held.
     pub table: Table,
@@ -116,7 +122,7 @@ pub struct TableDifference {
 }
 
 /// A foreign key that leads to a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referrer {
     /// Uid of the table that has it.
     pub table_uid: String,
@@ -127,7 +133,7 @@ pub struct Referrer {
 }
 
 /// How an identifier was moved.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repointed {
     /// The table that holds the identifier now.
     pub table: Table,
@@ -171,7 +177,7 @@ impl Debug for LoadRows {
 }
 
 /// What a load did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loaded {
     /// The table after it.
     pub table: Table,
@@ -208,7 +214,7 @@ impl std::fmt::Display for SourceKind {
 }
 
 /// Something outside that operators let components read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Name that components declare.
     pub name: String,
@@ -258,7 +264,7 @@ pub struct NewNode {
 }
 
 /// A node of the catalogue. (`update_hash`, output table) is unique.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// UUID.
     pub uid: String,
@@ -342,6 +348,40 @@ impl Debug for CommitRun {
     }
 }
 
+/// Rows as a run would commit them, for a look at what would become of them.
+pub struct Rehearsal {
+    /// The output table, as the snapshot saw it from which the rows were computed: its epoch is checked.
+    pub table: Table,
+    /// What would be done with rows that may be there already.
+    pub mode: WriteMode,
+    /// The rows.
+    pub rows: Rows,
+    /// See [`CommitRun::added`].
+    pub added: Progress,
+}
+
+impl Debug for Rehearsal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rehearsal")
+            .field("table", &self.table.uid)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What would become of rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsed {
+    /// Rows that are not there.
+    pub inserted: u64,
+    /// Rows that are there, and would take other values.
+    pub updated: u64,
+    /// Rows that are there, and would stay as they are.
+    pub unchanged: u64,
+    /// What checks of the contract found that only warn.
+    pub warnings: Vec<Violation>,
+}
+
 /// How a commit ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommitOutcome {
@@ -360,6 +400,8 @@ pub struct RunFilter {
     pub table_uid: Option<String>,
     /// With this outcome.
     pub status: Option<RunStatus>,
+    /// Older than the run of this id: the next page of a list that ends with it. No such run: none are.
+    pub before: Option<String>,
     /// At most so many; None: all.
     pub limit: Option<u32>,
 }
@@ -429,8 +471,27 @@ pub trait TableRead: Send + Sync + Debug {
 /// has no hash namespace), for a node; a run id or a unique prefix (at least 4 characters) for a run.
 #[async_trait]
 pub trait Store:
-    Backfills + Journals + Leases + Ledgers + Revisions + Secrets + TailDeletes + Send + Sync + Debug
+    Access
+    + Audit
+    + Backfills
+    + Journals
+    + KeyedRequests
+    + Leases
+    + Ledgers
+    + Producers
+    + Registrations
+    + Revisions
+    + SearchIndex
+    + Secrets
+    + TailDeletes
+    + Send
+    + Sync
+    + Debug
 {
+    /// The same store, whose changes are those of somebody: the audit log says so, and tables that are registered belong to
+    /// the user. A store that was just opened acts as `local`. Cheap: both use the same connections.
+    fn acting(&self, actor: Actor) -> Arc<dyn Store>;
+
     /// Add a component. The same name, version and bytes again changes nothing, but for a signature that was not there;
     /// the same version with other bytes is refused.
     async fn add_component(&self, component: NewComponent)
@@ -529,6 +590,15 @@ pub trait Store:
     /// A source by name.
     async fn source(&self, name: &str) -> Result<Source, StoreError>;
 
+    /// Take the next turn of a source that may be asked once in `step`, whoever asks: how long it is until then, by the clock
+    /// of the database. None where that is longer than the patience, and no turn is taken.
+    async fn take_source_turn(
+        &self,
+        name: &str,
+        step: Duration,
+        patience: Duration,
+    ) -> Result<Option<Duration>, StoreError>;
+
     /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is
     /// given, and the dependencies of the release that runs now.
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError>;
@@ -567,6 +637,11 @@ pub trait Store:
     /// append ([`WriteMode`]) raise the table's epoch, which other commits in flight check. When the future is dropped
     /// before the commit, nothing is stored; a panic of the rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
+
+    /// Do with rows what a commit does, let the checks of the contract judge them, and take all of it back, in one
+    /// transaction: nobody sees any of it. Refused as the commit would be, but for the lease. Meanwhile others wait who want
+    /// to write the table; on SQLite, anything.
+    async fn rehearse(&self, rehearsal: Rehearsal) -> Result<Rehearsed, StoreError>;
 
     /// Store the record of a run that stores no rows (`failed`, `skipped`, `blocked`) with its journal, and give up the lease that the run
     /// may hold, in one transaction. A run id that is there keeps its first record. The window of a failed run is noted

@@ -24,6 +24,7 @@ pub(crate) fn resolve<'t>(
         contract: own.clone(),
         epoch: 0,
         created_at: Timestamp::nearest_micros(0),
+        owner: None,
     };
     for (position, key) in own.foreign_keys.iter().enumerate() {
         let columns = || key.columns.join(", ");

@@ -7,18 +7,18 @@ use datanode_core::name::{self, MAX_NAME_BYTES};
 use super::stored::{from_json, timestamp};
 use crate::{Holder, StoreError, Table};
 
-/// A row of the catalogue: uid, contract, epoch, time of registration.
-pub(crate) type Raw = (String, String, i64, i64);
+/// A row of the catalogue: uid, contract, epoch, time of registration, uid of the owner.
+pub(crate) type Raw = (String, String, i64, i64, Option<String>);
 
 /// A table as the catalogue keeps it.
-pub(crate) fn table((uid, contract, epoch, created_at): Raw) -> Result<Table, StoreError> {
+pub(crate) fn table((uid, contract, epoch, created_at, owner): Raw) -> Result<Table, StoreError> {
     let place = format!("table {uid}");
     let mut contract: Contract = from_json(&place, &contract)?;
     if contract.last_field_id.is_none() {
         // Kept by an earlier version. The ids follow from the order of the columns: each reading gives the same ones.
         contract = contract.with_field_ids(None)?;
     }
-    Ok(Table { contract, epoch, created_at: timestamp(&place, created_at)?, uid })
+    Ok(Table { contract, epoch, created_at: timestamp(&place, created_at)?, uid, owner })
 }
 
 pub(crate) fn not_found(reference: &str) -> StoreError {

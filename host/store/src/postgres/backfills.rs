@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::backfill::Control;
+use datanode_core::run::RunRecord;
 use datanode_core::window::Window;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::reference::starting_with;
+use super::store::told;
 use super::stored::{failed, to_json};
 use super::{PostgresStore, backfill_windows as windows, commit, lease, nodes, write};
+use crate::catalogue::audit as entries;
 use crate::catalogue::backfill::{RawBackfill, RawSum, RawWindow, backfill, refuse_over, window};
 use crate::catalogue::reference::ambiguous;
 use crate::fault::{self, Step};
 use crate::{
     Backfill, BackfillWindow, Backfills, ClaimLease, ClaimWindow, ClaimedWindow, CommitOutcome, CommitRun,
-    CommitWindow, HeldWindow, Lease, NewBackfill, StoreError, WindowError,
+    CommitWindow, HeldWindow, Lease, NewBackfill, RunJournal, StoreError, WindowError,
 };
 
 const READING: &str = "reading backfills";
@@ -205,7 +208,9 @@ macro_rules! change {
 #[async_trait]
 impl Backfills for PostgresStore {
     async fn add_backfill(&self, new: &NewBackfill) -> Result<Backfill, StoreError> {
-        change!(self, begin_catalogue, STORING, |connection| add(connection, new))
+        told!(self, begin_catalogue, STORING, |connection| add(connection, new), |backfill| {
+            entries::backfill_ordered(backfill)
+        })
     }
 
     async fn backfills(&self, node_uid: Option<&str>) -> Result<Vec<Backfill>, StoreError> {
@@ -224,7 +229,9 @@ impl Backfills for PostgresStore {
     }
 
     async fn control_backfill(&self, uid: &str, said: Control) -> Result<Backfill, StoreError> {
-        change!(self, begin, STORING, |connection| control(connection, uid, said))
+        told!(self, begin, STORING, |connection| control(connection, uid, said), |backfill| {
+            entries::backfill_controlled(said, backfill)
+        })
     }
 
     async fn claim_window(&self, asked: &ClaimWindow) -> Result<ClaimedWindow, StoreError> {
@@ -244,8 +251,18 @@ impl Backfills for PostgresStore {
         change!(self, begin_lease, CLAIMING, |connection| windows::pass(connection, held, run_id))
     }
 
-    async fn fail_window(&self, held: &HeldWindow, error: &WindowError) -> Result<(), StoreError> {
-        change!(self, begin, STORING, |connection| windows::fail(connection, held, error))
+    async fn fail_window(
+        &self,
+        held: &HeldWindow,
+        error: &WindowError,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError> {
+        change!(self, begin, STORING, |connection| windows::fail(connection, held, error, record, journal))
+    }
+
+    async fn release_window(&self, held: &HeldWindow) -> Result<(), StoreError> {
+        change!(self, begin, STORING, |connection| windows::release(connection, held))
     }
 
     async fn order_windows(&self, held: &HeldWindow) -> Result<(), StoreError> {

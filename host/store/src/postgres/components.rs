@@ -8,6 +8,7 @@ use sqlx::{FromRow, PgConnection, Postgres};
 
 use super::nodes;
 use super::stored::{class, count, damaged, failed, from_json, timestamp, to_integer, to_json};
+use crate::catalogue::audit::Added;
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
@@ -105,17 +106,17 @@ pub(super) async fn bytes(connection: &mut PgConnection, digest: &Digest) -> Res
     rules::checked(bytes, digest)
 }
 
-/// Add a release.
+/// Add a release; what that did.
 pub(super) async fn add(
     connection: &mut PgConnection,
     component: &NewComponent,
-) -> Result<Registered<StoredComponent>, StoreError> {
+) -> Result<(Registered<StoredComponent>, Added), StoreError> {
     const DOING: &str = "storing a component";
     let (name, version) = (&component.manifest.name, &component.manifest.version);
     let same_bytes = select(connection, sqlx::query_as(OF_DIGEST).bind(component.digest.to_string())).await?;
     let known = release(connection, name, version).await?;
     let value = match rules::addition(component, known, same_bytes.first())? {
-        Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::Known(value) => return Ok((Registered { value, created: false }, Added::Nothing)),
         Addition::Signed(value) => {
             sqlx::query("UPDATE datanode.components SET provenance = $2 WHERE digest = $1")
                 .bind(value.digest.to_string())
@@ -123,7 +124,7 @@ pub(super) async fn add(
                 .execute(connection)
                 .await
                 .map_err(failed(DOING))?;
-            return Ok(Registered { value, created: false });
+            return Ok((Registered { value, created: false }, Added::Signed));
         }
         Addition::New(value) => value,
     };
@@ -149,7 +150,7 @@ pub(super) async fn add(
         .execute(connection)
         .await
         .map_err(failed(DOING))?;
-    Ok(Registered { value, created: true })
+    Ok((Registered { value, created: true }, Added::New))
 }
 
 /// The release of a version; without one, the only release.
@@ -164,13 +165,13 @@ async fn named(
     }
 }
 
-/// Let a release be chosen for runs, or not any more.
+/// Let a release be chosen for runs, or not any more; whether that is new.
 pub(super) async fn enable(
     connection: &mut PgConnection,
     name: &str,
     version: Option<&Version>,
     enabled: bool,
-) -> Result<StoredComponent, StoreError> {
+) -> Result<(StoredComponent, bool), StoreError> {
     let found = named(connection, name, version).await?;
     sqlx::query("UPDATE datanode.components SET enabled = $2 WHERE digest = $1")
         .bind(found.digest.to_string())
@@ -178,7 +179,8 @@ pub(super) async fn enable(
         .execute(connection)
         .await
         .map_err(failed("changing a component"))?;
-    Ok(StoredComponent { enabled, ..found })
+    let changed = found.enabled != enabled;
+    Ok((StoredComponent { enabled, ..found }, changed))
 }
 
 /// Remove a release that nothing needs.

@@ -5,9 +5,12 @@
 //!
 //! * `connection`: pools and transactions; `migrate`: the schema of the catalogue.
 //! * `components`, `tables`, `sources`, `secrets`, `nodes`, `runs`, `progress`, `lease`, `ledger`: the catalogue, one family each.
+//! * `producers`, `producer_updates`: nodes whose rows come from elsewhere, and the rows that wait.
+//! * `people`, `roles`, `tokens`, `access`: who may do what; `audit`: what was done by whom.
 //! * `write`: transactions that copy rows in. `ddl`: contracts as tables; `copy`: Arrow to binary `COPY` and back; `literal`: the one way by which a value enters
 //!   SQL, for `COPY` binds none.
 //! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
+//! * `registrations`: what clients of the compatible API say of tables, and tables that go.
 //! * `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
 //! * `sql`: SQL of users, under a login of its own.
 //! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: tables that move to
@@ -15,7 +18,9 @@
 //!
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
+mod access;
 mod append;
+mod audit;
 mod backfill_windows;
 mod backfills;
 mod broken_keys;
@@ -28,6 +33,7 @@ mod ddl;
 mod foreign_keys;
 mod groups;
 mod journals;
+mod keyed_requests;
 mod keys;
 mod lease;
 mod ledger;
@@ -36,15 +42,21 @@ mod load;
 mod migrate;
 mod nodes;
 mod overwrite;
+mod people;
+mod producer_updates;
+mod producers;
 mod progress;
 mod ranges;
 mod read;
 mod reference;
 mod refusal;
+mod registrations;
 mod repoint;
 mod revision;
+mod roles;
 mod runs;
 mod scratch;
+mod search;
 mod secrets;
 mod select;
 mod snapshot;
@@ -58,19 +70,26 @@ mod tail_delete;
 mod test_server;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod write;
 
 pub(crate) use self::revision::script;
 
+use std::sync::Arc;
+
+use datanode_core::access::Actor;
+
 use self::connection::Pools;
 use crate::StoreError;
 
-/// The store in one database of a PostgreSQL server (15 or newer).
-#[derive(Debug)]
+/// The store in one database of a PostgreSQL server (15 or newer). Clones use the same connections.
+#[derive(Debug, Clone)]
 pub struct PostgresStore {
     pools: Pools,
     /// The login for SQL of users, where there is one.
     reader: Option<sql::Reader>,
+    /// Whose changes these are.
+    actor: Arc<Actor>,
 }
 
 impl PostgresStore {
@@ -84,7 +103,7 @@ impl PostgresStore {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let pools = Pools::open(url).await?;
         migrate::migrate(&pools.connections).await?;
-        Ok(Self { pools, reader: None })
+        Ok(Self { pools, reader: None, actor: Arc::default() })
     }
 
     /// Run SQL of users under the login of this URL. What it may is looked at when the first statement comes; this store

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
 use super::reference::starting_with;
 use super::stored::{damaged, failed, from_json, timestamp, to_json};
 use super::{components, tables};
+use crate::catalogue::audit::Ensured;
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
 use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
 
@@ -155,15 +156,19 @@ async fn one(connection: &mut PgConnection, reference: &str, found: Vec<Node>) -
     only(reference, found, &sharing)
 }
 
-/// Take the pin of a node back.
-pub(super) async fn unpin(connection: &mut PgConnection, reference: &str) -> Result<Node, StoreError> {
+/// Take the pin of a node back; whether it had one.
+pub(super) async fn unpin(
+    connection: &mut PgConnection,
+    reference: &str,
+) -> Result<(Node, bool), StoreError> {
     let node = by_reference(connection, reference).await?;
     sqlx::query("UPDATE datanode.nodes SET pinned_digest = NULL WHERE uid = $1")
         .bind(&node.uid)
         .execute(connection)
         .await
         .map_err(failed("unpinning a node"))?;
-    Ok(Node { pinned_digest: None, ..node })
+    let changed = node.pinned_digest.is_some();
+    Ok((Node { pinned_digest: None, ..node }, changed))
 }
 
 /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
@@ -171,7 +176,7 @@ pub(super) async fn unpin(connection: &mut PgConnection, reference: &str) -> Res
 pub(super) async fn ensure(
     connection: &mut PgConnection,
     node: NewNode,
-) -> Result<Registered<Node>, StoreError> {
+) -> Result<(Registered<Node>, Ensured), StoreError> {
     // Foreign keys would refuse these too, but not say which.
     let table = tables::by_uid(connection, &node.table_uid).await?;
     if let Some(digest) = &node.pinned_digest {
@@ -185,7 +190,9 @@ pub(super) async fn ensure(
     }
     let same = "WHERE n.update_hash = $1 AND n.table_uid = $2";
     if let Some(mut known) = select(connection, same, &[&node.update_hash, &node.table_uid]).await?.pop() {
+        let mut ensured = Ensured::Nothing;
         if node.pinned_digest.is_some() && node.pinned_digest != known.pinned_digest {
+            ensured = Ensured::Pinned;
             known.pinned_digest = node.pinned_digest;
             sqlx::query("UPDATE datanode.nodes SET pinned_digest = $2 WHERE uid = $1")
                 .bind(&known.uid)
@@ -195,6 +202,10 @@ pub(super) async fn ensure(
                 .map_err(failed(DOING))?;
         }
         if node.dependencies != known.dependencies {
+            // A pin is what somebody has asked for, other dependencies are what comes of it.
+            if ensured == Ensured::Nothing {
+                ensured = Ensured::Linked;
+            }
             known.dependencies = node.dependencies;
             sqlx::query("DELETE FROM datanode.node_dependencies WHERE node_uid = $1")
                 .bind(&known.uid)
@@ -203,11 +214,23 @@ pub(super) async fn ensure(
                 .map_err(failed(DOING))?;
             insert_edges(connection, &known).await?;
         }
-        return Ok(Registered { value: known, created: false });
+        return Ok((Registered { value: known, created: false }, ensured));
     }
     let value = created(node, table.contract.identifier);
     insert(connection, &value).await?;
-    Ok(Registered { value, created: true })
+    Ok((Registered { value, created: true }, Ensured::Created))
+}
+
+/// Find the node of the same (`update_hash`, output table), whatever it is, or create it. A found node stays as it is.
+pub(super) async fn ensure_as_it_is(
+    connection: &mut PgConnection,
+    node: NewNode,
+) -> Result<Registered<Node>, StoreError> {
+    let same = "WHERE n.update_hash = $1 AND n.table_uid = $2";
+    match select(connection, same, &[&node.update_hash, &node.table_uid]).await?.pop() {
+        Some(value) => Ok(Registered { value, created: false }),
+        None => Ok(ensure(connection, node).await?.0),
+    }
 }
 
 async fn insert(connection: &mut PgConnection, node: &Node) -> Result<(), StoreError> {

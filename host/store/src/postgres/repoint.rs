@@ -1,17 +1,34 @@
 //! Moving an identifier from one table to another. Everything in the catalogue refers to tables by uid: nothing else
 //! changes.
 
+use datanode_core::access::Actor;
 use sqlx::PgConnection;
 
 use super::stored::{failed, to_json};
-use super::tables;
+use super::{audit, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::tables::{check_identifier, choose_another, held, name_the_former, not_found, renamed};
 use crate::{Repointed, StoreError, Table};
 
 const DOING: &str = "moving an identifier";
 
-/// Let a table take an identifier over; the table that holds it is called `former` from then on.
+/// Let a table take an identifier over; the table that holds it is called `former` from then on. It is written down that
+/// this actor has done so.
 pub(super) async fn repoint(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    identifier: &str,
+    reference: &str,
+    former: Option<&str>,
+) -> Result<Repointed, StoreError> {
+    let repointed = moved(connection, identifier, reference, former).await?;
+    if let Some(entry) = entries::table_repointed(&repointed) {
+        audit::record(connection, actor, &entry).await?;
+    }
+    Ok(repointed)
+}
+
+async fn moved(
     connection: &mut PgConnection,
     identifier: &str,
     reference: &str,

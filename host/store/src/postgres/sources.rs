@@ -1,10 +1,12 @@
 //! Sources and who may read them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use datanode_core::Timestamp;
 use sqlx::PgConnection;
 
+use super::lease::micros;
 use super::stored::{failed, from_json, timestamp, to_json};
 use crate::{Registered, Source, SourceKind, StoreError};
 
@@ -70,12 +72,12 @@ pub(super) async fn add(
     Ok(Registered { value, created: true })
 }
 
-/// Let a source lead elsewhere, or by other rules.
+/// Let a source lead elsewhere, or by other rules; whether that is new.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     name: &str,
     kind: SourceKind,
-) -> Result<Source, StoreError> {
+) -> Result<(Source, bool), StoreError> {
     const DOING: &str = "changing a source";
     let known = by_name(connection, name).await?;
     sqlx::query("UPDATE datanode.sources SET definition = $2 WHERE name = $1")
@@ -84,7 +86,8 @@ pub(super) async fn replace(
         .execute(connection)
         .await
         .map_err(failed(DOING))?;
-    Ok(Source { kind, ..known })
+    let changed = known.kind != kind;
+    Ok((Source { kind, ..known }, changed))
 }
 
 /// Remove a source with its grants.
@@ -92,6 +95,7 @@ pub(super) async fn remove(connection: &mut PgConnection, name: &str) -> Result<
     let known = by_name(connection, name).await?;
     for sql in [
         "DELETE FROM datanode.source_grants WHERE source = $1",
+        "DELETE FROM datanode.source_turns WHERE source = $1",
         "DELETE FROM datanode.sources WHERE name = $1",
     ] {
         sqlx::query(sql).bind(name).execute(&mut *connection).await.map_err(failed("removing a source"))?;
@@ -99,13 +103,13 @@ pub(super) async fn remove(connection: &mut PgConnection, name: &str) -> Result<
     Ok(known)
 }
 
-/// Let a component read a source; again changes nothing.
+/// Let a component read a source; whether that is new.
 pub(super) async fn grant(
     connection: &mut PgConnection,
     source: &str,
     component: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     by_name(connection, source).await?;
     sqlx::query(
         "INSERT INTO datanode.source_grants (source, component, granted_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -115,7 +119,7 @@ pub(super) async fn grant(
     .bind(now.micros())
     .execute(connection)
     .await
-    .map(|_| ())
+    .map(|granted| granted.rows_affected() > 0)
     .map_err(failed("granting a source"))
 }
 
@@ -136,4 +140,26 @@ pub(super) async fn revoke(
         return Err(StoreError::NotFound { kind: "grant", reference: format!("{source} to {component}") });
     }
     Ok(())
+}
+
+/// Take the next turn of a source that may be asked once in `step`: how long it is until then; None where that is longer than
+/// the patience, and no turn is taken. One statement, which waits for another one of the same source.
+pub(super) async fn take_turn(
+    connection: &mut PgConnection,
+    name: &str,
+    step: Duration,
+    patience: Duration,
+) -> Result<Option<Duration>, StoreError> {
+    let wait: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO datanode.source_turns AS t (source, last_at) VALUES ($1, datanode.now_micros()) \
+         ON CONFLICT (source) DO UPDATE SET last_at = greatest(t.last_at + $2, datanode.now_micros()) \
+         WHERE t.last_at + $2 - datanode.now_micros() <= $3 RETURNING last_at - datanode.now_micros()",
+    )
+    .bind(name)
+    .bind(micros(step))
+    .bind(micros(patience))
+    .fetch_optional(connection)
+    .await
+    .map_err(failed("taking the turn of a source"))?;
+    Ok(wait.map(|wait| Duration::from_micros(wait.try_into().unwrap_or(0))))
 }

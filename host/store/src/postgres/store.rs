@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
 use datanode_core::ledger::Ledger;
@@ -16,16 +18,17 @@ use semver::Version;
 use super::snapshot::PostgresSnapshot;
 use super::stored::failed;
 use super::{
-    PostgresStore, commit, components, foreign_keys, journals, lease, ledger, load, nodes, repoint, runs,
-    secrets, sources, tables, tail_delete, write,
+    PostgresStore, audit, commit, components, foreign_keys, journals, lease, ledger, load, nodes, repoint,
+    runs, secrets, sources, tables, tail_delete, write,
 };
+use crate::catalogue::audit as entries;
 use crate::fault::{self, Step};
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
     Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, SecretPlace, Secrets,
-    Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, StoredSecret, Table, TableDifference,
-    TailDeletes,
+    Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed, RunFilter, RunJournal, Scratch,
+    SecretPlace, Secrets, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, StoredSecret,
+    Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -51,15 +54,46 @@ macro_rules! write {
     }};
 }
 
+/// The same, and write down in the same transaction what was done and by whom. Where `$told` says nothing, nothing was
+/// changed.
+macro_rules! told {
+    ($store:expr, $begin:ident, $doing:expr, |$connection:ident| $work:expr, |$answer:pat_param| $told:expr) => {{
+        let mut transaction = $store.pools.$begin().await?;
+        let answer = {
+            let $connection = &mut *transaction;
+            $work.await?
+        };
+        let told: Option<$crate::NewAudit> = {
+            let $answer = &answer;
+            $told
+        };
+        if let Some(entry) = told {
+            $crate::postgres::audit::record(&mut transaction, &$store.actor, &entry).await?;
+        }
+        transaction.commit().await.map_err($crate::postgres::stored::failed($doing))?;
+        Ok(answer)
+    }};
+}
+pub(super) use told;
+
 #[async_trait]
 impl Store for PostgresStore {
+    fn acting(&self, actor: Actor) -> Arc<dyn Store> {
+        Arc::new(Self { actor: Arc::new(actor), ..self.clone() })
+    }
+
     async fn add_component(
         &self,
         component: NewComponent,
     ) -> Result<Registered<StoredComponent>, StoreError> {
-        write!(self, begin_catalogue, "storing a component", |connection| components::add(
-            connection, &component
-        ))
+        let added: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "storing a component",
+            |connection| components::add(connection, &component),
+            |(component, added)| entries::component_added(*added, &component.value)
+        );
+        added.map(|(component, _)| component)
     }
 
     async fn components(&self) -> Result<Vec<StoredComponent>, StoreError> {
@@ -84,9 +118,14 @@ impl Store for PostgresStore {
         version: Option<&Version>,
         enabled: bool,
     ) -> Result<StoredComponent, StoreError> {
-        write!(self, begin_catalogue, "changing a component", |connection| components::enable(
-            connection, name, version, enabled
-        ))
+        let enabled: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "changing a component",
+            |connection| components::enable(connection, name, version, enabled),
+            |(component, changed)| entries::component_enabled(*changed, component)
+        );
+        enabled.map(|(component, _)| component)
     }
 
     async fn remove_component(
@@ -95,9 +134,13 @@ impl Store for PostgresStore {
         version: Option<&Version>,
         recorded: bool,
     ) -> Result<StoredComponent, StoreError> {
-        write!(self, begin_catalogue, "removing a component", |connection| components::remove(
-            connection, name, version, recorded
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "removing a component",
+            |connection| components::remove(connection, name, version, recorded),
+            |component| entries::component_removed(component, recorded)
+        )
     }
 
     async fn register_table(
@@ -106,7 +149,10 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<RegisteredTable, StoreError> {
         write!(self, begin_catalogue, "registering a table", |connection| tables::register(
-            connection, contract, now
+            connection,
+            &self.actor,
+            contract,
+            now
         ))
     }
 
@@ -115,9 +161,13 @@ impl Store for PostgresStore {
     }
 
     async fn edit_table(&self, reference: &str, edit: &MetadataEdit) -> Result<RegisteredTable, StoreError> {
-        write!(self, begin_catalogue, "changing the metadata of a table", |connection| tables::edit(
-            connection, reference, edit
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "changing the metadata of a table",
+            |connection| tables::edit(connection, reference, edit),
+            |edited| entries::table_described(edited)
+        )
     }
 
     async fn repoint(
@@ -127,7 +177,11 @@ impl Store for PostgresStore {
         former: Option<&str>,
     ) -> Result<Repointed, StoreError> {
         write!(self, begin_catalogue, "moving an identifier", |connection| repoint::repoint(
-            connection, identifier, table, former
+            connection,
+            &self.actor,
+            identifier,
+            table,
+            former
         ))
     }
 
@@ -136,8 +190,15 @@ impl Store for PostgresStore {
     }
 
     async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError> {
-        write::write(&self.pools.connections, "loading rows", |connection, caller| {
-            Box::pin(load::load(connection, load, caller))
+        let (actor, replace) = (Arc::clone(&self.actor), load.replace);
+        write::write(&self.pools.connections, "loading rows", move |connection, caller| {
+            Box::pin(async move {
+                let loaded = load::load(connection, load, caller).await?;
+                if let Some(entry) = entries::table_loaded(&loaded, replace) {
+                    audit::record(connection, &actor, &entry).await?;
+                }
+                Ok(loaded)
+            })
         })
         .await
     }
@@ -156,31 +217,60 @@ impl Store for PostgresStore {
         kind: SourceKind,
         now: Timestamp,
     ) -> Result<Registered<Source>, StoreError> {
-        write!(self, begin_catalogue, "storing a source", |connection| sources::add(
-            connection, name, kind, now
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "storing a source",
+            |connection| sources::add(connection, name, kind, now),
+            |source| entries::source_set(
+                "source.add",
+                source.created,
+                &source.value.name,
+                &source.value.kind
+            )
+        )
     }
 
     async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
-        write!(self, begin_catalogue, "changing a source", |connection| sources::replace(
-            connection, name, kind
-        ))
+        let replaced: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "changing a source",
+            |connection| sources::replace(connection, name, kind),
+            |(source, changed)| entries::source_set("source.change", *changed, &source.name, &source.kind)
+        );
+        replaced.map(|(source, _)| source)
     }
 
     async fn remove_source(&self, name: &str) -> Result<Source, StoreError> {
-        write!(self, begin_catalogue, "removing a source", |connection| sources::remove(connection, name))
+        told!(
+            self,
+            begin_catalogue,
+            "removing a source",
+            |connection| sources::remove(connection, name),
+            |source| entries::source_removed(&source.name)
+        )
     }
 
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
-        write!(self, begin_catalogue, "granting a source", |connection| sources::grant(
-            connection, source, component, now
-        ))
+        let granted: Result<bool, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "granting a source",
+            |connection| sources::grant(connection, source, component, now),
+            |changed| entries::source_granted("source.grant", *changed, source, component)
+        );
+        granted.map(|_| ())
     }
 
     async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError> {
-        write!(self, begin_catalogue, "revoking a source", |connection| sources::revoke(
-            connection, source, component
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "revoking a source",
+            |connection| sources::revoke(connection, source, component),
+            |()| entries::source_granted("source.revoke", true, source, component)
+        )
     }
 
     async fn sources(&self) -> Result<Vec<Source>, StoreError> {
@@ -191,12 +281,37 @@ impl Store for PostgresStore {
         read!(self, |connection| sources::by_name(connection, name))
     }
 
+    async fn take_source_turn(
+        &self,
+        name: &str,
+        step: Duration,
+        patience: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        write!(self, begin_lease, "taking the turn of a source", |connection| sources::take_turn(
+            connection, name, step, patience
+        ))
+    }
+
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
-        write!(self, begin_catalogue, "storing a node", |connection| nodes::ensure(connection, node))
+        let ensured: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "storing a node",
+            |connection| nodes::ensure(connection, node),
+            |(node, ensured)| entries::node_ensured(*ensured, &node.value)
+        );
+        ensured.map(|(node, _)| node)
     }
 
     async fn unpin_node(&self, reference: &str) -> Result<Node, StoreError> {
-        write!(self, begin_catalogue, "unpinning a node", |connection| nodes::unpin(connection, reference))
+        let unpinned: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "unpinning a node",
+            |connection| nodes::unpin(connection, reference),
+            |(node, changed)| entries::node_unpinned(*changed, node)
+        );
+        unpinned.map(|(node, _)| node)
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
@@ -236,12 +351,19 @@ impl Store for PostgresStore {
         Ok(outcome)
     }
 
+    async fn rehearse(&self, rehearsal: Rehearsal) -> Result<Rehearsed, StoreError> {
+        write::write(&self.pools.connections, "rehearsing a commit", |connection, caller| {
+            Box::pin(commit::rehearse(connection, rehearsal, caller))
+        })
+        .await
+    }
+
     async fn record_run(
         &self,
         record: &RunRecord,
         journal: Option<&RunJournal>,
     ) -> Result<RunRecord, StoreError> {
-        write!(self, begin, "storing a run", |connection| runs::end(connection, record, journal))
+        write!(self, begin, "storing a run", |connection| runs::end(connection, record, journal, false))
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
@@ -267,7 +389,13 @@ impl Journals for PostgresStore {
         if only_look {
             return read!(self, |connection| journals::count(connection, before));
         }
-        write!(self, begin, "removing journals", |connection| journals::remove(connection, before))
+        told!(
+            self,
+            begin,
+            "removing journals",
+            |connection| journals::remove(connection, before),
+            |removed| entries::journals_removed(*removed)
+        )
     }
 
     async fn journal_contents(&self, since: Option<Timestamp>) -> Result<HashSet<Digest>, StoreError> {
@@ -278,9 +406,13 @@ impl Journals for PostgresStore {
 #[async_trait]
 impl Secrets for PostgresStore {
     async fn set_secret(&self, name: &str, place: &SecretPlace, now: Timestamp) -> Result<(), StoreError> {
-        write!(self, begin_catalogue, "storing a secret", |connection| secrets::set(
-            connection, name, place, now
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "storing a secret",
+            |connection| secrets::set(connection, name, place, now),
+            |()| entries::secret_set(name, place)
+        )
     }
 
     async fn secrets(&self) -> Result<Vec<StoredSecret>, StoreError> {
@@ -288,7 +420,13 @@ impl Secrets for PostgresStore {
     }
 
     async fn remove_secret(&self, name: &str) -> Result<(), StoreError> {
-        write!(self, begin_catalogue, "removing a secret", |connection| secrets::remove(connection, name))
+        told!(
+            self,
+            begin_catalogue,
+            "removing a secret",
+            |connection| secrets::remove(connection, name),
+            |()| entries::secret_removed(name)
+        )
     }
 }
 
@@ -322,18 +460,26 @@ impl Ledgers for PostgresStore {
     }
 
     async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
-        write!(self, begin_catalogue, "changing the settings of a node", |connection| ledger::set(
-            connection, node_uid, changes
-        ))
+        told!(
+            self,
+            begin_catalogue,
+            "changing the settings of a node",
+            |connection| ledger::set(connection, node_uid, changes),
+            |set| entries::node_set(set)
+        )
     }
 }
 
 #[async_trait]
 impl TailDeletes for PostgresStore {
     async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
-        write!(self, begin, "deleting the tail of a table", |connection| tail_delete::delete_after(
-            connection, delete
-        ))
+        told!(
+            self,
+            begin,
+            "deleting the tail of a table",
+            |connection| tail_delete::delete_after(connection, delete),
+            |deleted| entries::tail_deleted(delete, deleted)
+        )
     }
 
     async fn verify_progress(&self, table_uid: &str) -> Result<Vec<ProgressDifference>, StoreError> {

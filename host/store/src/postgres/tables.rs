@@ -1,25 +1,28 @@
 //! Registered tables.
 
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::difference::changes;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::stored::{failed, to_json};
-use super::{ddl, foreign_keys};
+use super::{audit, ddl, foreign_keys};
+use crate::catalogue::audit as entries;
 use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
-const BY_UID: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1";
+const BY_UID: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE uid = $1";
 const LOCKED: &str =
-    "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR NO KEY UPDATE";
-const SHARED: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE uid = $1 FOR SHARE";
+    "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE uid = $1 FOR NO KEY UPDATE";
+const SHARED: &str =
+    "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE uid = $1 FOR SHARE";
 const BY_IDENTIFIER: &str =
-    "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE identifier = $1";
+    "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE identifier = $1";
 const BY_PHYSICAL_NAME: &str =
-    "SELECT uid, contract, epoch, created_at FROM datanode.tables WHERE physical_name = $1";
-const ALL: &str = "SELECT uid, contract, epoch, created_at FROM datanode.tables ORDER BY identifier";
+    "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE physical_name = $1";
+const ALL: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables ORDER BY identifier";
 
 async fn find(
     connection: &mut PgConnection,
@@ -75,10 +78,25 @@ pub(super) async fn by_reference(
     by_uid(connection, reference).await
 }
 
-/// Register a table and create its storage.
+/// Register a table and create its storage, and write down that this actor has done so, whose table it is.
 pub(super) async fn register(
     connection: &mut PgConnection,
+    actor: &Actor,
     contract: &Contract,
+    now: Timestamp,
+) -> Result<RegisteredTable, StoreError> {
+    let owner = actor.user.as_ref().map(|user| user.uid.clone());
+    let registered = enter(connection, contract, owner, now).await?;
+    if let Some(entry) = entries::table_registered(&registered) {
+        audit::record(connection, actor, &entry).await?;
+    }
+    Ok(registered)
+}
+
+async fn enter(
+    connection: &mut PgConnection,
+    contract: &Contract,
+    owner: Option<String>,
     now: Timestamp,
 ) -> Result<RegisteredTable, StoreError> {
     const DOING: &str = "registering a table";
@@ -96,16 +114,17 @@ pub(super) async fn register(
             holder: holder.contract.identifier,
         });
     }
-    let value = Table { uid, contract, epoch: 0, created_at: now };
+    let value = Table { uid, contract, epoch: 0, created_at: now, owner };
     sqlx::query(
-        "INSERT INTO datanode.tables (uid, identifier, physical_name, contract, epoch, created_at) \
-         VALUES ($1, $2, $3, $4, 0, $5)",
+        "INSERT INTO datanode.tables (uid, identifier, physical_name, contract, epoch, created_at, owner) \
+         VALUES ($1, $2, $3, $4, 0, $5, $6)",
     )
     .bind(&value.uid)
     .bind(&value.contract.identifier)
     .bind(value.contract.physical_name())
     .bind(to_json(DOING, &value.contract)?)
     .bind(now.micros())
+    .bind(&value.owner)
     .execute(&mut *connection)
     .await
     .map_err(failed(DOING))?;

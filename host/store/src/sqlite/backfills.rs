@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::backfill::Control;
+use datanode_core::run::RunRecord;
 use rusqlite::{Connection, Params, Row, params};
 
 use super::lease::{self, NOW};
 use super::reference::starting_with;
 use super::stored::{change, failed, to_json};
 use super::{SqliteStore, backfill_windows as windows, commit, nodes};
+use crate::catalogue::audit as entries;
 use crate::catalogue::backfill::{RawBackfill, RawSum, RawWindow, backfill, refuse_over, window};
 use crate::catalogue::reference::ambiguous;
 use crate::fault::{self, Step};
 use crate::{
     Backfill, BackfillWindow, Backfills, ClaimLease, ClaimWindow, ClaimedWindow, CommitOutcome, CommitRun,
-    CommitWindow, HeldWindow, Lease, NewBackfill, StoreError, WindowError,
+    CommitWindow, HeldWindow, Lease, NewBackfill, RunJournal, StoreError, WindowError,
 };
 
 const READING: &str = "reading backfills";
@@ -182,7 +184,7 @@ fn leave(connection: &Connection, uid: &str) -> Result<(), StoreError> {
 impl Backfills for SqliteStore {
     async fn add_backfill(&self, new: &NewBackfill) -> Result<Backfill, StoreError> {
         let new = new.clone();
-        self.write(STORING, move |connection| add(connection, &new)).await
+        self.change(STORING, move |connection| add(connection, &new), entries::backfill_ordered).await
     }
 
     async fn backfills(&self, node_uid: Option<&str>) -> Result<Vec<Backfill>, StoreError> {
@@ -206,7 +208,12 @@ impl Backfills for SqliteStore {
 
     async fn control_backfill(&self, uid: &str, said: Control) -> Result<Backfill, StoreError> {
         let uid = uid.to_owned();
-        self.write(STORING, move |connection| control(connection, &uid, said)).await
+        self.change(
+            STORING,
+            move |connection| control(connection, &uid, said),
+            move |backfill| entries::backfill_controlled(said, backfill),
+        )
+        .await
     }
 
     async fn claim_window(&self, asked: &ClaimWindow) -> Result<ClaimedWindow, StoreError> {
@@ -234,9 +241,24 @@ impl Backfills for SqliteStore {
             .await
     }
 
-    async fn fail_window(&self, held: &HeldWindow, error: &WindowError) -> Result<(), StoreError> {
+    async fn fail_window(
+        &self,
+        held: &HeldWindow,
+        error: &WindowError,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError> {
         let (held, error) = (held.clone(), error.clone());
-        self.write(STORING, move |connection| windows::fail(connection, &held, &error)).await
+        let (record, journal) = (record.clone(), journal.cloned());
+        self.write(STORING, move |connection| {
+            windows::fail(connection, &held, &error, record, journal.as_ref())
+        })
+        .await
+    }
+
+    async fn release_window(&self, held: &HeldWindow) -> Result<(), StoreError> {
+        let held = held.clone();
+        self.write(STORING, move |connection| windows::release(connection, &held)).await
     }
 
     async fn order_windows(&self, held: &HeldWindow) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use semver::Version;
 
 use super::nodes;
 use super::stored::{class, count, damaged, failed, from_json, timestamp, to_integer, to_json};
+use crate::catalogue::audit::Added;
 use crate::catalogue::components::{self as rules, Addition};
 use crate::{NewComponent, Registered, StoreError, StoredComponent};
 
@@ -113,17 +114,17 @@ pub(super) fn bytes(connection: &Connection, digest: &Digest) -> Result<Vec<u8>,
     rules::checked(bytes, digest)
 }
 
-/// Add a release.
+/// Add a release; what that did.
 pub(super) fn add(
     connection: &Connection,
     component: &NewComponent,
-) -> Result<Registered<StoredComponent>, StoreError> {
+) -> Result<(Registered<StoredComponent>, Added), StoreError> {
     const DOING: &str = "storing a component";
     let (name, version) = (&component.manifest.name, &component.manifest.version);
     let same_bytes = select(connection, "WHERE digest = ?1", [component.digest.to_string()])?;
     let known = release(connection, name, version)?;
     let value = match rules::addition(component, known, same_bytes.first())? {
-        Addition::Known(value) => return Ok(Registered { value, created: false }),
+        Addition::Known(value) => return Ok((Registered { value, created: false }, Added::Nothing)),
         Addition::Signed(value) => {
             connection
                 .execute(
@@ -131,7 +132,7 @@ pub(super) fn add(
                     params![value.digest.to_string(), to_json(DOING, &value.provenance)?],
                 )
                 .map_err(failed(DOING))?;
-            return Ok(Registered { value, created: false });
+            return Ok((Registered { value, created: false }, Added::Signed));
         }
         Addition::New(value) => value,
     };
@@ -158,7 +159,7 @@ pub(super) fn add(
             params![value.digest.to_string(), component.bytes],
         )
         .map_err(failed(DOING))?;
-    Ok(Registered { value, created: true })
+    Ok((Registered { value, created: true }, Added::New))
 }
 
 /// The release of a version; without one, the only release.
@@ -173,13 +174,13 @@ fn named(
     }
 }
 
-/// Let a release be chosen for runs, or not any more.
+/// Let a release be chosen for runs, or not any more; whether that is new.
 pub(super) fn enable(
     connection: &Connection,
     name: &str,
     version: Option<&Version>,
     enabled: bool,
-) -> Result<StoredComponent, StoreError> {
+) -> Result<(StoredComponent, bool), StoreError> {
     let found = named(connection, name, version)?;
     connection
         .execute(
@@ -187,7 +188,8 @@ pub(super) fn enable(
             params![found.digest.to_string(), enabled],
         )
         .map_err(failed("changing a component"))?;
-    Ok(StoredComponent { enabled, ..found })
+    let changed = found.enabled != enabled;
+    Ok((StoredComponent { enabled, ..found }, changed))
 }
 
 /// Remove a release that nothing needs.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
 use super::stored::failed;
+use crate::catalogue::audit as entries;
 use crate::{Journals, RunJournal, StoreError};
 
 /// Store the journal of a run whose record is there.
@@ -91,7 +92,12 @@ impl Journals for SqliteStore {
         if only_look {
             return self.read("counting journals", move |connection| count(connection, before)).await;
         }
-        self.write("removing journals", move |connection| remove(connection, before)).await
+        self.change(
+            "removing journals",
+            move |connection| remove(connection, before),
+            |removed| entries::journals_removed(*removed),
+        )
+        .await
     }
 
     async fn journal_contents(&self, since: Option<Timestamp>) -> Result<HashSet<Digest>, StoreError> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::stored::{failed, to_json};
 use super::{SqliteStore, nodes, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::ledger::{Moves, Raw, ledger, visit};
 use crate::{Ledgers, NodeSet, Reopened, StoreError, Table};
 
@@ -131,6 +132,7 @@ impl Ledgers for SqliteStore {
 
     async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
         let (uid, changes) = (node_uid.to_owned(), changes.to_vec());
-        self.write("changing the settings of a node", move |connection| set(connection, &uid, &changes)).await
+        let work = move |connection: &Connection| set(connection, &uid, &changes);
+        self.change("changing the settings of a node", work, entries::node_set).await
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Params, Row, params};
 use super::reference::starting_with;
 use super::stored::{damaged, failed, find, from_json, timestamp, to_json};
 use super::{components, tables};
+use crate::catalogue::audit::Ensured;
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
 use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
 
@@ -163,18 +164,22 @@ fn one(connection: &Connection, reference: &str, found: Vec<Node>) -> Result<Nod
     only(reference, found, &sharing)
 }
 
-/// Take the pin of a node back.
-pub(super) fn unpin(connection: &Connection, reference: &str) -> Result<Node, StoreError> {
+/// Take the pin of a node back; whether it had one.
+pub(super) fn unpin(connection: &Connection, reference: &str) -> Result<(Node, bool), StoreError> {
     let node = by_reference(connection, reference)?;
     connection
         .execute("UPDATE _nodes SET pinned_digest = NULL WHERE uid = ?1", [&node.uid])
         .map_err(failed("unpinning a node"))?;
-    Ok(Node { pinned_digest: None, ..node })
+    let changed = node.pinned_digest.is_some();
+    Ok((Node { pinned_digest: None, ..node }, changed))
 }
 
 /// Find the node of the same (`update_hash`, output table) or create it. A found node takes over a pin that is given,
 /// and the dependencies of the release that runs now.
-pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registered<Node>, StoreError> {
+pub(super) fn ensure(
+    connection: &Connection,
+    node: NewNode,
+) -> Result<(Registered<Node>, Ensured), StoreError> {
     let same = "WHERE n.update_hash = ?1 AND n.table_uid = ?2";
     // Foreign keys would refuse these too, but not say which.
     let table = tables::by_uid(connection, &node.table_uid)?;
@@ -188,7 +193,9 @@ pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registere
         }
     }
     if let Some(mut known) = select(connection, same, [&node.update_hash, &node.table_uid])?.pop() {
+        let mut ensured = Ensured::Nothing;
         if node.pinned_digest.is_some() && node.pinned_digest != known.pinned_digest {
+            ensured = Ensured::Pinned;
             known.pinned_digest = node.pinned_digest;
             let pin = known.pinned_digest.as_ref().map(ToString::to_string);
             connection
@@ -196,17 +203,33 @@ pub(super) fn ensure(connection: &Connection, node: NewNode) -> Result<Registere
                 .map_err(failed(DOING))?;
         }
         if node.dependencies != known.dependencies {
+            // A pin is what somebody has asked for, other dependencies are what comes of it.
+            if ensured == Ensured::Nothing {
+                ensured = Ensured::Linked;
+            }
             known.dependencies = node.dependencies;
             connection
                 .execute("DELETE FROM _node_dependencies WHERE node_uid = ?1", [&known.uid])
                 .map_err(failed(DOING))?;
             insert_edges(connection, &known)?;
         }
-        return Ok(Registered { value: known, created: false });
+        return Ok((Registered { value: known, created: false }, ensured));
     }
     let value = created(node, table.contract.identifier);
     insert(connection, &value)?;
-    Ok(Registered { value, created: true })
+    Ok((Registered { value, created: true }, Ensured::Created))
+}
+
+/// Find the node of the same (`update_hash`, output table), whatever it is, or create it. A found node stays as it is.
+pub(super) fn ensure_as_it_is(
+    connection: &Connection,
+    node: NewNode,
+) -> Result<Registered<Node>, StoreError> {
+    let same = "WHERE n.update_hash = ?1 AND n.table_uid = ?2";
+    match select(connection, same, [&node.update_hash, &node.table_uid])?.pop() {
+        Some(value) => Ok(Registered { value, created: false }),
+        None => Ok(ensure(connection, node)?.0),
+    }
 }
 
 fn insert(connection: &Connection, node: &Node) -> Result<(), StoreError> {

@@ -2,18 +2,20 @@
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::SqliteStore;
 use super::stored::{failed, from_json, timestamp, to_json};
+use crate::catalogue::audit as entries;
 use crate::{SecretPlace, Secrets, StoreError, StoredSecret};
 
 #[async_trait]
 impl Secrets for SqliteStore {
     async fn set_secret(&self, name: &str, place: &SecretPlace, now: Timestamp) -> Result<(), StoreError> {
         const DOING: &str = "storing a secret";
+        let entry = entries::secret_set(name, place);
         let (name, place) = (name.to_owned(), to_json(DOING, place)?);
-        self.write(DOING, move |connection| {
+        let work = move |connection: &Connection| {
             connection
                 .execute(
                     "INSERT INTO _secrets (name, definition, set_at) VALUES (?1, ?2, ?3) \
@@ -22,8 +24,8 @@ impl Secrets for SqliteStore {
                 )
                 .map(|_| ())
                 .map_err(failed(DOING))
-        })
-        .await
+        };
+        self.change(DOING, work, move |()| entry).await
     }
 
     async fn secrets(&self) -> Result<Vec<StoredSecret>, StoreError> {
@@ -51,16 +53,14 @@ impl Secrets for SqliteStore {
 
     async fn remove_secret(&self, name: &str) -> Result<(), StoreError> {
         const DOING: &str = "removing a secret";
-        let name = name.to_owned();
-        self.write(DOING, move |connection| {
-            match connection
-                .execute("DELETE FROM _secrets WHERE name = ?1", [&name])
-                .map_err(failed(DOING))?
-            {
-                0 => Err(StoreError::NotFound { kind: "secret", reference: name }),
-                _ => Ok(()),
-            }
-        })
-        .await
+        let (name, entry) = (name.to_owned(), entries::secret_removed(name));
+        let work = move |connection: &Connection| match connection
+            .execute("DELETE FROM _secrets WHERE name = ?1", [&name])
+            .map_err(failed(DOING))?
+        {
+            0 => Err(StoreError::NotFound { kind: "secret", reference: name }),
+            _ => Ok(()),
+        };
+        self.change(DOING, work, move |()| entry).await
     }
 }

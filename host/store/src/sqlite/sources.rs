@@ -1,11 +1,13 @@
 //! Sources and who may read them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use datanode_core::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::stored::{failed, from_json, timestamp, to_json};
+use super::lease::{NOW, micros};
+use super::stored::{failed, find, from_json, timestamp, to_json};
 use crate::{Registered, Source, SourceKind, StoreError};
 
 fn not_found(name: &str) -> StoreError {
@@ -76,39 +78,48 @@ pub(super) fn add(
     })
 }
 
-/// Let a source lead elsewhere, or by other rules.
-pub(super) fn replace(connection: &Connection, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
+/// Let a source lead elsewhere, or by other rules; whether that is new.
+pub(super) fn replace(
+    connection: &Connection,
+    name: &str,
+    kind: SourceKind,
+) -> Result<(Source, bool), StoreError> {
     const DOING: &str = "changing a source";
     let known = by_name(connection, name)?;
     connection
         .execute("UPDATE _sources SET definition = ?2 WHERE name = ?1", params![name, to_json(DOING, &kind)?])
         .map_err(failed(DOING))?;
-    Ok(Source { kind, ..known })
+    let changed = known.kind != kind;
+    Ok((Source { kind, ..known }, changed))
 }
 
 /// Remove a source with its grants.
 pub(super) fn remove(connection: &Connection, name: &str) -> Result<Source, StoreError> {
     let known = by_name(connection, name)?;
-    for sql in ["DELETE FROM _source_grants WHERE source = ?1", "DELETE FROM _sources WHERE name = ?1"] {
+    for sql in [
+        "DELETE FROM _source_grants WHERE source = ?1",
+        "DELETE FROM _source_turns WHERE source = ?1",
+        "DELETE FROM _sources WHERE name = ?1",
+    ] {
         connection.execute(sql, [name]).map_err(failed("removing a source"))?;
     }
     Ok(known)
 }
 
-/// Let a component read a source; again changes nothing.
+/// Let a component read a source; whether that is new.
 pub(super) fn grant(
     connection: &Connection,
     source: &str,
     component: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     by_name(connection, source)?;
     connection
         .execute(
             "INSERT INTO _source_grants (source, component, granted_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![source, component, now.micros()],
         )
-        .map(|_| ())
+        .map(|granted| granted > 0)
         .map_err(failed("granting a source"))
 }
 
@@ -125,4 +136,23 @@ pub(super) fn revoke(connection: &Connection, source: &str, component: &str) -> 
         return Err(StoreError::NotFound { kind: "grant", reference: format!("{source} to {component}") });
     }
     Ok(())
+}
+
+/// Take the next turn of a source that may be asked once in `step`: how long it is until then; None where that is longer than
+/// the patience, and no turn is taken. One statement under the lock to write, so no two take one turn.
+pub(super) fn take_turn(
+    connection: &Connection,
+    name: &str,
+    step: Duration,
+    patience: Duration,
+) -> Result<Option<Duration>, StoreError> {
+    let sql = format!(
+        "INSERT INTO _source_turns (source, last_at) VALUES (?1, {NOW}) \
+         ON CONFLICT (source) DO UPDATE SET last_at = max(last_at + ?2, {NOW}) WHERE last_at + ?2 - {NOW} <= ?3 \
+         RETURNING last_at - {NOW}"
+    );
+    let values = params![name, micros(step), micros(patience)];
+    let wait: Option<i64> =
+        find(connection, &sql, values, |row| row.get(0)).map_err(failed("taking the turn of a source"))?;
+    Ok(wait.map(|wait| Duration::from_micros(wait.try_into().unwrap_or(0))))
 }

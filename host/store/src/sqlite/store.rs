@@ -2,9 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
 use datanode_core::run::RunRecord;
@@ -14,14 +16,17 @@ use semver::Version;
 use super::connection::Durability;
 use super::snapshot::SqliteSnapshot;
 use super::{
-    SqliteStore, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources, tables,
+    SqliteStore, audit, commit, components, connection, foreign_keys, load, nodes, repoint, runs, sources,
+    tables,
 };
+use crate::catalogue::audit as entries;
 use crate::fault::{self, Step};
 use crate::scratch::WholeCopy;
 use crate::{
-    CommitOutcome, CommitRun, LoadRows, Loaded, NewComponent, NewNode, Node, Opened, Planning, ReadOnlySql,
-    Referrer, Registered, RegisteredTable, Repointed, RunFilter, RunJournal, Scratch, Snapshot, Source,
-    SourceKind, Store, StoreError, StoredComponent, Table, TableDifference,
+    CommitOutcome, CommitRun, LoadRows, Loaded, NewAudit, NewComponent, NewNode, Node, Opened, Planning,
+    ReadOnlySql, Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed, RunFilter,
+    RunJournal, Scratch, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
+    TableDifference,
 };
 
 impl SqliteStore {
@@ -41,6 +46,39 @@ impl SqliteStore {
         connection::write(&self.pools.writer, doing, Durability::Full, work).await
     }
 
+    /// Change the catalogue, and write down in the same transaction what was done and by whom. Where `told` says nothing,
+    /// nothing was changed.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        told: impl FnOnce(&T) -> Option<NewAudit> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let work = self.told(work, told);
+        self.write(doing, work).await
+    }
+
+    /// Work that ends with its entry in the audit log.
+    pub(super) fn told<T, W, E>(
+        &self,
+        work: W,
+        told: E,
+    ) -> impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static + use<T, W, E>
+    where
+        T: 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        E: FnOnce(&T) -> Option<NewAudit> + Send + 'static,
+    {
+        let actor = Arc::clone(&self.actor);
+        move |connection: &Connection| {
+            let answer = work(connection)?;
+            if let Some(entry) = told(&answer) {
+                audit::record(connection, &actor, &entry)?;
+            }
+            Ok(answer)
+        }
+    }
+
     /// A write for whose answer nobody waits until the disk has it.
     pub(super) async fn write_until_power_is_lost<T: Send + 'static>(
         &self,
@@ -53,11 +91,22 @@ impl SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn acting(&self, actor: Actor) -> Arc<dyn Store> {
+        Arc::new(Self { actor: Arc::new(actor), ..self.clone() })
+    }
+
     async fn add_component(
         &self,
         component: NewComponent,
     ) -> Result<Registered<StoredComponent>, StoreError> {
-        self.write("storing a component", move |connection| components::add(connection, &component)).await
+        let (component, _) = self
+            .change(
+                "storing a component",
+                move |connection| components::add(connection, &component),
+                |(component, added)| entries::component_added(*added, &component.value),
+            )
+            .await?;
+        Ok(component)
     }
 
     async fn components(&self) -> Result<Vec<StoredComponent>, StoreError> {
@@ -89,10 +138,14 @@ impl Store for SqliteStore {
         enabled: bool,
     ) -> Result<StoredComponent, StoreError> {
         let (name, version) = (name.to_owned(), version.cloned());
-        self.write("changing a component", move |connection| {
-            components::enable(connection, &name, version.as_ref(), enabled)
-        })
-        .await
+        let (component, _) = self
+            .change(
+                "changing a component",
+                move |connection| components::enable(connection, &name, version.as_ref(), enabled),
+                |(component, changed)| entries::component_enabled(*changed, component),
+            )
+            .await?;
+        Ok(component)
     }
 
     async fn remove_component(
@@ -102,9 +155,11 @@ impl Store for SqliteStore {
         recorded: bool,
     ) -> Result<StoredComponent, StoreError> {
         let (name, version) = (name.to_owned(), version.cloned());
-        self.write("removing a component", move |connection| {
-            components::remove(connection, &name, version.as_ref(), recorded)
-        })
+        self.change(
+            "removing a component",
+            move |connection| components::remove(connection, &name, version.as_ref(), recorded),
+            move |component| entries::component_removed(component, recorded),
+        )
         .await
     }
 
@@ -114,8 +169,11 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<RegisteredTable, StoreError> {
         let contract = contract.clone();
-        self.write("registering a table", move |connection| tables::register(connection, &contract, now))
-            .await
+        let actor = Arc::clone(&self.actor);
+        self.write("registering a table", move |connection| {
+            tables::register(connection, &actor, &contract, now)
+        })
+        .await
     }
 
     async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError> {
@@ -125,9 +183,11 @@ impl Store for SqliteStore {
 
     async fn edit_table(&self, reference: &str, edit: &MetadataEdit) -> Result<RegisteredTable, StoreError> {
         let (reference, edit) = (reference.to_owned(), edit.clone());
-        self.write("changing the metadata of a table", move |connection| {
-            tables::edit(connection, &reference, &edit)
-        })
+        self.change(
+            "changing the metadata of a table",
+            move |connection| tables::edit(connection, &reference, &edit),
+            entries::table_described,
+        )
         .await
     }
 
@@ -139,8 +199,9 @@ impl Store for SqliteStore {
     ) -> Result<Repointed, StoreError> {
         let (identifier, table, former) =
             (identifier.to_owned(), table.to_owned(), former.map(ToOwned::to_owned));
+        let actor = Arc::clone(&self.actor);
         self.write("moving an identifier", move |connection| {
-            repoint::repoint(connection, &identifier, &table, former.as_deref())
+            repoint::repoint(connection, &actor, &identifier, &table, former.as_deref())
         })
         .await
     }
@@ -151,7 +212,13 @@ impl Store for SqliteStore {
     }
 
     async fn load_rows(&self, load: LoadRows) -> Result<Loaded, StoreError> {
-        self.write("loading rows", move |connection| load::load(connection, load)).await
+        let replace = load.replace;
+        self.change(
+            "loading rows",
+            move |connection| load::load(connection, load),
+            move |loaded| entries::table_loaded(loaded, replace),
+        )
+        .await
     }
 
     async fn tables(&self) -> Result<Vec<Table>, StoreError> {
@@ -170,31 +237,61 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Registered<Source>, StoreError> {
         let name = name.to_owned();
-        self.write("storing a source", move |connection| sources::add(connection, &name, kind, now)).await
+        self.change(
+            "storing a source",
+            move |connection| sources::add(connection, &name, kind, now),
+            |source| {
+                entries::source_set("source.add", source.created, &source.value.name, &source.value.kind)
+            },
+        )
+        .await
     }
 
     async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError> {
         let name = name.to_owned();
-        self.write("changing a source", move |connection| sources::replace(connection, &name, kind)).await
+        let (source, _) = self
+            .change(
+                "changing a source",
+                move |connection| sources::replace(connection, &name, kind),
+                |(source, changed)| {
+                    entries::source_set("source.change", *changed, &source.name, &source.kind)
+                },
+            )
+            .await?;
+        Ok(source)
     }
 
     async fn remove_source(&self, name: &str) -> Result<Source, StoreError> {
         let name = name.to_owned();
-        self.write("removing a source", move |connection| sources::remove(connection, &name)).await
+        self.change(
+            "removing a source",
+            move |connection| sources::remove(connection, &name),
+            |source| entries::source_removed(&source.name),
+        )
+        .await
     }
 
     async fn grant_source(&self, source: &str, component: &str, now: Timestamp) -> Result<(), StoreError> {
         let (source, component) = (source.to_owned(), component.to_owned());
-        self.write("granting a source", move |connection| {
-            sources::grant(connection, &source, &component, now)
-        })
+        let (its, whose) = (source.clone(), component.clone());
+        self.change(
+            "granting a source",
+            move |connection| sources::grant(connection, &source, &component, now),
+            move |changed| entries::source_granted("source.grant", *changed, &its, &whose),
+        )
         .await
+        .map(|_| ())
     }
 
     async fn revoke_source(&self, source: &str, component: &str) -> Result<(), StoreError> {
         let (source, component) = (source.to_owned(), component.to_owned());
-        self.write("revoking a source", move |connection| sources::revoke(connection, &source, &component))
-            .await
+        let (its, whose) = (source.clone(), component.clone());
+        self.change(
+            "revoking a source",
+            move |connection| sources::revoke(connection, &source, &component),
+            move |()| entries::source_granted("source.revoke", true, &its, &whose),
+        )
+        .await
     }
 
     async fn sources(&self) -> Result<Vec<Source>, StoreError> {
@@ -206,13 +303,40 @@ impl Store for SqliteStore {
         self.read("reading a source", move |connection| sources::by_name(connection, &name)).await
     }
 
+    async fn take_source_turn(
+        &self,
+        name: &str,
+        step: Duration,
+        patience: Duration,
+    ) -> Result<Option<Duration>, StoreError> {
+        let name = name.to_owned();
+        self.write_until_power_is_lost("taking the turn of a source", move |connection| {
+            sources::take_turn(connection, &name, step, patience)
+        })
+        .await
+    }
+
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
-        self.write("storing a node", move |connection| nodes::ensure(connection, node)).await
+        let (node, _) = self
+            .change(
+                "storing a node",
+                move |connection| nodes::ensure(connection, node),
+                |(node, ensured)| entries::node_ensured(*ensured, &node.value),
+            )
+            .await?;
+        Ok(node)
     }
 
     async fn unpin_node(&self, reference: &str) -> Result<Node, StoreError> {
         let reference = reference.to_owned();
-        self.write("unpinning a node", move |connection| nodes::unpin(connection, &reference)).await
+        let (node, _) = self
+            .change(
+                "unpinning a node",
+                move |connection| nodes::unpin(connection, &reference),
+                |(node, changed)| entries::node_unpinned(*changed, node),
+            )
+            .await?;
+        Ok(node)
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
@@ -262,13 +386,21 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
+    async fn rehearse(&self, rehearsal: Rehearsal) -> Result<Rehearsed, StoreError> {
+        self.write_until_power_is_lost("rehearsing a commit", move |connection| {
+            commit::rehearse(connection, rehearsal)
+        })
+        .await
+    }
+
     async fn record_run(
         &self,
         record: &RunRecord,
         journal: Option<&RunJournal>,
     ) -> Result<RunRecord, StoreError> {
         let (record, journal) = (record.clone(), journal.cloned());
-        self.write("storing a run", move |connection| runs::end(connection, record, journal.as_ref())).await
+        self.write("storing a run", move |connection| runs::end(connection, record, journal.as_ref(), false))
+            .await
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {

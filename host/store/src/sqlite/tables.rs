@@ -1,20 +1,22 @@
 //! Registered tables.
 
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::difference::changes;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::stored::{failed, to_json};
-use super::{ddl, foreign_keys, stored};
+use super::{audit, ddl, foreign_keys, stored};
+use crate::catalogue::audit as entries;
 use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
-const COLUMNS: &str = "uid, contract, epoch, created_at";
+const COLUMNS: &str = "uid, contract, epoch, created_at, owner";
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
 }
 
 /// The table for which a column of the catalogue has this value; the column is one of this file.
@@ -51,10 +53,24 @@ pub(super) fn by_reference(connection: &Connection, reference: &str) -> Result<T
     by_uid(connection, reference)
 }
 
-/// Register a table and create its storage.
+/// Register a table and create its storage, and write down that this actor has done so, whose table it is.
 pub(super) fn register(
     connection: &Connection,
+    actor: &Actor,
     contract: &Contract,
+    now: Timestamp,
+) -> Result<RegisteredTable, StoreError> {
+    let registered = enter(connection, contract, actor.user.as_ref().map(|user| user.uid.clone()), now)?;
+    if let Some(entry) = entries::table_registered(&registered) {
+        audit::record(connection, actor, &entry)?;
+    }
+    Ok(registered)
+}
+
+fn enter(
+    connection: &Connection,
+    contract: &Contract,
+    owner: Option<String>,
     now: Timestamp,
 ) -> Result<RegisteredTable, StoreError> {
     const DOING: &str = "registering a table";
@@ -71,17 +87,18 @@ pub(super) fn register(
             holder: holder.contract.identifier,
         });
     }
-    let value = Table { uid, contract, epoch: 0, created_at: now };
+    let value = Table { uid, contract, epoch: 0, created_at: now, owner };
     connection
         .execute(
-            "INSERT INTO _tables (uid, identifier, physical_name, contract, epoch, created_at) \
-             VALUES (?1, ?2, ?3, ?4, 0, ?5)",
+            "INSERT INTO _tables (uid, identifier, physical_name, contract, epoch, created_at, owner) \
+             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
             params![
                 value.uid,
                 value.contract.identifier,
                 value.contract.physical_name(),
                 to_json(DOING, &value.contract)?,
-                now.micros()
+                now.micros(),
+                value.owner,
             ],
         )
         .map_err(failed(DOING))?;

@@ -14,6 +14,7 @@ use super::ddl::{list, quote};
 use super::stored::{count, failed, timestamp};
 use super::value_list::{from_cell, parameter};
 use super::{SqliteStore, foreign_keys, ledger, progress, select, tables};
+use crate::catalogue::audit as entries;
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table, TailDeletes};
 
 const DELETING: &str = "deleting the tail of a table";
@@ -22,8 +23,13 @@ const COUNTING: &str = "counting the rows of a table";
 #[async_trait]
 impl TailDeletes for SqliteStore {
     async fn delete_after(&self, delete: &DeleteAfter) -> Result<Deleted, StoreError> {
-        let delete = delete.clone();
-        self.write(DELETING, move |connection| delete_after(connection, &delete)).await
+        let (delete, asked) = (delete.clone(), delete.clone());
+        self.change(
+            DELETING,
+            move |connection| delete_after(connection, &delete),
+            move |deleted| entries::tail_deleted(&asked, deleted),
+        )
+        .await
     }
 
     async fn verify_progress(&self, table_uid: &str) -> Result<Vec<ProgressDifference>, StoreError> {

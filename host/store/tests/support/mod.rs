@@ -297,6 +297,22 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The same as [`execute`](Self::execute), where the database may refuse; why it does.
+    pub fn try_execute(&self, sql: &str) -> Result<(), String> {
+        match &*self.database {
+            Database::Directory(_) => self.raw().execute_batch(sql).map_err(|error| error.to_string()),
+            Database::Server { name, .. } => {
+                let sql = for_server(sql);
+                with_server(name, async move |mut connection| {
+                    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                    done.map(|_| ()).map_err(|error| error.to_string())
+                })
+            }
+        }
+    }
+}
+
 /// Tables of the catalogue, and a sum that is an integer.
 fn for_server(sql: &str) -> String {
     sql.replace(" _", " datanode.").replace("sum(row_count)", "sum(row_count)::bigint")
@@ -549,6 +565,7 @@ pub fn run(node: &Node, run_id: &str) -> RunRecord {
         retry_of: None,
         lookback: None,
         late_rows: None,
+        producer: None,
         backfill: None,
         component: node.component.clone(),
         component_version: "1.0.0".parse().unwrap(),

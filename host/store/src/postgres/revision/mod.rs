@@ -20,8 +20,10 @@ use datanode_core::revision::{BEFORE_FILE, CONTRACT_FILE, Dialect, RevisionError
 use datanode_core::sql::Reach;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
+use super::store::told;
 use super::stored::failed;
 use super::{PostgresStore, ddl, foreign_keys, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::revision as rules;
 use crate::scripts::{self, End};
 use crate::{
@@ -79,24 +81,34 @@ impl Revisions for PostgresStore {
     }
 
     async fn apply_revision(&self, apply: ApplyRevision) -> Result<MovedTable, StoreError> {
-        let mut transaction = self.pools.begin_catalogue().await?;
-        let moved = upgrade(&mut transaction, apply).await?;
-        transaction.commit().await.map_err(failed("applying a revision"))?;
-        Ok(moved)
+        let revision = apply.revision.clone();
+        told!(
+            self,
+            begin_catalogue,
+            "applying a revision",
+            |connection| upgrade(connection, apply),
+            |moved| entries::table_moved("table.upgrade", moved, Some(&revision))
+        )
     }
 
     async fn revert_revision(&self, revert: RevertRevision) -> Result<MovedTable, StoreError> {
-        let mut transaction = self.pools.begin_catalogue().await?;
-        let moved = downgrade(&mut transaction, &revert).await?;
-        transaction.commit().await.map_err(failed("taking a revision back"))?;
-        Ok(moved)
+        told!(
+            self,
+            begin_catalogue,
+            "taking a revision back",
+            |connection| downgrade(connection, &revert),
+            |moved| entries::table_moved("table.downgrade", moved, Some(&revert.revision))
+        )
     }
 
     async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
-        let mut transaction = self.pools.begin_catalogue().await?;
-        let moved = refresh(&mut transaction, &bind).await?;
-        transaction.commit().await.map_err(failed("binding a contract"))?;
-        Ok(moved)
+        told!(
+            self,
+            begin_catalogue,
+            "binding a contract",
+            |connection| refresh(connection, &bind),
+            |moved| entries::table_moved("table.bind", moved, None)
+        )
     }
 }
 

@@ -22,7 +22,8 @@ const CONNECTIONS: u32 = 4;
 /// After which time it is asked why there is no connection yet.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Connections of a login that reads.
+/// Connections of a login that reads. Clones use the same ones.
+#[derive(Clone)]
 pub(in crate::postgres) struct Reader {
     pool: PgPool,
     options: PgConnectOptions,

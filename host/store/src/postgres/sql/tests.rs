@@ -201,7 +201,7 @@ async fn a_login_that_is_not_there_is_named_without_its_password() {
     let said = error.to_string();
     assert!(said.contains("nobody_at_all") && said.contains("127.0.0.1:1/nowhere"), "{said}");
     assert!(said.contains("refused") && !said.contains("hunter2"), "{said}");
-    let none = PostgresStore { pools: store.pools.clone(), reader: None };
+    let none = PostgresStore { reader: None, ..store.clone() };
     let missing = crate::Store::read_only_sql(&none).err().unwrap();
     assert_eq!((missing.code(), missing.class()), ("sql.no_reader", ErrorClass::Usage));
     assert!(missing.next_step().unwrap().contains("CREATE ROLE"), "{missing}");

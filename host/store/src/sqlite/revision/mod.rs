@@ -19,6 +19,7 @@ use rusqlite::Connection;
 
 use super::stored::failed;
 use super::{SqliteStore, connection, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::revision as rules;
 use crate::scripts::{self, End};
 use crate::{
@@ -31,12 +32,15 @@ use script::REBUILD_PREFIX;
 pub(super) use shape::refuse_drift;
 
 impl SqliteStore {
-    async fn revise<T: Send + 'static>(
+    /// Move a table, and write it down: `action`, and the revision that it is about.
+    async fn revise(
         &self,
         doing: &'static str,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        connection::write_without_foreign_keys(&self.pools.path, doing, work).await
+        (action, revision): (&'static str, Option<String>),
+        work: impl FnOnce(&Connection) -> Result<MovedTable, StoreError> + Send + 'static,
+    ) -> Result<MovedTable, StoreError> {
+        let told = move |moved: &MovedTable| entries::table_moved(action, moved, revision.as_deref());
+        connection::write_without_foreign_keys(&self.pools.path, doing, self.told(work, told)).await
     }
 
     async fn look<T: Send + 'static>(
@@ -97,15 +101,18 @@ impl Revisions for SqliteStore {
     }
 
     async fn apply_revision(&self, apply: ApplyRevision) -> Result<MovedTable, StoreError> {
-        self.revise("applying a revision", move |connection| upgrade(connection, apply)).await
+        let told = ("table.upgrade", Some(apply.revision.clone()));
+        self.revise("applying a revision", told, move |connection| upgrade(connection, apply)).await
     }
 
     async fn revert_revision(&self, revert: RevertRevision) -> Result<MovedTable, StoreError> {
-        self.revise("taking a revision back", move |connection| downgrade(connection, &revert)).await
+        let told = ("table.downgrade", Some(revert.revision.clone()));
+        self.revise("taking a revision back", told, move |connection| downgrade(connection, &revert)).await
     }
 
     async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
-        self.revise("binding a contract", move |connection| refresh(connection, &bind)).await
+        let told = ("table.bind", None);
+        self.revise("binding a contract", told, move |connection| refresh(connection, &bind)).await
     }
 }
 
