@@ -194,6 +194,14 @@ fn a_backfill_that_fails_or_is_paused_is_resumed_where_it_stands(project: Projec
     );
     let record = project.json(&["run", "show", window["run_id"].as_str().unwrap()]);
     assert_eq!((&record["status"], &record["kind"]), (&"failed".into(), &"backfill".into()));
+    // The node knows of it as well.
+    assert_eq!(
+        windows(&project, READINGS),
+        ["2020-01-01 2020-01-10 done backfill", "2020-01-11 2020-01-15 failed backfill"]
+    );
+    let (exit, said) = project.fails(&["run", "retry", window["run_id"].as_str().unwrap()]);
+    assert!(exit == 3 && said.starts_with("error[run.of_a_backfill]"), "{said}");
+    assert!(said.contains(&format!("datanode node backfill resume {}", id(&failed))), "{said}");
     let (exit, said) = project.fails(&["node", "backfill", "resume", id(&failed)]);
     assert!(
         exit == 1 && said.contains("window 3, 2020-01-11 to") && said.contains("node backfill resume"),
@@ -207,6 +215,7 @@ fn a_backfill_that_fails_or_is_paused_is_resumed_where_it_stands(project: Projec
     let done = project.json(&mended);
     assert_eq!((&done["state"], &done["rows"]["inserted"]), (&"done".into(), &20.into()), "{done:#}");
     assert_eq!(rows(&project, READINGS).len(), 20);
+    assert_eq!(windows(&project, READINGS), ["2020-01-01 2020-01-20 done backfill"]);
     let (exit, said) = project.fails(&mended);
     assert!(exit == 3 && said.starts_with("error[backfill.over]"), "{said}");
     project.mended_by(&said);
@@ -389,6 +398,37 @@ fn two_processes_share_one_backfill_and_a_pause_ends_both(project: Project) {
     assert!(windows.as_array().unwrap().iter().all(|window| window["attempts"] == 1), "{windows:#}");
 }
 
+/// By Ctrl-C: it gives its windows back, and whoever goes on need not wait for its claims to expire.
+fn a_backfill_that_is_told_to_end_gives_its_windows_back(project: Project) {
+    let project = with_tables(project).set("[runs]\nlease_seconds = 600\n");
+    create(&project, READINGS, "{}");
+    let begin = ["node", "backfill", READINGS, "--from", "2020-01-01", "--to", "2020-04-30", "--append-only"];
+    let slow = ["--step", "2d", "--concurrency", "3", "--option", "rounds=60000000"];
+    let first = Working::start(&project, &[&begin[..], &slow].concat());
+    first.until("finished");
+    first.signal("-INT");
+    let output = first.child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    let ended: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&ended["state"], &ended["windows"]["running"]),
+        (&"interrupted".into(), &0.into()),
+        "{ended:#}"
+    );
+    assert_eq!(ended["windows"]["failed"], 0, "{ended:#}");
+    assert!(ended["windows"]["pending"].as_u64().unwrap() > 0, "it was over already: this has shown nothing");
+    assert_eq!(project.number("SELECT count(*) FROM _leases WHERE run_id IS NOT NULL"), 0);
+    let cut = project.json(&["run", "list", "--status", "failed", "--limit", "0"]);
+    let cut = cut.as_array().unwrap();
+    assert!(!cut.is_empty() && cut.len() <= 3, "{cut:#?}");
+    assert!(cut.iter().all(|run| run["error"]["code"] == "run.interrupted"), "{cut:#?}");
+    // Nothing has failed: of what was given back nothing is noted.
+    assert!(windows(&project, READINGS).iter().all(|window| !window.contains("failed")));
+    let resume = ["node", "backfill", "resume", id(&ended), "--option", "rounds=0"];
+    assert_eq!(project.json(&resume)["state"], "done");
+    assert_eq!(rows(&project, READINGS).len(), 121);
+}
+
 /// A table with identity dimensions asks each coordinate where it ends.
 fn coordinates_keep_their_progress(project: Project) {
     let project = with_series(project);
@@ -426,6 +466,7 @@ on_both_databases!(
     runs_of_today_go_on_beside_it,
     a_tail_that_is_deleted_under_it_leaves_no_hole,
     two_processes_share_one_backfill_and_a_pause_ends_both,
+    a_backfill_that_is_told_to_end_gives_its_windows_back,
     coordinates_keep_their_progress,
 );
 

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use datanode_tests::{Project, on_both_databases, root};
@@ -140,6 +140,37 @@ fn a_guest_is_stopped_when_its_run_has_lost_its_lease(empty: Project) {
     assert_eq!(others, 1, "who has lost a lease does not give away that of another");
 }
 
+/// By Ctrl-C, or by a machine that shuts down.
+fn a_run_that_is_told_to_end_gives_its_node_up(empty: Project) {
+    let project = project(empty, "lease_seconds = 600");
+    for (number, signal) in [(1, "-INT"), (2, "-TERM")] {
+        let other = Other::start(&project);
+        let begin = Instant::now();
+        let id = other.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let (exit, runs) = other.ended();
+        assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+        assert_eq!(exit, Some(5), "{runs:#}");
+        assert_eq!(runs[0]["error"]["code"], "run.interrupted", "{runs:#}");
+        assert_eq!(project.json(&["run", "show", runs[0]["run_id"].as_str().unwrap()]), runs[0]);
+        assert_eq!(project.run(&["run", "leases"]), "no run holds a node now\n");
+        // What it had begun is open, as after any failure.
+        let windows = project.json(&["node", "windows", "out"]);
+        assert_eq!((&windows[0]["state"], &windows[0]["failures"]), (&"failed".into(), &number.into()));
+    }
+    // What was not begun yet is not begun any more.
+    let held = Other::start(&project);
+    let waits = project.command(&["node", "run", "out", "--wait", "600", "--json"]);
+    let waits = { waits }.stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(Command::new("kill").args(["-INT", &waits.id().to_string()]).status().unwrap().success());
+    let output = waits.wait_with_output().unwrap();
+    let runs: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &runs[0]["error"]["code"]), (Some(5), &"run.interrupted".into()));
+    let leases = project.json(&["run", "leases"]);
+    assert_eq!(process_of(&leases[0]), held.child.id(), "it has taken nothing from whoever holds the node");
+}
+
 #[test]
 fn a_lease_that_would_hold_for_no_time_is_refused() {
     let project = Project::with_settings("[runs]\nlease_seconds = 0\n");
@@ -152,4 +183,5 @@ on_both_databases!(
     a_held_dependency_blocks_what_reads_it_and_a_dry_run_asks_for_no_lease,
     a_lease_holds_as_long_as_its_process_lives,
     a_guest_is_stopped_when_its_run_has_lost_its_lease,
+    a_run_that_is_told_to_end_gives_its_node_up,
 );

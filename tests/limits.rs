@@ -51,13 +51,13 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("`--max-redirects`", SOURCES, "source.redirect"),
     ("`--retries`", SOURCES, "source.unreachable"),
     ("`--per-minute`", SOURCES, "error[source.limit.rate]"),
-    ("path of a guest", NOWHERE, OF_LENGTH),
-    ("parameters, and headers, of a guest", NOWHERE, OF_LENGTH),
-    ("value of a header of a guest", NOWHERE, OF_LENGTH),
-    ("URL as it is sent", NOWHERE, OF_LENGTH),
+    ("path of a guest", REQUESTS, "fn what_a_guest_asks_for_is_bounded"),
+    ("parameters, and headers, of a guest", REQUESTS, "fn what_a_guest_asks_for_is_bounded"),
+    ("value of a header of a guest", REQUESTS, "fn what_a_guest_asks_for_is_bounded"),
+    ("URL as it is sent", REQUESTS, "fn what_a_guest_asks_for_is_bounded"),
     ("head of an answer", SOURCES, "\"huge_head\", \"source.limit.headers\""),
-    ("entries of one kind in the rules of a source", NOWHERE, OF_LENGTH),
-    ("header or parameter that the host adds", NOWHERE, OF_LENGTH),
+    ("entries of one kind in the rules of a source", RULES, "fn limits_lists_and_methods_are_bounded"),
+    ("header or parameter that the host adds", RULES, "fn limits_lists_and_methods_are_bounded"),
     ("value of a secret", SOURCES, "error[secret.unfit]"),
     ("one file of a revision", HERE, "fn files_of_revisions_are_bounded"),
     ("statements of one file", HERE, "fn files_of_revisions_are_bounded"),
@@ -108,6 +108,28 @@ const REACHED: &[(&str, &str, &str)] = &[
         "tests/hostile_by_hand.rs",
         "\"asks_for_too_much\"",
     ),
+    ("upload of a producer", "tests/producer.rs", "\"A\".repeat(65 << 20)"),
+    ("rows of an upload, unpacked", "tests/producer.rs", "(64 << 20) + 1"),
+    ("rows of an update that wait", "host/store/tests/producer.rs", "fn more_than_may_wait_is_refused"),
+    ("nesting of JSON in a cell", "host/core/src/producer/tests.rs", "MAX_JSON_DEPTH + 1"),
+    ("`update_hash` of a producer", "host/core/src/producer/tests.rs", "MAX_HASH_CHARS + 1"),
+    ("username", PEOPLE, "fn names_of_people_are_names"),
+    ("names, address", PEOPLE, "fn names_of_people_are_names"),
+    ("requests in a minute", PEOPLE, "fn names_of_people_are_names"),
+    ("requests of a token", PEOPLE, "fn a_bucket_lets_no_more_through_than_it_says"),
+    ("text of a query", SEARCH, "fn what_cannot_be_asked_is_refused"),
+    ("words of a query", "host/core/src/search/index/tests.rs", "fn words_of_a_query_are_counted"),
+    ("candidates of one score", SEARCH, "trigram_k: 10_001"),
+    ("tables of a page", "host/core/src/search/page.rs", "limit: MAX_PAGE + 1"),
+    ("filters of a request", "host/core/src/search/filter.rs", "0..=MAX_FILTERS"),
+    ("documentation of a component", "host/sandbox/src/docs.rs", "fn what_strangers_stamp_is_bounded"),
+    ("one description", "host/core/src/search/text.rs", "MAX_PASSAGE_CHARS"),
+    (
+        "places of words of one table",
+        "host/core/src/search/index/tests.rs",
+        "fn texts_without_end_are_bounded",
+    ),
+    ("file of an embedding model", NOWHERE, "two gigabytes"),
     ("wait for a write lock", NOWHERE, "a quarter of an hour"),
     ("runtime options of a run", "host/core/src/options.rs", "MAX_OPTIONS_BYTES"),
     ("`--statistics` of a dry run", HERE, "fn statistics_of_a_dry_run_are_bounded"),
@@ -118,8 +140,10 @@ const HERE: &str = "tests/limits.rs";
 /// No test reaches it, for this reason.
 const NOWHERE: &str = "";
 const SOURCES: &str = "tests/sources.rs";
-const OF_LENGTH: &str =
-    "the code is reached by other faults of the same argument, and not by its length or number";
+const PEOPLE: &str = "host/core/src/access/tests.rs";
+const REQUESTS: &str = "host/runtime/src/source/request.rs";
+const SEARCH: &str = "tests/search.rs";
+const RULES: &str = "host/core/src/source/tests.rs";
 
 const COLUMNS: &str = r#"{ name = "time_index", type = "timestamp_tz" }"#;
 

@@ -92,10 +92,15 @@ fn rows_are_compared_with_stored_ones(empty: Project) {
          GROUP BY currency HAVING count(*) > 65\"\"\"\n",
     );
     let next = ["node", "run", RATES, "--until", "1999-04-30"];
-    let dry = project.json(&[&next[..], &["--dry-run"]].concat());
-    assert_eq!(dry["run"]["status"], "ok");
-    let said = dry["run"]["warnings"][0].as_str().unwrap();
-    assert!(said.contains("not judged: `once`, `enough`"), "{said}");
+    // A dry run is judged as the run would be, and leaves nothing behind.
+    let before = project.json(&["table", "digest", RATES]);
+    let output = project.output(&[&next[..], &["--dry-run", "--json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let dry: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(dry["run"]["error"]["code"], "quality.failed", "{dry:#}");
+    let judged = dry["run"]["violations"].clone();
+    assert_eq!(project.json(&["table", "digest", RATES]), before);
+    assert_eq!(project.json(&["stats", "verify", RATES])[0]["differences"], json!([]));
 
     let (code, said) = project.fails(&next);
     assert_eq!(code, 1, "{said}");
@@ -103,6 +108,7 @@ fn rows_are_compared_with_stored_ones(empty: Project) {
     assert_eq!(rows(&project), stored, "nothing is visible");
     let record = &project.json(&["run", "list", "--limit", "1"])[0];
     assert_eq!(record["status"], "failed");
+    assert_eq!(record["violations"], judged, "as the dry run was judged");
     let [enough, once] = &record["violations"].as_array().unwrap()[..] else { panic!("{record:#}") };
     assert_eq!((&enough["check"], &enough["rows"]), (&json!("enough"), &json!(1)));
     assert_eq!((&once["check"], &once["severity"]), (&json!("once"), &json!("warn")));
@@ -111,7 +117,13 @@ fn rows_are_compared_with_stored_ones(empty: Project) {
     assert!(first["value"].as_str().unwrap().starts_with("currency = "), "{first}");
 
     // Until then they are right, and what only warns is told.
+    let dry = project.json(&["node", "run", RATES, "--until", "1999-04-01", "--dry-run"])["run"].clone();
+    assert_eq!((&dry["status"], &dry["violations"][0]["check"]), (&json!("ok"), &json!("once")), "{dry:#}");
+    assert_eq!(rows(&project), stored);
     let runs = project.json(&["node", "run", RATES, "--until", "1999-04-01"]);
     assert_eq!(runs[0]["status"], "ok", "{runs:#}");
+    for same in ["rows_inserted", "rows_updated", "rows_unchanged", "violations"] {
+        assert_eq!(runs[0][same], dry[same], "{same}");
+    }
     assert!(rows(&project) > stored);
 }

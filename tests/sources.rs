@@ -508,10 +508,15 @@ fn requests_are_spread_and_bounded() {
     let begin = Instant::now();
     world.project.run(&["node", "run", &node]);
     assert!(begin.elapsed() >= Duration::from_secs(2), "{:?}", begin.elapsed());
+    // Another process goes on where this one has left off.
+    let node = world.fetching("out_behind", &serde_json::json!({ "path": "good", "times": 2 }));
+    world.project.run(&["node", "run", &node]);
+    assert!(begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
     world.project.run(&["source", "allow", "api", "--per-minute", "1", "--timeout-ms", "1000"]);
     let node = world.fetching("out_rated", &serde_json::json!({ "path": "good", "times": 2 }));
     let (exit, said) = world.project.fails(&["node", "run", &node]);
     assert!(exit == 5 && said.starts_with("error[source.limit.rate]"), "{said}");
+    world.project.run(&["source", "allow", "api", "--per-minute", "6000"]);
     world.good_run("out_rated");
 }
 

@@ -53,6 +53,29 @@ fn what_is_no_node_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_no_webassembly_is_told_as_what_it_seems_to_be() {
+    let project = Project::new();
+    let whole = std::fs::read(component("well_behaved")).unwrap();
+    let mut transcript = String::new();
+    for (name, bytes) in [
+        ("nothing.wasm", &b""[..]),
+        ("script.wasm", b"#!/bin/sh\necho hello\n"),
+        ("component.wat", b"(component)"),
+        ("packed.wasm.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03"),
+        ("page.wasm", b"<!DOCTYPE html>\n<html><title>404</title></html>"),
+        ("anything.wasm", b"\xde\xad\xbe\xef"),
+        ("half.wasm", &whole[..3]),
+    ] {
+        std::fs::write(project.path().join(name), bytes).unwrap();
+        let (exit, said) = project.fails(&["component", "upload", name]);
+        assert_eq!(exit, 3, "{said}");
+        transcript += &format!("── {name}\n{said}\n");
+    }
+    insta::assert_snapshot!("no_webassembly", transcript);
+    assert_eq!(project.json(&["component", "list"]), serde_json::json!([]), "nothing is kept");
+}
+
+#[test]
 fn the_same_bytes_again_change_nothing_and_other_bytes_under_a_version_are_refused() {
     let project = Project::new();
     project.upload("well_behaved");

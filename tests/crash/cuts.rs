@@ -2,10 +2,11 @@
 //! the commit; and all connections at moments drawn from the whole of a run. The process goes on: what it answers in the
 //! end is what is stored.
 
+use std::sync::Mutex;
 use std::thread;
 
 use datanode_tests::proxy::{Cut, Message, Met, Proxy};
-use datanode_tests::{Project, rounds};
+use datanode_tests::{Project, at_once, rounds};
 
 use super::{Draw, Ended, Job, Run, accounts, completes, held_nodes, job, measure};
 
@@ -62,9 +63,10 @@ fn a_commit_that_loses_its_server_is_stored_or_not_and_says_which() {
         (proxy.messages(), accounts(&job, &project)[0])
     };
     let (rounds, mut draw) = (rounds(60, 500), Draw(20_261_124));
-    let mut found = Vec::new();
-    for number in 0..rounds {
-        let cut = cut_of(number, (rounds, messages), &mut draw);
+    let cuts: Vec<Cut> = (0..rounds).map(|number| cut_of(number, (rounds, messages), &mut draw)).collect();
+    let found = Mutex::new(Vec::new());
+    at_once(2, &cuts, |cut| {
+        let cut = *cut;
         let project = job.project.copy();
         let proxy = Proxy::new(project.server(), Some(cut));
         let ended = through(&proxy, &job, &project);
@@ -79,8 +81,9 @@ fn a_commit_that_loses_its_server_is_stored_or_not_and_says_which() {
             Some(Met::Work | Met::Commit) => assert!(!is_stored, "{round}"),
             None => panic!("{round}: the commit has fewer messages than before"),
         }
-        found.push((met, is_stored));
-    }
+        found.lock().unwrap().push((met, is_stored));
+    });
+    let found = found.into_inner().unwrap();
     println!("{rounds} connections lost over a commit of {messages} messages:");
     println!("{:<12}{:>8}{:>18}{:>14}", "lost at", "rounds", "nothing stored", "all stored");
     for met in [Met::Work, Met::Commit, Met::Answer] {

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 
 use datanode_store::fault::{self, Step};
-use datanode_tests::{Project, on_both_databases};
+use datanode_tests::{Project, at_once, on_both_databases};
 
 use super::{Job, accounts, completes, held_nodes, job, measure, with_leases};
 
@@ -45,9 +45,7 @@ fn a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing(empty: Pr
     // So that no lease ends before it is looked at, however busy the machine is.
     with_leases(&job, 3_600);
     let (_, all) = measure(&job);
-    for step in Step::ALL {
-        abort_at(step, &job, all);
-    }
+    at_once(2, &Step::ALL, |step| abort_at(*step, &job, all));
 }
 
 on_both_databases!(a_run_that_is_ended_at_any_step_of_the_commit_leaves_all_or_nothing);

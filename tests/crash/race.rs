@@ -2,11 +2,12 @@
 //! has taken the node over or waits for it: exactly one of them commits.
 
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use datanode_store::fault::{self, Step};
-use datanode_tests::{Project, on_both_databases, rounds};
+use datanode_tests::{Project, at_once, on_both_databases, rounds};
 
 use super::{Draw, Ended, Job, Run, accounts, held_nodes, job, measure, stored_runs, with_leases};
 
@@ -84,15 +85,17 @@ fn of_two_processes_that_run_one_node_exactly_one_commits(empty: Project) {
     with_leases(&job, 1);
     let (length, all) = measure(&job);
     let mut draw = Draw(20_261_123);
-    let mut endings = Vec::new();
-    for round in 0..rounds(10, 200) {
+    // Half of them at the moment at which the first holds the lease and has stored nothing.
+    let drawn: Vec<(u32, f64)> = (0..rounds(10, 200)).map(|round| (round, draw.next())).collect();
+    let endings = Mutex::new(Vec::new());
+    // Most of a round is waiting for a lease to expire.
+    at_once(3, &drawn, |&(round, moment)| {
         let project = job.project.copy();
         let first = Run::start(&job, &project);
         if round % 2 == 0 {
-            // The moment at which it holds the lease and has stored nothing.
             first.until("updating", &mut Vec::new());
         } else {
-            thread::sleep(length.mul_f64(draw.next()));
+            thread::sleep(length.mul_f64(moment));
         }
         signal(&first.child, "-STOP");
         let both = race(&job, &project, first, STOPPED);
@@ -105,8 +108,9 @@ fn of_two_processes_that_run_one_node_exactly_one_commits(empty: Project) {
             "the one that was stopped and the other, in round {round}: {both:?}"
         );
         one_has_committed(&job, &project, all, &format!("round {round}, {both:?}"));
-        endings.push(both.0);
-    }
+        endings.lock().unwrap().push(both.0);
+    });
+    let endings = endings.into_inner().unwrap();
     let count = |ending| endings.iter().filter(|found| **found == ending).count();
     println!("the process that was stopped, in {} rounds:", endings.len());
     for ending in [Ending::Committed, Ending::NothingToDo, Ending::Fenced, Ending::Held] {
@@ -121,7 +125,8 @@ fn whoever_is_stopped_inside_of_its_commit_keeps_the_node(empty: Project) {
     let job = job(empty);
     with_leases(&job, 1);
     let (_, all) = measure(&job);
-    for step in Step::ALL {
+    at_once(4, &Step::ALL, |step| {
+        let step = *step;
         let project = job.project.copy();
         let arguments = [job.arguments, &["--progress", "json", "--json"]].concat();
         let mut command = project.command(&arguments);
@@ -136,7 +141,7 @@ fn whoever_is_stopped_inside_of_its_commit_keeps_the_node(empty: Project) {
         let both = race(&job, &project, first, patience);
         assert_eq!(both, expected, "the one that was stopped at {} and the other", step.as_str());
         one_has_committed(&job, &project, all, step.as_str());
-    }
+    });
 }
 
 on_both_databases!(

@@ -25,7 +25,7 @@ struct Golden {
     stubbed: bool,
 }
 
-const GOLDENS: [Golden; 4] = [
+const GOLDENS: [Golden; 5] = [
     Golden {
         name: "c_moving_mean",
         table: "moving_means",
@@ -40,6 +40,7 @@ const GOLDENS: [Golden; 4] = [
     },
     Golden { name: "c_nan_bits", table: "nan_bits", config: "{}", stubbed: false },
     Golden { name: "c_clock_and_dice", table: "clock_and_dice", config: "{}", stubbed: true },
+    Golden { name: "js_clock_and_dice", table: "js_clock_and_dice", config: "{}", stubbed: true },
 ];
 
 /// What is recorded: the second run of each node, which finds rows and statistics.
@@ -176,7 +177,7 @@ fn configure(arrow: &Path, into: &Path) -> Result<()> {
 fn javascript(place: &Path) -> Result<()> {
     let build = place.join("javascript");
     fs::create_dir_all(&build)?;
-    for file in ["node.js", "text.js", "package.json", "package-lock.json"] {
+    for file in ["node.js", "clock_and_dice.js", "text.js", "package.json", "package-lock.json"] {
         fs::copy(root().join("tests/golden/javascript").join(file), build.join(file))?;
     }
     run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&build))?;
@@ -185,13 +186,20 @@ fn javascript(place: &Path) -> Result<()> {
         npx.arg("--no-install").current_dir(&build);
         npx
     };
-    run(npx()
-        .args(["esbuild", "node.js", "--bundle", "--format=esm", "--platform=neutral", "--minify"])
-        .args(["--main-fields=module,main", "--external:datanode:*", "--outfile=bundled.js"]))?;
-    let mut componentize = npx();
-    componentize.args(["componentize-qjs", "--js", "bundled.js", "--world", "data-node", "--wit"]);
-    componentize.arg(root().join("wit/v0")).args(["--stub-wasi", "--sync", "--opt-size", "--output"]);
-    run(componentize.arg(place.join("js_weekday_labels.wasm")))
+    for (source, name, stubs) in [
+        ("node.js", "js_weekday_labels", &["--stub-wasi"][..]),
+        ("clock_and_dice.js", "js_clock_and_dice", &[]),
+    ] {
+        run(npx()
+            .args(["esbuild", source, "--bundle", "--format=esm", "--platform=neutral", "--minify"])
+            .args(["--main-fields=module,main", "--external:datanode:*", "--outfile=bundled.js"])
+            .arg("--allow-overwrite"))?;
+        let mut componentize = npx();
+        componentize.args(["componentize-qjs", "--js", "bundled.js", "--world", "data-node", "--wit"]);
+        componentize.arg(root().join("wit/v0")).args(stubs).args(["--sync", "--opt-size", "--output"]);
+        run(componentize.arg(place.join(format!("{name}.wasm"))))?;
+    }
+    Ok(())
 }
 
 /// Run each component in one project, and keep the second run of each as a bundle; answers their digests.

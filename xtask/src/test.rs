@@ -3,11 +3,11 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, root, run, succeeds, target};
-use crate::{guests, links};
+use crate::{client, guests, links};
 
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 
@@ -56,19 +56,35 @@ fn run_all(long: bool) -> Result<()> {
     step("native tests of the guests", || {
         run(guest_cargo().args(["test", "--workspace", "--locked", "--manifest-path", GUESTS]))
     })?;
+    tests_of_the_host(long, &[])
+}
+
+/// The tests of the host with all that they need; all of them, or those of one file whose names hold one of the words behind
+/// it.
+fn tests_of_the_host(long: bool, only: &[String]) -> Result<()> {
     step("guest components", || guests::build().map(|_| ()))?;
     // All targets at once: the features of shared dependencies are then those of the tests, and nothing is built twice.
     step("the datanode command and the tests", || {
         run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
+    })?;
+    let mut python = None;
+    step("the existing client", || {
+        python = Some(client::prepare()?);
+        Ok(())
     })?;
     step("tests of the host", || {
         let server = Server::find_or_start(Disk::Unsynced)?;
         let mut tests = cargo();
         // All that is wrong is told at once: a run takes long.
         tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        if let Some((file, words)) = only.split_first() {
+            // What they count is what one wants to see.
+            tests.args(["--test", file, "--"]).args(words).arg("--nocapture");
+        }
         tests.env("DATANODE_BIN", target().join("debug/datanode"));
         tests.env("DATANODE_COMPONENTS", target().join("components"));
         tests.env(postgres::VARIABLE, server.url());
+        tests.envs(python.iter().map(|python| (client::VARIABLE, python)));
         if long {
             tests.env("DATANODE_TEST_LONG", "1");
         }
@@ -87,10 +103,23 @@ fn book() -> Result<()> {
     run(&mut mdbook)
 }
 
-/// Entry of `cargo xtask test`. A long one makes more rounds of the tests that kill and stop processes.
-pub(crate) fn run_tests(long: bool) -> Result<()> {
+/// Entry of `cargo xtask test [--long] [--only FILE [NAME…]]`. A long one makes more rounds of the tests that kill and stop
+/// processes.
+pub(crate) fn run_tests(arguments: &[String]) -> Result<()> {
     let begin = Instant::now();
-    run_all(long)?;
+    let long = arguments.iter().any(|argument| argument == "--long");
+    let only = arguments.iter().position(|argument| argument == "--only").map(|at| &arguments[at + 1..]);
+    match only {
+        None => run_all(long)?,
+        Some(only) => {
+            let only: Vec<String> =
+                only.iter().filter(|argument| !argument.starts_with("--")).cloned().collect();
+            if only.is_empty() {
+                bail!("name a file of tests: cargo xtask test --only crash kills");
+            }
+            tests_of_the_host(long, &only)?;
+        }
+    }
     println!("\nall green in {} s", begin.elapsed().as_secs());
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What can go wrong around a run.
 
+use std::sync::Arc;
+
 use datanode_core::backfill::BackfillError;
 use datanode_core::component::ManifestError;
 use datanode_core::config::ConfigError;
@@ -9,17 +11,20 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass, shell_word};
 use datanode_core::frame::FrameError;
 use datanode_core::guest_failure::GuestFailure;
 use datanode_core::name::NameError;
+use datanode_core::producer::UploadError;
 use datanode_core::quality::{QualityError, Violation};
 use datanode_core::revision::RevisionError;
-use datanode_core::run::RunStatus;
+use datanode_core::run::{RunError, RunStatus};
+use datanode_core::search::SearchError;
 use datanode_core::source::RuleError;
 use datanode_core::statistics::StatisticsError;
+use datanode_embedding::EmbeddingError;
 use datanode_sandbox::SandboxError;
 use datanode_store::StoreError;
 use thiserror::Error;
 
 use crate::signature::SignatureError;
-use crate::{BundleError, ContentError, LoadError, SecretError};
+use crate::{AccessError, BundleError, ContentError, LoadError, SecretError};
 
 /// Why an operation of the host is refused or failed.
 #[derive(Debug, Error)]
@@ -76,6 +81,17 @@ pub enum RuntimeError {
     /// A file of rows.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Rows that a producer sent.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    /// An update of a producer that had ended before, and not well.
+    #[error("update {run_id} has ended before: {}", .error.as_ref().map_or("without a reason", |error| &error.message))]
+    Production {
+        /// The run.
+        run_id: String,
+        /// Why.
+        error: Option<Arc<RunError>>,
+    },
     /// Contents of journals.
     #[error(transparent)]
     Contents(#[from] ContentError),
@@ -88,9 +104,18 @@ pub enum RuntimeError {
     /// A secret.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A request about people that does not say enough.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The signature of a component.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// A search that cannot be made.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The model that makes vectors for searches.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
     /// A reference table as the output of a node.
     #[error("table `{table}` is a reference table: its rows are loaded from files, no node can write it")]
     OutputIsReference {
@@ -201,6 +226,19 @@ pub enum RuntimeError {
         /// How it ended.
         status: RunStatus,
     },
+    /// A run that is to be made again is a window of a backfill.
+    #[error("run {run_id} was over window {window} of backfill {backfill}: only the backfill makes it again")]
+    WindowOfBackfill {
+        /// The run.
+        run_id: String,
+        /// The window, counted from 1.
+        window: u32,
+        /// The backfill.
+        backfill: String,
+    },
+    /// Ended from outside before it was over.
+    #[error("the run was ended from outside before it was over; nothing was stored")]
+    Interrupted,
     /// A dependency failed.
     #[error("not run, because {} did not succeed", .0.join(", "))]
     Blocked(Vec<String>),
@@ -210,6 +248,11 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// Whether a commit was refused because others had written the table meanwhile: made again, the run may succeed.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Store(StoreError::TableMoved { .. } | StoreError::ProgressMoved { .. }))
+    }
+
     /// What checks of the contract found, where that is why the run failed.
     pub(crate) fn violations(&self) -> &[Violation] {
         match self {
@@ -235,11 +278,16 @@ impl Diagnostic for RuntimeError {
             Self::Backfill(error) => error.code(),
             Self::WindowAhead { .. } => "backfill.window_ahead",
             Self::Load(error) => error.code(),
+            Self::Upload(error) => error.code(),
+            Self::Production { .. } => "producer.ended",
             Self::Contents(error) => error.code(),
             Self::Bundle(error) => error.code(),
             Self::Rule(error) => error.code(),
             Self::Secret(error) => error.code(),
+            Self::Access(error) => error.code(),
             Self::Signature(error) => error.code(),
+            Self::Search(error) => error.code(),
+            Self::Embedding(error) => error.code(),
             Self::OutputIsReference { .. } => "node.output_is_reference",
             Self::OutputMismatch { .. } => "node.output_mismatch",
             Self::IdentityChanged { .. } => "node.identity_changed",
@@ -251,6 +299,8 @@ impl Diagnostic for RuntimeError {
             Self::SourcePath { .. } => "source.path",
             Self::Scratch { .. } => "check.scratch",
             Self::NotFailed { .. } => "run.not_failed",
+            Self::WindowOfBackfill { .. } => "run.of_a_backfill",
+            Self::Interrupted => "run.interrupted",
             Self::Blocked(_) => "run.blocked",
             Self::Panicked(_) => "runtime.panicked",
         }
@@ -273,19 +323,27 @@ impl Diagnostic for RuntimeError {
             }
             Self::Backfill(error) => error.class(),
             Self::Load(error) => error.class(),
+            Self::Upload(error) => error.class(),
             Self::Contents(error) => error.class(),
             Self::Bundle(error) => error.class(),
             Self::Rule(error) => error.class(),
             Self::Secret(error) => error.class(),
+            Self::Access(error) => error.class(),
             Self::Signature(error) => error.class(),
+            Self::Search(error) => error.class(),
+            Self::Embedding(error) => error.class(),
             Self::OutputMismatch { .. }
             | Self::OutputIsReference { .. }
             | Self::IdentityChanged { .. }
             | Self::NewIdentity { .. }
             | Self::NotFailed { .. }
+            | Self::WindowOfBackfill { .. }
+            | Self::Production { .. }
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
-            Self::Scratch { .. } | Self::WindowAhead { .. } | Self::Panicked(_) => ErrorClass::Infrastructure,
+            Self::Scratch { .. } | Self::WindowAhead { .. } | Self::Interrupted | Self::Panicked(_) => {
+                ErrorClass::Infrastructure
+            }
         }
     }
 
@@ -319,11 +377,16 @@ impl Diagnostic for RuntimeError {
                 "nothing is to be done: the backfill makes it again, and goes on one window after the other".to_owned(),
             ),
             Self::Load(error) => error.next_step(),
+            Self::Upload(error) => error.next_step(),
+            Self::Production { run_id, .. } => Some(format!("see it: datanode run show {run_id}; then run the producer again")),
             Self::Contents(error) => error.next_step(),
             Self::Bundle(error) => error.next_step(),
             Self::Rule(error) => error.next_step(),
             Self::Secret(error) => error.next_step(),
+            Self::Access(error) => error.next_step(),
             Self::Signature(error) => error.next_step(),
+            Self::Search(error) => error.next_step(),
+            Self::Embedding(error) => error.next_step(),
             Self::OutputIsReference { table } => {
                 Some(format!("load its rows: datanode table load {table} FILE; for a node, name a time-indexed table"))
             }
@@ -345,6 +408,10 @@ impl Diagnostic for RuntimeError {
                  list --status failed"
                     .to_owned(),
             ),
+            Self::WindowOfBackfill { backfill, .. } => {
+                Some(format!("go on with the backfill: datanode node backfill resume {backfill}"))
+            }
+            Self::Interrupted => Some("run it again: its node is given up, and nothing is to be cleaned up".to_owned()),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
             Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,

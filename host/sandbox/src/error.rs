@@ -8,6 +8,7 @@ use datanode_core::guest_failure::{GuestFailure, StackFrame};
 use thiserror::Error;
 
 use crate::calls::HostCallError;
+use crate::file_kind::FileKind;
 use crate::imports::RefusedImport;
 
 /// A limit of a guest.
@@ -187,9 +188,23 @@ impl fmt::Display for GuestError {
 /// Why a component is refused or a call of it failed.
 #[derive(Debug, Error)]
 pub enum SandboxError {
-    /// The bytes are no component.
+    /// The bytes are no WebAssembly at all.
     #[error("not a WebAssembly component: {0}")]
-    NotAComponent(String),
+    NotWebAssembly(FileKind),
+    /// WebAssembly, but a module where a component is wanted.
+    #[error("not a WebAssembly component: this is a core module")]
+    CoreModule,
+    /// More bytes than a component may have.
+    #[error("not a WebAssembly component: {bytes} bytes, where {limit} are allowed")]
+    TooLarge {
+        /// How many there are.
+        bytes: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// It begins as WebAssembly does, and cannot be read to its end.
+    #[error("not a WebAssembly component: it is damaged: {0}")]
+    Damaged(String),
     /// Machine code in the place of WebAssembly.
     #[error("this is compiled machine code, which is never taken from outside: it would run unchecked")]
     Precompiled,
@@ -269,7 +284,9 @@ pub enum SandboxError {
 impl Diagnostic for SandboxError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotAComponent(_) => "sandbox.not_a_component",
+            Self::NotWebAssembly(_) | Self::CoreModule | Self::TooLarge { .. } | Self::Damaged(_) => {
+                "sandbox.not_a_component"
+            }
             Self::Precompiled => "sandbox.precompiled",
             Self::ImportsRefused(_) => "sandbox.imports_refused",
             Self::NoNodeExport { .. } => "sandbox.no_node_export",
@@ -293,7 +310,10 @@ impl Diagnostic for SandboxError {
 
     fn class(&self) -> ErrorClass {
         match self {
-            Self::NotAComponent(_)
+            Self::NotWebAssembly(_)
+            | Self::CoreModule
+            | Self::TooLarge { .. }
+            | Self::Damaged(_)
             | Self::Precompiled
             | Self::ImportsRefused(_)
             | Self::NoNodeExport { .. }
@@ -316,7 +336,14 @@ impl Diagnostic for SandboxError {
 
     fn next_step(&self) -> Option<String> {
         Some(match self {
-            Self::NotAComponent(_) => {
+            Self::NotWebAssembly(kind) => kind.next_step(),
+            Self::TooLarge { .. } => {
+                "make the component smaller: optimise for size, and leave out debug information and what it does not use".to_owned()
+            }
+            Self::Damaged(_) => {
+                "build it again, or fetch the whole file again: `--sha256 DIGEST` tells whether all of it arrived".to_owned()
+            }
+            Self::CoreModule => {
                 "turn the core module into a component: `wasm-tools component new core.wasm -o node.wasm`, or let the SDK's build do it".to_owned()
             }
             Self::Precompiled => "upload the component (.wasm) that it was made of; this host compiles it itself".to_owned(),

@@ -8,6 +8,7 @@ use datanode_core::component::ComponentClass;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::SandboxError;
+use crate::file_kind::FileKind;
 use crate::stubs::is_stubbed;
 
 /// The interfaces of the guest contract that a component may import.
@@ -55,14 +56,14 @@ pub struct Admitted {
 /// Whether the code is valid is left to the compiler, which checks all of it.
 pub fn check(bytes: &[u8], most: ComponentClass) -> Result<Admitted, SandboxError> {
     if bytes.len() > MAX_COMPONENT_BYTES {
-        return Err(SandboxError::NotAComponent(format!(
-            "{} bytes, where {MAX_COMPONENT_BYTES} are allowed",
-            bytes.len()
-        )));
+        return Err(SandboxError::TooLarge { bytes: bytes.len(), limit: MAX_COMPONENT_BYTES });
     }
     // Engines keep machine code like this. Loading what others compiled would run it unchecked.
     if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\0aot") {
         return Err(SandboxError::Precompiled);
+    }
+    if let Some(kind) = FileKind::of(bytes) {
+        return Err(SandboxError::NotWebAssembly(kind));
     }
     let (imports, exports) = names(bytes)?;
     let outside: Vec<&String> =
@@ -84,13 +85,13 @@ pub fn check(bytes: &[u8], most: ComponentClass) -> Result<Admitted, SandboxErro
 
 /// Names of the imports and exports of the outermost component.
 fn names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), SandboxError> {
-    let broken = |error: wasmparser::BinaryReaderError| SandboxError::NotAComponent(error.to_string());
+    let broken = |error: wasmparser::BinaryReaderError| SandboxError::Damaged(error.to_string());
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(broken)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(SandboxError::NotAComponent("this is a core module".to_owned()));
+                return Err(SandboxError::CoreModule);
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -223,12 +224,16 @@ mod tests {
     fn what_is_no_node_is_refused() {
         let module = wat::parse_str("(module (func (export \"update\")))").unwrap();
         assert_eq!(check(&module, ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(check(b"\0asm", ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(check(b"", ComponentClass::Pure).unwrap_err().code(), "sandbox.not_a_component");
-        assert_eq!(
-            check(b"#!/bin/sh\necho hi", ComponentClass::Pure).unwrap_err().code(),
-            "sandbox.not_a_component"
-        );
+        for (bytes, seems) in [
+            (&b"\0asm"[..], "it is damaged"),
+            (b"", "the file is empty"),
+            (b"#!/bin/sh\necho hi", "the file seems to be text"),
+            (b"\x1f\x8b\x08\0\0", "the file seems to be compressed (gzip)"),
+        ] {
+            let error = check(bytes, ComponentClass::Pure).unwrap_err();
+            assert_eq!(error.code(), "sandbox.not_a_component");
+            assert!(error.to_string().contains(seems) && error.next_step().is_some(), "{error}");
+        }
         let without_export = wat::parse_str("(component)").unwrap();
         assert_eq!(
             check(&without_export, ComponentClass::Pure).unwrap_err().code(),

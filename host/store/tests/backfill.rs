@@ -11,7 +11,8 @@ use std::time::Duration;
 use datanode_core::backfill::{
     BackfillMode, BackfillPlace, BackfillRequest, BackfillState, Control, WindowCounts, WindowStatus,
 };
-use datanode_core::coordinate::Coordinate;
+use datanode_core::coordinate::{Coordinate, CoordinateValue};
+use datanode_core::data_type::DataType;
 use datanode_core::ledger::WindowState;
 use datanode_core::query::ReadQuery;
 use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
@@ -24,7 +25,7 @@ use datanode_store::{
 use proptest::prelude::*;
 use support::{
     Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
-    properties_on_both_databases, read, run, table,
+    properties_on_both_databases, read, run, table, text,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -144,6 +145,25 @@ fn failure() -> WindowError {
     WindowError { code: "test.failed".to_owned(), message: "asked to".to_owned() }
 }
 
+/// The run over a window fails.
+async fn fails(place: &Place, node: &Node, held: &HeldWindow) -> RunRecord {
+    let record = RunRecord {
+        kind: BACKFILL.to_owned(),
+        status: RunStatus::Failed,
+        window: held.window,
+        backfill: Some(BackfillPlace { backfill_id: held.backfill_uid.clone(), window: held.position }),
+        ..run(node, &held.run_id)
+    };
+    place.store.fail_window(held, &failure(), &record, None).await.unwrap()
+}
+
+/// First and last moment, state and run of the windows of a node.
+async fn ledger(place: &Place, node: &Node) -> Vec<(i64, i64, WindowState, String)> {
+    let ledger = place.store.node_windows(&node.uid).await.unwrap();
+    let windows = ledger.windows().iter();
+    windows.map(|w| (w.first.micros(), w.last.micros(), w.state, w.run_id.clone())).collect()
+}
+
 async fn windows_are_claimed_in_their_order_and_committed_with_their_rows(place: Place) {
     let (table, node) = rates(&place).await;
     let begun = begin(&place, &node, "b-1", request(10, 18, BackfillMode::AppendOnly), 3).await;
@@ -202,7 +222,7 @@ async fn a_window_that_was_taken_over_is_lost_for_good(place: Place) {
     lost(place.store.extend_window(&killed, LONG).await.unwrap_err());
     lost(place.store.pass_window(&killed, "d").await.unwrap_err());
     // What others have does not change.
-    place.store.fail_window(&killed, &failure()).await.unwrap();
+    fails(&place, &node, &killed).await;
     place.store.order_windows(&killed).await.unwrap();
     assert_eq!(statuses(&place, "b-1").await, "running running");
     place.store.extend_window(&taken, LONG).await.unwrap();
@@ -223,7 +243,7 @@ async fn failures_stop_a_backfill_unless_it_keeps_going(place: Place) {
     let (table, node) = rates(&place).await;
     begin(&place, &node, "b-1", request(1, 6, BackfillMode::Overwrite), 2).await;
     let held = window(&place, "b-1", "a").await;
-    place.store.fail_window(&held, &failure()).await.unwrap();
+    fails(&place, &node, &held).await;
     assert_eq!(claim_window(&place, "b-1", "b", LONG).await, ClaimedWindow::Nothing);
     place.store.leave_backfill("b-1").await.unwrap();
     assert_eq!(place.store.backfill("b-1").await.unwrap().state(), BackfillState::Failed);
@@ -244,7 +264,7 @@ async fn failures_stop_a_backfill_unless_it_keeps_going(place: Place) {
     let going = BackfillRequest { keep_going: true, ..request(1, 6, BackfillMode::Overwrite) };
     begin(&place, &node, "b-2", going, 2).await;
     let held = window(&place, "b-2", "e").await;
-    place.store.fail_window(&held, &failure()).await.unwrap();
+    fails(&place, &node, &held).await;
     let second = window(&place, "b-2", "f").await;
     assert!(second.is_ahead, "the first has failed");
     let read = seen(&place, &table, &second).await;
@@ -265,8 +285,66 @@ async fn a_backfill_in_order_claims_one_window_after_the_other(place: Place) {
     let again = window(&place, "b-1", "d").await;
     assert_eq!((again.position, again.is_ahead, again.window), (2, false, b.window));
     assert_eq!(claim_window(&place, "b-1", "e", LONG).await, ClaimedWindow::Wait);
-    place.store.fail_window(&again, &failure()).await.unwrap();
+    fails(&place, &node, &again).await;
     assert_eq!(claim_window(&place, "b-1", "e", LONG).await, ClaimedWindow::Nothing);
+}
+
+/// What a window has failed at is in the ledger of its node, with the record and the state of the window: or none of it is.
+async fn a_window_that_fails_is_noted_by_its_node(place: Place) {
+    let (table, node) = rates(&place).await;
+    begin(&place, &node, "b-1", request(1, 6, BackfillMode::Overwrite), 2).await;
+    let held = window(&place, "b-1", "a").await;
+    assert_eq!(fails(&place, &node, &held).await.run_id, "a");
+    assert_eq!(ledger(&place, &node).await, [(1, 2, WindowState::Failed, "a".to_owned())]);
+    assert_eq!(place.store.run("a").await.unwrap().status, RunStatus::Failed);
+    assert_eq!(statuses(&place, "b-1").await, "failed pending pending");
+    // Said again, as by a client that has lost the answer: nothing more happens.
+    fails(&place, &node, &held).await;
+    assert_eq!(place.store.node_windows(&node.uid).await.unwrap().windows()[0].failures, 1);
+
+    // Resumed and killed: who comes too late leaves a record, and no more.
+    place.store.control_backfill("b-1", Control::Go).await.unwrap();
+    let ClaimedWindow::Window(killed) = claim_window(&place, "b-1", "b", Duration::ZERO).await else {
+        panic!("no window")
+    };
+    let second = window(&place, "b-1", "c").await;
+    let third = window(&place, "b-1", "d").await;
+    let taken = window(&place, "b-1", "e").await;
+    assert_eq!((killed.position, second.position, third.position, taken.position), (1, 2, 3, 1));
+    fails(&place, &node, &killed).await;
+    assert_eq!(place.store.run("b").await.unwrap().status, RunStatus::Failed);
+    assert_eq!(ledger(&place, &node).await, [(1, 2, WindowState::Failed, "a".to_owned())]);
+    assert_eq!(statuses(&place, "b-1").await, "running running running");
+
+    // Once it succeeds, nothing of the failure is left; and of one whose commit is there, that stands.
+    let read = seen(&place, &table, &taken).await;
+    commit_window(&place, &node, &taken, &read, WriteMode::Overwrite, &rows([(2, 1)])).await.unwrap();
+    assert_eq!(fails(&place, &node, &taken).await.status, RunStatus::Ok);
+    assert_eq!(ledger(&place, &node).await, [(1, 2, WindowState::Done, "e".to_owned())]);
+    assert_eq!(statuses(&place, "b-1").await, "done running running");
+    // What was done stays done.
+    fails(&place, &node, &second).await;
+    begin(&place, &node, "b-2", request(1, 3, BackfillMode::Overwrite), 3).await;
+    let again = window(&place, "b-2", "f").await;
+    fails(&place, &node, &again).await;
+    let noted = ledger(&place, &node).await;
+    let states: Vec<_> = noted.iter().map(|(first, last, state, _)| (*first, *last, *state)).collect();
+    assert_eq!(states, [(1, 2, WindowState::Done), (3, 3, WindowState::Failed), (4, 4, WindowState::Failed)]);
+}
+
+async fn a_window_that_is_given_back_is_as_one_that_nobody_has_begun(place: Place) {
+    let (_, node) = rates(&place).await;
+    begin(&place, &node, "b-1", request(1, 4, BackfillMode::Overwrite), 2).await;
+    let held = window(&place, "b-1", "a").await;
+    place.store.release_window(&held).await.unwrap();
+    assert_eq!(statuses(&place, "b-1").await, "pending pending");
+    assert!(!place.store.backfill("b-1").await.unwrap().is_ordered);
+    let next = window(&place, "b-1", "b").await;
+    assert_eq!((next.position, next.is_ahead), (1, false));
+    // It is another's by now.
+    place.store.release_window(&held).await.unwrap();
+    assert_eq!(statuses(&place, "b-1").await, "running pending");
+    assert_eq!(ledger(&place, &node).await, []);
 }
 
 /// Windows of a backfill keep behind runs that want the node.
@@ -297,15 +375,61 @@ on_both_databases!(
     a_window_that_was_taken_over_is_lost_for_good,
     failures_stop_a_backfill_unless_it_keeps_going,
     a_backfill_in_order_claims_one_window_after_the_other,
+    a_window_that_fails_is_noted_by_its_node,
+    a_window_that_is_given_back_is_as_one_that_nobody_has_begun,
     a_run_that_waits_for_its_node_comes_before_windows_of_backfills,
 );
 
 /// Moments of the map of what the node has done.
 const MOMENTS: i64 = 40;
 
+/// Identity dimensions of the tables that have some.
+const DIMENSIONS: [(&str, DataType); 2] = [("name", DataType::String), ("place", DataType::Int64)];
+
+/// The coordinates of a table with these dimensions.
+fn coordinates(dimensions: usize) -> Vec<Coordinate> {
+    if dimensions == 0 {
+        return vec![Coordinate(Vec::new())];
+    }
+    [("a", 1), ("a", 2), ("it's", 1)]
+        .map(|(name, place)| Coordinate(vec![text(name), CoordinateValue::Int(place)]))
+        .to_vec()
+}
+
+/// Scopes of tail deletes, by a number that is drawn: all, some, and none of the coordinates.
+fn scope(dimensions: usize, number: usize) -> DeleteScope {
+    let name = |value: &str| ("name".to_owned(), text(value));
+    let place = |value| ("place".to_owned(), CoordinateValue::Int(value));
+    match number {
+        _ if dimensions == 0 => DeleteScope::All,
+        1 => DeleteScope::DimensionFilters(vec![("name".to_owned(), vec![text("a")])]),
+        2 => DeleteScope::IndexCoordinates(vec![vec![name("it's")], vec![name("a"), place(2)]]),
+        3 => DeleteScope::DimensionFilters(vec![
+            ("name".to_owned(), vec![text("a"), text("b")]),
+            ("place".to_owned(), vec![CoordinateValue::Int(1)]),
+        ]),
+        4 => DeleteScope::IndexCoordinates(vec![vec![name("nobody")]]),
+        _ => DeleteScope::All,
+    }
+}
+
+/// Whether a scope holds a coordinate.
+fn holds(scope: &DeleteScope, coordinate: &Coordinate) -> bool {
+    let value = |name: &String| &coordinate.0[DIMENSIONS.iter().position(|known| known.0 == name).unwrap()];
+    match scope {
+        DeleteScope::All => true,
+        DeleteScope::DimensionFilters(filters) => {
+            filters.iter().all(|(name, allowed)| allowed.contains(value(name)))
+        }
+        DeleteScope::IndexCoordinates(partial) => {
+            partial.iter().any(|partial| partial.iter().all(|(name, wanted)| value(name) == wanted))
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Step {
-    /// A run of today: from behind the latest row on.
+    /// A run of today: from behind the latest row on, of each coordinate from behind its own.
     Run {
         length: i64,
         values: Vec<Option<i64>>,
@@ -317,8 +441,8 @@ enum Step {
         values: Vec<Option<i64>>,
         fills: bool,
     },
-    /// From a moment on.
-    Delete(i64),
+    /// From a moment on, in a scope.
+    Delete(i64, usize),
     Backfill(Filled),
 }
 
@@ -330,7 +454,7 @@ struct Filled {
     step: i64,
     at_once: usize,
     overwrites: bool,
-    /// Of the moments from `from` on: None, no row.
+    /// Of the moments from `from` on, of one coordinate after the other: None, no row.
     values: Vec<Option<i64>>,
     /// What happens next, in turn: see [`Turn`].
     turns: Vec<(Turn, usize)>,
@@ -342,6 +466,8 @@ enum Turn {
     Commit,
     /// One of them fails, and the backfill is resumed.
     Fail,
+    /// One of them is given back.
+    GiveBack,
     /// The process that works on one is killed; another takes it over.
     Kill,
     /// The tail is deleted under them.
@@ -350,11 +476,14 @@ enum Turn {
     Run,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let values = |most| prop::collection::vec(prop::option::weighted(0.7, 0..3_i64), 0..most);
+fn steps(dimensions: usize) -> impl Strategy<Value = Vec<Step>> {
+    let each = coordinates(dimensions).len();
+    let values =
+        move |most: usize| prop::collection::vec(prop::option::weighted(0.7, 0..3_i64), 0..most * each);
     let turn = prop_oneof![
         6 => Just(Turn::Commit),
         1 => Just(Turn::Fail),
+        1 => Just(Turn::GiveBack),
         2 => Just(Turn::Kill),
         1 => Just(Turn::Delete),
         1 => Just(Turn::Run),
@@ -366,7 +495,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1..4_usize,
         any::<bool>(),
         values(20),
-        prop::collection::vec((turn, 0..4_usize), 0..12),
+        prop::collection::vec((turn, 0..5_usize), 0..12),
     );
     let filled = filled.prop_map(|(from, length, step, at_once, overwrites, values, turns)| Filled {
         from,
@@ -381,7 +510,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1..8_i64, values(8)).prop_map(|(length, values)| Step::Run { length, values }),
         1 => (0..MOMENTS / 2, 0..8_i64, values(8), any::<bool>())
             .prop_map(|(start, length, values, fills)| Step::Overwrite { start, length, values, fills }),
-        1 => (0..MOMENTS).prop_map(Step::Delete),
+        1 => (0..MOMENTS, 0..5_usize).prop_map(|(from, scope)| Step::Delete(from, scope)),
         3 => filled.prop_map(Step::Backfill),
     ];
     prop::collection::vec(step, 1..6)
@@ -392,8 +521,9 @@ struct World<'w> {
     place: &'w Place,
     table: Table,
     node: Node,
+    coordinates: Vec<Coordinate>,
     rows: Model,
-    /// Of each moment what is known of it; the first one stands for all before it.
+    /// Of each moment what is known of it.
     known: Vec<Option<WindowState>>,
     runs: usize,
     name: String,
@@ -405,14 +535,26 @@ impl World<'_> {
         format!("{}-{}", self.name, self.runs)
     }
 
+    fn dimensions(&self) -> usize {
+        self.table.contract.dimensions().len()
+    }
+
     fn latest(&self) -> i64 {
         self.rows.keys().next_back().map_or(-1, |(time, _)| *time)
     }
 
-    /// Rows of a window, of moments that have a value.
-    fn of_window(first: i64, last: i64, values: &[Option<i64>]) -> Model {
-        let moments = (first..=last).zip(values.iter().chain(std::iter::repeat(&None)));
-        rows(moments.filter_map(|(time, value)| Some((time, (*value)?))))
+    /// The latest row of one coordinate.
+    fn latest_of(&self, coordinate: &Coordinate) -> i64 {
+        let of = self.rows.keys().rev().find(|(_, other)| other == coordinate);
+        of.map_or(-1, |(time, _)| *time)
+    }
+
+    /// Rows of a window, of moments that have a value: of one coordinate after the other at each moment.
+    fn of_window(&self, first: i64, last: i64, values: &[Option<i64>]) -> Model {
+        let keys = (first..=last)
+            .flat_map(|time| self.coordinates.iter().map(move |coordinate| (time, coordinate.clone())));
+        let values = values.iter().chain(std::iter::repeat(&None));
+        keys.zip(values).filter_map(|(key, value)| Some((key, Some((*value)?)))).collect()
     }
 
     /// What a run over a window leaves, in the maps.
@@ -445,22 +587,25 @@ impl World<'_> {
     }
 
     async fn run_of_today(&mut self, length: i64, values: &[Option<i64>]) {
-        let first = self.latest() + 1;
-        let last = (first + length - 1).min(MOMENTS - 1);
-        if first <= last {
-            let brought = Self::of_window(first, last, values);
-            self.runs_over(first, last, &brought, WriteMode::Append).await;
+        let last = (self.latest() + length).min(MOMENTS - 1);
+        // Where there are coordinates, each narrows the window by itself.
+        let first = if self.dimensions() == 0 { self.latest() + 1 } else { 0 };
+        if first > last {
+            return;
         }
+        let mut brought = self.of_window((self.latest() + 1 - length).max(first), last, values);
+        brought.retain(|(time, coordinate), _| *time > self.latest_of(coordinate));
+        self.runs_over(first, last, &brought, WriteMode::Append).await;
     }
 
-    async fn delete(&mut self, from: i64) {
-        let delete =
-            DeleteAfter { table_uid: self.table.uid.clone(), after: at(from), scope: DeleteScope::All };
+    async fn delete(&mut self, from: i64, scope: DeleteScope) {
+        self.rows.retain(|(time, coordinate), _| *time < from || !holds(&scope, coordinate));
+        let delete = DeleteAfter { table_uid: self.table.uid.clone(), after: at(from), scope };
         self.place.store.delete_after(&delete).await.unwrap();
-        self.rows.retain(|(time, _), _| *time < from);
         let from = usize::try_from(from).unwrap();
         let before = self.known.clone();
-        for known in &mut self.known[from..] {
+        // What failed was open before. Windows know no coordinates: whatever the scope, the others are open now.
+        for known in self.known[from..].iter_mut().filter(|known| **known != Some(WindowState::Failed)) {
             *known = None;
         }
         // The stretch that was cut is done up to the latest row that is left.
@@ -471,6 +616,13 @@ impl World<'_> {
                     self.known[moment] = Some(WindowState::Empty);
                 }
             }
+        }
+    }
+
+    /// What a run over a window leaves that has failed, in the map.
+    fn fails(&mut self, window: Window) {
+        for moment in window.start.unwrap().micros()..=window.end.micros() {
+            self.known[usize::try_from(moment).unwrap()].get_or_insert(WindowState::Failed);
         }
     }
 
@@ -500,15 +652,16 @@ impl World<'_> {
             if held.is_empty() {
                 break;
             }
-            let (turn, which) = turns.next().unwrap_or((Turn::Commit, 0));
-            let which = which % held.len();
+            let (turn, drawn) = turns.next().unwrap_or((Turn::Commit, 0));
+            let which = drawn % held.len();
             let epoch = self.place.store.table(&self.table.uid).await.unwrap().epoch;
             match turn {
                 Turn::Commit => {
                     let (window, read) = held.remove(which);
                     let (first, last) = (window.window.start.unwrap().micros(), window.window.end.micros());
-                    let skipped = usize::try_from(first - filled.from).unwrap().min(filled.values.len());
-                    let brought = Self::of_window(first, last, &filled.values[skipped..]);
+                    let skipped = usize::try_from(first - filled.from).unwrap() * self.coordinates.len();
+                    let skipped = skipped.min(filled.values.len());
+                    let brought = self.of_window(first, last, &filled.values[skipped..]);
                     let outcome =
                         commit_window(self.place, &self.node, &window, &read, write, &brought).await;
                     if disturbed.contains(&window.run_id) {
@@ -538,9 +691,14 @@ impl World<'_> {
                 }
                 Turn::Fail => {
                     let (window, _) = held.remove(which);
-                    self.place.store.fail_window(&window, &failure()).await.unwrap();
+                    fails(self.place, &self.node, &window).await;
+                    self.fails(window.window);
                     let resumed = self.place.store.control_backfill(&uid, Control::Go).await.unwrap();
                     prop_assert_eq!(resumed.windows.failed, 0);
+                }
+                Turn::GiveBack => {
+                    let (window, _) = held.remove(which);
+                    self.place.store.release_window(&window).await.unwrap();
                 }
                 Turn::Kill => {
                     // What others know of a killed process is that it says nothing more.
@@ -563,12 +721,16 @@ impl World<'_> {
                         }
                     }
                     prop_assert_eq!(taken, Some(window.position));
-                    let late = commit_window(self.place, &self.node, &window, &read, write, &rows([])).await;
+                    let late =
+                        commit_window(self.place, &self.node, &window, &read, write, &Model::new()).await;
                     let is_lost = matches!(late, Err(StoreError::WindowLost { .. }));
                     prop_assert!(is_lost);
                 }
-                Turn::Delete => self.delete(to - to % 7).await,
-                Turn::Run => self.run_of_today(3, &[Some(1), None, Some(2)]).await,
+                Turn::Delete => self.delete(to - to % 7, scope(self.dimensions(), drawn)).await,
+                Turn::Run => {
+                    let values: Vec<_> = [Some(1), None, Some(2)].into_iter().cycle().take(9).collect();
+                    self.run_of_today(3, &values).await;
+                }
             }
             if matches!(turn, Turn::Delete | Turn::Run)
                 && self.place.store.table(&self.table.uid).await.unwrap().epoch != epoch
@@ -600,25 +762,30 @@ impl World<'_> {
     }
 }
 
-fn any_runs_backfills_and_tail_deletes_leave_what_maps_would_have(runtime: &Runtime, place: &Place) {
-    support::runner(48)
-        .run(&steps(), |steps| {
+/// Sequences that are drawn, on tables with these dimensions.
+fn leave_what_maps_would_have(runtime: &Runtime, place: &Place, dimensions: &[(&str, DataType)], cases: u32) {
+    support::runner(cases)
+        .run(&steps(dimensions.len()), |steps| {
             let name = format!("p{}", Uuid::new_v4().simple());
             runtime.block_on(async {
-                let table = table(&*place.store, &contract(&name, &[])).await;
+                let table = table(&*place.store, &contract(&name, dimensions)).await;
                 let node = node(&*place.store, &table).await;
                 let known = vec![None; usize::try_from(MOMENTS).unwrap()];
+                let coordinates = coordinates(dimensions.len());
+                let rows = Model::new();
                 let mut world =
-                    World { place, table, node, rows: Model::new(), known, runs: 0, name: name.clone() };
+                    World { place, table, node, coordinates, rows, known, runs: 0, name: name.clone() };
                 for step in &steps {
                     match step {
                         Step::Run { length, values } => world.run_of_today(*length, values).await,
                         Step::Overwrite { start, length, values, fills } => {
-                            let brought = World::of_window(*start, start + length, values);
+                            let brought = world.of_window(*start, start + length, values);
                             let mode = if *fills { WriteMode::FillGaps } else { WriteMode::Overwrite };
                             world.runs_over(*start, start + length, &brought, mode).await;
                         }
-                        Step::Delete(from) => world.delete(*from).await,
+                        Step::Delete(from, number) => {
+                            world.delete(*from, scope(dimensions.len(), *number)).await;
+                        }
                         Step::Backfill(filled) => world.backfill(filled).await?,
                     }
                     world.is_as_the_maps_say().await?;
@@ -629,4 +796,16 @@ fn any_runs_backfills_and_tail_deletes_leave_what_maps_would_have(runtime: &Runt
         .unwrap();
 }
 
-properties_on_both_databases!(any_runs_backfills_and_tail_deletes_leave_what_maps_would_have);
+fn any_runs_backfills_and_tail_deletes_leave_what_maps_would_have(runtime: &Runtime, place: &Place) {
+    leave_what_maps_would_have(runtime, place, &[], 48);
+}
+
+/// Coordinates that end at different times, and lose their tails one without the other.
+fn so_they_do_where_there_are_coordinates(runtime: &Runtime, place: &Place) {
+    leave_what_maps_would_have(runtime, place, &DIMENSIONS, 48);
+}
+
+properties_on_both_databases!(
+    any_runs_backfills_and_tail_deletes_leave_what_maps_would_have,
+    so_they_do_where_there_are_coordinates,
+);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use datanode_core::component::{ComponentClass, Manifest, SourceDeclaration};
 use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;
@@ -493,6 +495,9 @@ async fn runs_are_listed_newest_first_and_found_by_prefix(place: Place) {
     let all = RunFilter::default;
     assert_eq!(listed(all()).await, ["0190cccc-1", "0190bbbb-1", "0190aaaa-2", "0190aaaa-1"]);
     assert_eq!(listed(RunFilter { limit: Some(2), ..all() }).await, ["0190cccc-1", "0190bbbb-1"]);
+    let before = |id: &str| RunFilter { before: Some(id.to_owned()), ..all() };
+    assert_eq!(listed(before("0190cccc-1")).await, listed(all()).await[1..]);
+    assert_eq!(listed(before("no such run")).await, Vec::<String>::new());
     assert_eq!(listed(RunFilter { node_uid: Some(b.uid.clone()), ..all() }).await, ["0190aaaa-2"]);
     let failed = RunFilter { table_uid: Some(prices.uid.clone()), status: Some(RunStatus::Failed), ..all() };
     assert_eq!(listed(failed).await, ["0190cccc-1", "0190aaaa-1"]);
@@ -570,7 +575,36 @@ async fn a_file_that_is_no_database_is_refused() {
     assert!(matches!(error, StoreError::Open { .. }), "{error}");
 }
 
+/// Of all processes of a database, and by its clock.
+async fn turns_of_a_source_are_taken_one_after_the_other(place: Place) {
+    let (one, other) = (&place.store, place.database().open().await.unwrap());
+    let (hour, none) = (Duration::from_hours(1), Duration::ZERO);
+    assert_eq!(one.take_source_turn("a", hour, none).await.unwrap(), Some(none));
+    assert_eq!(other.take_source_turn("a", hour, hour / 2).await.unwrap(), None, "nobody waits for so long");
+    let second = other.take_source_turn("a", hour, hour * 2).await.unwrap().unwrap();
+    assert!(second > hour - Duration::from_mins(5) && second <= hour, "{second:?}");
+    let third = one.take_source_turn("a", hour, hour * 2).await.unwrap().unwrap();
+    assert!(third > second && third <= hour * 2, "{third:?}");
+    assert_eq!(one.take_source_turn("b", hour, none).await.unwrap(), Some(none), "others have their own");
+    // Side by side, each takes another one.
+    let step = Duration::from_secs(100);
+    let taking = (0..8).map(|number| {
+        let store = if number % 2 == 0 { std::sync::Arc::clone(one) } else { std::sync::Arc::clone(&other) };
+        tokio::spawn(async move { store.take_source_turn("c", step, step * 100).await.unwrap().unwrap() })
+    });
+    let mut waits = Vec::new();
+    for taken in taking.collect::<Vec<_>>() {
+        waits.push(taken.await.unwrap().as_secs_f64() / 100.0);
+    }
+    waits.sort_by(f64::total_cmp);
+    for (number, wait) in waits.iter().enumerate() {
+        let number = f64::from(u32::try_from(number).unwrap());
+        assert!((wait - number).abs() < 0.5, "{waits:?}");
+    }
+}
+
 on_both_databases!(
+    turns_of_a_source_are_taken_one_after_the_other,
     components_are_kept_with_their_bytes,
     the_highest_enabled_release_is_chosen_by_precedence_not_by_text,
     damaged_bytes_are_noticed,

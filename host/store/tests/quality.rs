@@ -15,7 +15,7 @@ use datanode_core::data_type::DataType;
 use datanode_core::quality::Violation;
 use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
-use datanode_store::{CommitOutcome, CommitRun, Node, Rows, StoreError, Table};
+use datanode_store::{CommitOutcome, CommitRun, Node, Rehearsal, Rows, StoreError, Table, WriteMode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{
@@ -322,6 +322,55 @@ async fn a_connection_that_judged_is_as_it_was(place: Place) {
     }
 }
 
+/// Rows are judged where they would lie, and are then not there: the same answers as those of a commit, and the same
+/// database as before.
+async fn a_rehearsal_answers_as_the_commit_does_and_leaves_nothing(place: Place) {
+    let checks = json!([
+        {"name": "once", "kind": "unique", "columns": ["value"]},
+        {"name": "rises", "kind": "monotonic", "column": "value", "severity": "warn"},
+    ]);
+    let prices = prices(&place, checks).await;
+    let stored: Model = [(key(1, "a"), Some(7)), (key(5, "b"), Some(1)), (key(6, "b"), Some(2))].into();
+    let table = fill(&*place.store, &prices.0, "first", &stored).await;
+    let rehearsal = |mode, rows: &Model| Rehearsal {
+        table: table.clone(),
+        mode,
+        rows: Box::new(vec![Ok(batch(&table.contract, rows))].into_iter()),
+        added: progress(rows.keys()),
+    };
+    let before = place.contents();
+    let twice: Model = [(key(7, "a"), Some(3)), (key(7, "b"), Some(3))].into();
+    let error = place.store.rehearse(rehearsal(WriteMode::Append, &twice)).await.unwrap_err();
+    let said = error.to_string();
+    assert_eq!(place.contents(), before);
+    // What cannot be appended is refused as ever.
+    let late: Model = [(key(5, "b"), Some(9))].into();
+    let moved = place.store.rehearse(rehearsal(WriteMode::Append, &late)).await.unwrap_err();
+    assert!(matches!(moved, StoreError::ProgressMoved { .. }), "{moved}");
+
+    let mixed: Model = [(key(5, "b"), Some(1)), (key(6, "b"), Some(9)), (key(8, "b"), Some(4))].into();
+    let fills = place.store.rehearse(rehearsal(WriteMode::FillGaps, &mixed)).await.unwrap();
+    assert_eq!((fills.inserted, fills.updated, fills.unchanged), (1, 0, 2));
+    let overwrites = place.store.rehearse(rehearsal(WriteMode::Overwrite, &mixed)).await.unwrap();
+    assert_eq!((overwrites.inserted, overwrites.updated, overwrites.unchanged), (1, 1, 1));
+    assert_eq!(overwrites.warnings[0].check, "rises");
+    assert_eq!(place.contents(), before);
+    place.is_unlocked().await;
+
+    let committed = bring(&place, &(table.clone(), prices.1.clone()), "second", &twice).await.unwrap_err();
+    assert_eq!(committed.to_string(), said);
+    let node = &prices.1;
+    let batches = vec![batch(&table.contract, &mixed)];
+    let commit = commit(&*place.store, &table, run(node, "third"), batches, progress(mixed.keys())).await;
+    let commit = CommitRun { mode: WriteMode::Overwrite, ..commit };
+    let record = place.store.commit_run(commit).await.unwrap().record;
+    assert_eq!((record.rows_inserted, record.rows_updated, record.rows_unchanged), (1, 1, 1));
+    assert_eq!(record.violations, overwrites.warnings);
+    // By now the table is another than the snapshot of these rows saw.
+    let moved = place.store.rehearse(rehearsal(WriteMode::FillGaps, &mixed)).await.unwrap_err();
+    assert!(matches!(moved, StoreError::TableMoved { .. }), "{moved}");
+}
+
 async fn a_run_without_rows_is_not_judged(place: Place) {
     let check = json!([{"name": "never", "kind": "sql", "query": "SELECT 1 AS one FROM prices"}]);
     let prices = prices(&place, json!([])).await;
@@ -380,4 +429,5 @@ on_both_databases!(
     what_cannot_be_judged_counts_as_broken,
     a_connection_that_judged_is_as_it_was,
     a_run_without_rows_is_not_judged,
+    a_rehearsal_answers_as_the_commit_does_and_leaves_nothing,
 );

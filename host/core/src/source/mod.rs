@@ -238,7 +238,7 @@ pub struct HttpLimits {
     pub max_redirects: u32,
     /// How often a fetch that failed for a passing reason is tried again.
     pub retries: u32,
-    /// Requests a minute, of one process; None: as many as come.
+    /// Requests a minute, of all processes of one database; None: as many as come.
     pub per_minute: Option<u32>,
 }
 

@@ -115,6 +115,30 @@ fn limits_lists_and_methods_are_bounded() {
         rules.check().unwrap_err();
     }
     rules("https://a/").check().unwrap();
+    let header = injected("x-client", "datanode");
+    type Fill = fn(&mut HttpRules, usize, &Injected);
+    let lists: [Fill; 8] = [
+        |rules, number, _| rules.methods = vec!["GET".into(); number],
+        |rules, number, _| rules.paths = vec![PathPattern::everything(); number],
+        |rules, number, header| rules.headers = vec![header.clone(); number],
+        |rules, number, header| rules.query = vec![header.clone(); number],
+        |rules, number, _| rules.request_headers = vec!["x-client".into(); number],
+        |rules, number, _| rules.response_headers = vec!["x-served-by".into(); number],
+        |rules, number, _| rules.redirect_to = vec![BaseUrl::parse("https://b/").unwrap(); number],
+        |rules, number, _| rules.networks = vec!["10.0.0.0/8".parse().unwrap(); number],
+    ];
+    for fill in lists {
+        let filled = |number| {
+            let mut rules = rules("https://a/");
+            fill(&mut rules, number, &header);
+            rules.check()
+        };
+        filled(64).unwrap();
+        assert!(matches!(filled(65), Err(RuleError::TooMany(_))));
+    }
+    let value = |bytes: usize| Template::parse("x-client", &"a".repeat(bytes));
+    value(4_096).unwrap();
+    assert_eq!(value(4_097).unwrap_err().code(), "source.rule");
     let text = serde_json::to_string(&rules("https://a/b")).unwrap();
     assert_eq!(serde_json::from_str::<HttpRules>(&text).unwrap(), rules("https://a/b"));
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use super::RunOptions;
+use super::{RunOptions, Stop};
 use crate::events::{Observer, Silent};
 use crate::{Host, PlannedNode, RuntimeError, clock};
 
@@ -66,6 +66,8 @@ pub struct BackfillWork {
     pub observer: Arc<dyn Observer>,
     /// Hears how the backfill stands.
     pub progress: Arc<dyn BackfillObserver>,
+    /// Ends what is under way, and gives the windows back that were not finished.
+    pub stop: Stop,
 }
 
 impl Default for BackfillWork {
@@ -77,6 +79,7 @@ impl Default for BackfillWork {
             journal: None,
             observer: Arc::new(Silent),
             progress: Arc::new(Silent),
+            stop: Stop::default(),
         }
     }
 }
@@ -188,6 +191,7 @@ impl Host {
                 options,
                 journal: work.journal,
                 observer: Arc::clone(&work.observer),
+                stop: work.stop.clone(),
                 ..RunOptions::default()
             },
             mode: match backfill.request.mode {
@@ -221,7 +225,7 @@ impl Host {
         let mut failed = None;
         loop {
             let mut waits = false;
-            while failed.is_none() && runs.len() < at_once {
+            while failed.is_none() && !job.options.stop.is_stopped() && runs.len() < at_once {
                 match self.claim_a_window(job).await {
                     Ok(ClaimedWindow::Window(held)) => {
                         let (host, job) = (self.clone(), Arc::clone(job));

@@ -4,20 +4,21 @@
 //! alone, behind every other run that wants it: so a backfill never keeps a run of today waiting for longer than a commit
 //! takes, and never overtakes one that is under way.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datanode_core::Diagnostic;
 use datanode_core::backfill::BackfillPlace;
 use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
 use datanode_core::window::Window;
-use datanode_sandbox::Interrupt;
 use datanode_store::{
     ClaimLease, CommitOutcome, CommitWindow, HeldWindow, Lease, RunJournal, Store, StoreError, WindowError,
 };
 
 use super::backfill::Job;
 use super::execute::{Computed, Given, Looks, commit_of, new_record, note_start};
+use super::heartbeat::Heartbeat;
+use super::lease::pause;
 use crate::events::RunEvent;
 use crate::{Host, RuntimeError, clock};
 
@@ -30,59 +31,28 @@ const ERROR_CHARS: usize = 2_000;
 
 /// How a run over a window ended.
 enum Ended {
-    /// Stored, or another run has the window now: there is nothing more to do here.
+    /// Stored or failed, or another run has the window now: there is nothing more to do here.
     Over,
-    /// Others have written the table meanwhile: made again, it may succeed.
-    Overtaken(WindowError),
+    /// Others have written the table meanwhile: it is made again.
+    Overtaken,
     /// It has read what earlier windows have not stored yet.
     Ahead,
-    /// It failed.
-    Failed(WindowError),
+    /// It was ended from outside.
+    Stopped,
 }
 
 /// The claim of a window, kept while its run is under way.
 struct Claim {
     held: HeldWindow,
-    /// Ends the guest when the claim is lost.
-    interrupt: Interrupt,
+    heartbeat: Heartbeat,
     duration: Duration,
-    lost: Mutex<Option<StoreError>>,
     store: Arc<dyn Store>,
 }
 
 impl Claim {
     /// Do the work of the run, and keep the claim beside it.
     async fn keep<T>(&self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            answer = &mut work => return answer,
-            () = self.beat() => {}
-        }
-        work.await
-    }
-
-    /// Extend the claim three times in its duration, until it is lost.
-    async fn beat(&self) {
-        loop {
-            tokio::time::sleep(self.duration / 3).await;
-            // A database that does not answer says nothing about the claim: it is asked again, and the commit asks too.
-            if let Err(error @ StoreError::WindowLost { .. }) =
-                self.store.extend_window(&self.held, self.duration).await
-            {
-                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                self.interrupt.interrupt();
-                return;
-            }
-        }
-    }
-
-    /// An error once the heartbeat has learned that the claim is lost.
-    fn check(&self) -> Result<(), RuntimeError> {
-        match self.lost.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(lost) => Err(lost.into()),
-            None => Ok(()),
-        }
+        self.heartbeat.keep(|| self.store.extend_window(&self.held, self.duration), work).await
     }
 }
 
@@ -95,16 +65,16 @@ impl Host {
         loop {
             let claim = Claim {
                 held: held.clone(),
-                interrupt: Interrupt::default(),
+                heartbeat: Heartbeat::new(self.leases.duration, &job.options.stop),
                 duration: self.leases.duration,
-                lost: Mutex::default(),
                 store: Arc::clone(&self.store),
             };
-            let run = Box::pin(self.run_claimed(&claim, job, first.clone()));
+            let run = Box::pin(self.run_claimed(&claim, job, first.clone(), retries > 0));
             match claim.keep(run).await? {
                 Ended::Over => return Ok(()),
                 Ended::Ahead => return Ok(self.store.order_windows(&held).await?),
-                Ended::Overtaken(_) if retries > 0 => {
+                Ended::Stopped => return Ok(self.store.release_window(&held).await?),
+                Ended::Overtaken => {
                     retries -= 1;
                     first.get_or_insert(held.run_id.clone());
                     match self.store.pass_window(&held, &clock::run_id()).await {
@@ -113,19 +83,17 @@ impl Host {
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Ended::Overtaken(error) | Ended::Failed(error) => {
-                    return Ok(self.store.fail_window(&held, &error).await?);
-                }
             }
         }
     }
 
-    /// One run over a window. `first` is the run that is made again.
+    /// One run over a window. `first` is the run that is made again; `may_repeat` says whether this one may be.
     async fn run_claimed(
         &self,
         claim: &Claim,
         job: &Job,
         first: Option<String>,
+        may_repeat: bool,
     ) -> Result<Ended, RuntimeError> {
         let mut record = self.record_of(&claim.held, job, first);
         let mut journal = None;
@@ -135,7 +103,9 @@ impl Host {
                 job.options.observer.event(&RunEvent::Finished(Box::new(record)));
                 Ok(Ended::Over)
             }
-            Err(error) => self.end_window(record, journal.as_ref(), error, job).await,
+            Err(error) => {
+                self.end_window(&claim.held, record, journal.as_ref(), error, job, may_repeat).await
+            }
         }
     }
 
@@ -166,12 +136,12 @@ impl Host {
         let given = Given { window: Some((window, None)), is_backfill: true, ..Given::default() };
         let mut prepared = self.prepare_run(planned, job.now, options, given).await?;
         let raised = prepared.snapshot.backfill_raised(&held.backfill_uid).await?;
-        prepared.interrupt = claim.interrupt.clone();
+        prepared.interrupt = claim.heartbeat.interrupt.clone();
         note_start(record, &prepared);
         options.observer.event(&RunEvent::started(record));
         let computed = self.compute(planned, prepared, options, Looks::default(), record, journal).await;
         // What the guest ended in is then that it was ended.
-        claim.check()?;
+        claim.heartbeat.check()?;
         let computed = Computed { mode: job.mode, ..computed? };
 
         // What it has read of its own table may have been written by earlier windows: as long as these come later, it has
@@ -199,8 +169,8 @@ impl Host {
             if !leases.iter().any(|lease| job.sharing.contains(&lease.node_uid)) {
                 break;
             }
-            claim.check()?;
-            tokio::time::sleep(PAUSE).await;
+            claim.heartbeat.check()?;
+            pause(PAUSE, &job.options.stop).await?;
         }
         Ok(())
     }
@@ -216,39 +186,45 @@ impl Host {
         loop {
             match self.store.claim_for_window(&asked).await {
                 Err(StoreError::LeaseHeld { .. }) => {
-                    claim.check()?;
-                    tokio::time::sleep(PAUSE).await;
+                    claim.heartbeat.check()?;
+                    pause(PAUSE, &job.options.stop).await?;
                 }
                 answer => return Ok(answer?),
             }
         }
     }
 
-    /// Record a run that has stored nothing, and say what is to become of its window.
+    /// Record a run that has stored nothing, and say what is to become of its window. That it has failed for good is stored
+    /// with the record.
     async fn end_window(
         &self,
+        held: &HeldWindow,
         record: RunRecord,
         journal: Option<&RunJournal>,
         error: RuntimeError,
         job: &Job,
+        may_repeat: bool,
     ) -> Result<Ended, RuntimeError> {
         let told = WindowError {
             code: error.code().to_owned(),
             message: error.to_string().chars().take(ERROR_CHARS).collect(),
         };
-        let (is_lost, is_ahead, node_was_lost) = (
-            matches!(error, RuntimeError::Store(StoreError::WindowLost { .. })),
-            matches!(error, RuntimeError::WindowAhead { .. }),
-            matches!(error, RuntimeError::Store(StoreError::LeaseLost { .. })),
-        );
-        let executed = self.end(record, journal, error, &job.options).await?;
+        let may_succeed =
+            error.is_overtaken() || matches!(error, RuntimeError::Store(StoreError::LeaseLost { .. }));
+        let ended = match &error {
+            RuntimeError::Store(StoreError::WindowLost { .. }) => Some(Ended::Over),
+            RuntimeError::WindowAhead { .. } => Some(Ended::Ahead),
+            RuntimeError::Interrupted => Some(Ended::Stopped),
+            _ if may_succeed && job.options.stop.is_stopped() => Some(Ended::Stopped),
+            _ if may_succeed && may_repeat => Some(Ended::Overtaken),
+            _ => None,
+        };
+        let failed = ended.is_none().then_some((held, &told));
+        let executed = self.end_of(failed, record, journal, error, &job.options).await?;
         Ok(match executed.record.status {
             // Its commit is there, and only the answer was lost.
             RunStatus::Ok | RunStatus::Empty => Ended::Over,
-            _ if is_lost => Ended::Over,
-            _ if is_ahead => Ended::Ahead,
-            _ if executed.was_overtaken || node_was_lost => Ended::Overtaken(told),
-            _ => Ended::Failed(told),
+            _ => ended.unwrap_or(Ended::Over),
         })
     }
 }

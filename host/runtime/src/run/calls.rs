@@ -233,7 +233,10 @@ impl Shared {
                 HostReply::Emitted { rows }
             }
             HostCall::Log { level, message, fields } => {
-                self.logs.write(level, message, fields);
+                if let Some(line) = self.logs.write(level, message, fields) {
+                    let (run_id, line) = (self.run_id.clone(), line.clone());
+                    self.observer.event(&RunEvent::Logged { run_id, line });
+                }
                 HostReply::Done
             }
             HostCall::Fetch(request) => self.sources.fetch(request)?,

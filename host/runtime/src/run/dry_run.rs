@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use datanode_core::progress::Progress;
 use datanode_core::quality;
 use datanode_core::run::{DRY_RUN, RunError, RunRecord, RunStatus};
 use datanode_core::statistics;
-use datanode_store::{Rows, StoreError, WriteMode};
+use datanode_store::{Rehearsal, Rehearsed, Rows, Snapshot, StoreError, Table, WriteMode};
 
 use super::RunOptions;
+use super::calls::Collected;
 use super::execute::{Computed, Given, Looks, new_record, note_start};
 use super::sample::Frame;
 use super::stored_rows::{self, StoredRows};
@@ -80,59 +82,83 @@ impl Host {
     /// What the commit would have been given, and what the table has of the rest.
     async fn look(&self, computed: Computed, sample: usize, answer: &mut DryRun) -> Result<(), RuntimeError> {
         let Computed { table, mode, collected } = computed;
-        let rows = collected.summary.added.rows();
-        let mut snapshot = collected.snapshot;
-        let (kept, looked) =
-            unique::watched(&table.contract, collected.kept.into_rows().map_err(StoreError::Rows)?);
-        // Where the run looks for rows that come late, the table may have them already.
-        let there = match &mut snapshot {
-            Some(snapshot) if mode != WriteMode::Append => {
-                stored_rows::compare(snapshot, &table, kept, 0).await
-            }
-            _ => all_of(kept),
+        let Collected { summary, kept, dropped, mut snapshot, sample: first, .. } = collected;
+        let rows = summary.added.rows();
+        let kept = kept.into_rows().map_err(StoreError::Rows)?;
+        let contract = &table.contract;
+        // What only the database can judge, it judges: with the rows in their places, from where they are taken back.
+        let is_judged = !quality::stored(contract).is_empty() || !contract.foreign_keys.is_empty();
+        let counted = if rows > 0 && is_judged {
+            self.rehearse(&table, mode, kept, summary.added, &mut answer.record).await
+        } else {
+            compare(&mut snapshot, &table, mode, kept, rows, &mut answer.record).await
         };
-        let there = match there {
-            Ok(there) => there,
-            Err(error) => {
-                answer.record.error = Some(RunError::from_diagnostic(&error));
-                return Ok(());
-            }
-        };
-        if !looked.at_all() {
-            answer.record.warnings.push(
-                "not all rows were looked at for index tuples that come in two batches: a run would refuse these"
-                    .to_owned(),
-            );
-        }
-        if there.not_compared > 0 {
-            answer.record.warnings.push(format!(
-                "of {} rows nobody has looked whether the table has them already; they are counted as new",
-                there.not_compared
-            ));
-        }
-        if rows > 0 {
-            let checks = quality::stored(&table.contract);
-            let names: Vec<String> = checks.iter().map(|check| format!("`{}`", check.name())).collect();
-            if !names.is_empty() {
-                answer.record.warnings.push(format!(
-                    "not judged: {}, which compare new rows with stored ones; a run is judged when its rows are in the \
-                     table, before anybody sees them",
-                    names.join(", ")
-                ));
-            }
+        if let Err(error) = counted {
+            answer.record.error = Some(RunError::from_diagnostic(&error));
+            answer.record.violations.extend_from_slice(error.violations());
+            return Ok(());
         }
         answer.record.status = if rows > 0 { RunStatus::Ok } else { RunStatus::Empty };
-        answer.record.rows_updated = if mode == WriteMode::Overwrite { there.different } else { 0 };
-        answer.record.rows_unchanged = there.equal + there.different - answer.record.rows_updated;
-        answer.record.rows_inserted = rows - there.equal - there.different;
-        answer.frame = Some(Frame { contract: table.contract.clone(), rows, sample: collected.sample });
-        if let (Some(dropped), Some(mut snapshot)) = (collected.dropped, snapshot) {
+        answer.frame = Some(Frame { contract: contract.clone(), rows, sample: first });
+        if let (Some(dropped), Some(mut snapshot)) = (dropped, snapshot) {
             let dropped = dropped.into_rows().map_err(StoreError::Rows)?;
             answer.stored = Some(stored_rows::compare(&mut snapshot, &table, dropped, sample).await?);
             snapshot.end().await;
         }
         Ok(())
     }
+
+    /// Let the store do with the rows what a commit does, and take it back.
+    async fn rehearse(
+        &self,
+        table: &Table,
+        mode: WriteMode,
+        rows: Rows,
+        added: Progress,
+        record: &mut RunRecord,
+    ) -> Result<(), RuntimeError> {
+        let rehearsal = Rehearsal { table: table.clone(), mode, rows, added };
+        let Rehearsed { inserted, updated, unchanged, warnings } = self.store.rehearse(rehearsal).await?;
+        record.rows_inserted = inserted;
+        record.rows_updated = updated;
+        record.rows_unchanged = unchanged;
+        record.warnings.extend(warnings.iter().map(ToString::to_string));
+        record.violations.extend(warnings);
+        Ok(())
+    }
+}
+
+/// Count what a commit would do with rows, by looking at those that are there.
+async fn compare(
+    snapshot: &mut Option<Box<dyn Snapshot>>,
+    table: &Table,
+    mode: WriteMode,
+    kept: Rows,
+    rows: u64,
+    record: &mut RunRecord,
+) -> Result<(), RuntimeError> {
+    let (kept, looked) = unique::watched(&table.contract, kept);
+    // Where the run looks for rows that come late, the table may have them already.
+    let there = match snapshot {
+        Some(snapshot) if mode != WriteMode::Append => stored_rows::compare(snapshot, table, kept, 0).await?,
+        _ => all_of(kept)?,
+    };
+    if !looked.at_all() {
+        record.warnings.push(
+            "not all rows were looked at for index tuples that come in two batches: a run would refuse these"
+                .to_owned(),
+        );
+    }
+    if there.not_compared > 0 {
+        record.warnings.push(format!(
+            "of {} rows nobody has looked whether the table has them already; they are counted as new",
+            there.not_compared
+        ));
+    }
+    record.rows_updated = if mode == WriteMode::Overwrite { there.different } else { 0 };
+    record.rows_unchanged = there.equal + there.different - record.rows_updated;
+    record.rows_inserted = rows - there.equal - there.different;
+    Ok(())
 }
 
 /// Rows of which none can be there already.

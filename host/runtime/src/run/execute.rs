@@ -12,7 +12,8 @@ use datanode_core::run::{Coverage, Durations, RunError, RunRecord, RunStatus, St
 use datanode_core::window::{self, Decided, Window, WindowRequest};
 use datanode_sandbox::{CallReport, Interrupt, Limits, UpdateContext, engine};
 use datanode_store::{
-    CommitOutcome, CommitRun, Lease, Opened, RunJournal, Snapshot, StoreError, Table, WriteMode,
+    CommitOutcome, CommitRun, HeldWindow, Lease, Opened, RunJournal, Snapshot, StoreError, Table,
+    WindowError, WriteMode,
 };
 use serde_json::json;
 
@@ -146,9 +147,9 @@ impl Host {
             }
             return self.end(record, None, RuntimeError::Blocked(task.failed_dependencies), options).await;
         }
-        let lease = match self.claim(&planned.node.uid, &record.run_id, options.wait).await {
+        let lease = match self.claim(&planned.node.uid, &record.run_id, options).await {
             Ok(lease) => lease,
-            Err(error) => return self.end(record, None, error.into(), options).await,
+            Err(error) => return self.end(record, None, error, options).await,
         };
         // On the heap: futures around this one would carry all of a run with them.
         let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record));
@@ -171,14 +172,14 @@ impl Host {
         let given = Given { window, ..Given::default() };
         let sample = task.sample;
         let prepared = match self.prepare_run(planned, now, options, given).await {
-            Ok(prepared) => Prepared { interrupt: lease.interrupt.clone(), ..prepared },
+            Ok(prepared) => Prepared { interrupt: lease.heartbeat.interrupt.clone(), ..prepared },
             Err(error) => return self.end(record, None, error, options).await,
         };
         note_start(&mut record, &prepared);
         options.observer.event(&RunEvent::started(&record));
         if prepared.window.is_empty() && !options.force {
             record.status = RunStatus::Skipped;
-            let record = self.record(record, None).await?;
+            let record = self.record(record, None, None).await?;
             options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
             return Ok(Executed { record, frame: None, was_overtaken: false });
         }
@@ -186,10 +187,10 @@ impl Host {
         let looks = Looks { sample: sample.unwrap_or(0), dropped: false };
         let mut journal = None;
         let computed = self.compute(planned, prepared, options, looks, &mut record, &mut journal).await;
-        let mut computed = match (lease.take_lost(), computed) {
-            (None, Ok(computed)) => computed,
-            (Some(lost), _) => return self.end(record, journal.as_ref(), lost.into(), options).await,
-            (None, Err(error)) => return self.end(record, journal.as_ref(), error, options).await,
+        // What the guest ended in is, where it was ended, no more than that.
+        let mut computed = match lease.heartbeat.check().and(computed) {
+            Ok(computed) => computed,
+            Err(error) => return self.end(record, journal.as_ref(), error, options).await,
         };
         let frame = sample.map(|_| Frame {
             contract: computed.table.contract.clone(),
@@ -217,6 +218,18 @@ impl Host {
     /// lost, the record of the commit is the one that stands.
     pub(super) async fn end(
         &self,
+        record: RunRecord,
+        journal: Option<&RunJournal>,
+        error: RuntimeError,
+        options: &RunOptions,
+    ) -> Result<Executed, RuntimeError> {
+        self.end_of(None, record, journal, error, options).await
+    }
+
+    /// The same; with a window of a backfill, that this has failed for good is stored with the record.
+    pub(super) async fn end_of(
+        &self,
+        window: Option<(&HeldWindow, &WindowError)>,
         mut record: RunRecord,
         journal: Option<&RunJournal>,
         error: RuntimeError,
@@ -227,13 +240,9 @@ impl Host {
         }
         record.error = Some(RunError::from_diagnostic(&error));
         record.violations.extend_from_slice(error.violations());
-        let record = self.record(record, journal).await?;
+        let record = self.record(record, journal, window).await?;
         options.observer.event(&RunEvent::Finished(Box::new(record.clone())));
-        let moved = matches!(
-            error,
-            RuntimeError::Store(StoreError::TableMoved { .. } | StoreError::ProgressMoved { .. })
-        );
-        let was_overtaken = moved && record.status == RunStatus::Failed;
+        let was_overtaken = error.is_overtaken() && record.status == RunStatus::Failed;
         Ok(Executed { record, frame: None, was_overtaken })
     }
 
@@ -380,11 +389,16 @@ impl Host {
         &self,
         mut record: RunRecord,
         journal: Option<&RunJournal>,
+        window: Option<(&HeldWindow, &WindowError)>,
     ) -> Result<RunRecord, RuntimeError> {
         record.finished_at = clock::now();
         let begin = Instant::now();
         loop {
-            match self.store.record_run(&record, journal).await {
+            let recorded = match window {
+                Some((held, error)) => self.store.fail_window(held, error, &record, journal).await,
+                None => self.store.record_run(&record, journal).await,
+            };
+            match recorded {
                 Err(StoreError::Database { .. }) if begin.elapsed() < RECORDING_PATIENCE => {
                     tokio::time::sleep(RECORDING_PAUSE).await;
                 }
@@ -472,6 +486,7 @@ pub(super) fn new_record(
         retry_of: None,
         lookback: planned.node.settings.lookback,
         late_rows: planned.node.settings.late_rows.filter(|_| planned.node.settings.lookback.is_some()),
+        producer: None,
         backfill: None,
         component: release.manifest.name.clone(),
         component_version: release.manifest.version.clone(),

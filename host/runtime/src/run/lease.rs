@@ -1,16 +1,16 @@
 //! The lease of a run: claimed before the run reads anything, kept by a heartbeat, given up with its outcome.
 //!
-//! The heartbeat is a courtesy, the epoch is the guard: a run that was stopped for longer than its lease held, and whose
-//! heartbeat has not noticed, is refused by the commit.
+//! The guard is its epoch, which the commit compares.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datanode_sandbox::Interrupt;
 use datanode_store::{ClaimLease, Lease, Store, StoreError};
 use tokio::runtime::Handle;
 
-use crate::Host;
+use super::heartbeat::Heartbeat;
+use super::{RunOptions, Stop};
+use crate::{Host, RuntimeError};
 
 /// Between two attempts to claim a node that another run holds.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -46,47 +46,16 @@ fn host_name() -> String {
 /// A lease that is given up when it is dropped, unless the outcome of the run has done so.
 pub(super) struct HeldLease {
     pub(super) lease: Lease,
-    /// Ends the guest when the lease is lost.
-    pub(super) interrupt: Interrupt,
+    pub(super) heartbeat: Heartbeat,
     duration: Duration,
-    lost: Mutex<Option<StoreError>>,
     store: Arc<dyn Store>,
     recorded: bool,
 }
 
 impl HeldLease {
     /// Do the work of the run, and keep the lease beside it.
-    ///
-    /// Not a task of its own: that would have to be ended, and waited for, before the run is over. The work blocks no
-    /// thread of the runtime, so the heartbeat has its turn whenever it is due.
     pub(super) async fn keep<T>(&self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        tokio::select! {
-            biased;
-            answer = &mut work => return answer,
-            () = self.beat() => {}
-        }
-        work.await
-    }
-
-    /// Extend the lease three times in its duration, until it is lost.
-    async fn beat(&self) {
-        loop {
-            tokio::time::sleep(self.duration / 3).await;
-            // A database that does not answer says nothing about the lease: it is asked again, and the commit asks too.
-            if let Err(error @ StoreError::LeaseLost { .. }) =
-                self.store.extend_lease(&self.lease, self.duration).await
-            {
-                *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                self.interrupt.interrupt();
-                return;
-            }
-        }
-    }
-
-    /// Why it is lost, once the heartbeat has learned that it is.
-    pub(super) fn take_lost(&self) -> Option<StoreError> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.heartbeat.keep(|| self.store.extend_lease(&self.lease, self.duration), work).await
     }
 
     /// The outcome of the run is stored, and with it the lease was given up.
@@ -106,35 +75,38 @@ impl Drop for HeldLease {
 }
 
 impl Host {
-    /// Claim a node for a run, waiting at most so long for another run to end.
+    /// Claim a node for a run, waiting for another run to end as long as the options say, or until they say that nobody
+    /// wants it any more.
     pub(super) async fn claim(
         &self,
         node_uid: &str,
         run_id: &str,
-        wait: Duration,
-    ) -> Result<HeldLease, StoreError> {
+        options: &RunOptions,
+    ) -> Result<HeldLease, RuntimeError> {
         let LeaseSettings { duration, holder } = self.leases.clone();
         let (node_uid, run_id) = (node_uid.to_owned(), run_id.to_owned());
         let claim = ClaimLease { node_uid, holder, run_id, duration };
-        let begin = Instant::now();
+        let (begin, wait) = (Instant::now(), options.wait);
         let lease = loop {
             match self.store.claim_lease(&claim).await {
                 Err(StoreError::LeaseHeld { gives_way, .. })
                     if begin.elapsed() < if gives_way { wait.max(FOR_A_BACKFILL) } else { wait } =>
                 {
                     let left = wait.saturating_sub(begin.elapsed());
-                    tokio::time::sleep(if gives_way { PATIENCE } else { PATIENCE.min(left) }).await;
+                    pause(if gives_way { PATIENCE } else { PATIENCE.min(left) }, &options.stop).await?;
                 }
                 answer => break answer?,
             }
         };
-        Ok(HeldLease {
-            lease,
-            interrupt: Interrupt::default(),
-            duration,
-            lost: Mutex::default(),
-            store: Arc::clone(&self.store),
-            recorded: false,
-        })
+        let heartbeat = Heartbeat::new(duration, &options.stop);
+        Ok(HeldLease { lease, heartbeat, duration, store: Arc::clone(&self.store), recorded: false })
+    }
+}
+
+/// Wait for a while. An error as soon as nobody wants what comes behind it.
+pub(super) async fn pause(duration: Duration, stop: &Stop) -> Result<(), RuntimeError> {
+    tokio::select! {
+        () = tokio::time::sleep(duration) => Ok(()),
+        () = stop.stopped() => Err(RuntimeError::Interrupted),
     }
 }

@@ -26,12 +26,18 @@ impl Logs {
         Self { max_lines, max_bytes, lines: Vec::new(), dropped: 0, bytes: 0 }
     }
 
-    pub(crate) fn write(&mut self, level: LogLevel, message: &str, fields: &[(String, String)]) {
+    /// Take a line; answers what is kept of it, unless the bounds were reached: of a flood nobody is told.
+    pub(crate) fn write(
+        &mut self,
+        level: LogLevel,
+        message: &str,
+        fields: &[(String, String)],
+    ) -> Option<&LogLine> {
         let full = self.lines.len() as u64 >= self.max_lines || self.bytes >= self.max_bytes;
         if full {
             self.dropped += 1;
             if level != LogLevel::Error {
-                return;
+                return None;
             }
             // An error line is what explains a trap: it takes the place of the last line kept.
             self.bytes -= self.lines.pop().as_ref().map_or(0, size);
@@ -48,6 +54,7 @@ impl Logs {
         };
         self.bytes += size(&line);
         self.lines.push(line);
+        if full { None } else { self.lines.last() }
     }
 }
 

@@ -24,7 +24,7 @@ impl Host {
         let retries = planned.node.settings.retries.unwrap_or(self.retries);
         let mut executed = self.execute(planned, now, options, task.clone()).await?;
         for _ in 0..retries {
-            if !executed.was_overtaken {
+            if !executed.was_overtaken || options.stop.is_stopped() {
                 break;
             }
             let task = Task { retry: Some(Retry::of(&executed.record)), ..task.clone() };
@@ -38,12 +38,18 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::NotFailed`] when the run has not failed, and what planning may end with; what goes wrong in the run
+    /// [`RuntimeError::NotFailed`] when the run has not failed, [`RuntimeError::WindowOfBackfill`] when it was one of a
+    /// backfill, which makes it again itself, and what planning may end with; what goes wrong in the run
     /// is in its record.
     pub async fn retry_run(&self, reference: &str, options: &RunOptions) -> Result<RunTree, RuntimeError> {
         let failed = self.store.run(reference).await?;
         if failed.status != RunStatus::Failed {
             return Err(RuntimeError::NotFailed { run_id: failed.run_id, status: failed.status });
+        }
+        // It is a backfill that knows what is to become of rows that are there already.
+        if let Some(place) = failed.backfill {
+            let (run_id, backfill) = (failed.run_id, place.backfill_id);
+            return Err(RuntimeError::WindowOfBackfill { run_id, window: place.window, backfill });
         }
         let node = self.store.node(&failed.node_uid).await?;
         let planned = self.plan_node(&node, "").await?;
@@ -55,6 +61,6 @@ impl Host {
         again.options = failed.options;
         again.options.extend(options.options.clone());
         let executed = self.execute_again(planned, clock::now(), &again, task).await?;
-        Ok(RunTree { runs: vec![executed.record], frame: executed.frame })
+        Ok(RunTree { runs: vec![executed.record], frame: executed.frame, is_cut_short: false })
     }
 }

@@ -9,6 +9,7 @@ use datanode_core::journal::JournalMode;
 use datanode_core::run::{RunRecord, RunStatus};
 use serde_json::Value;
 
+use super::Stop;
 use super::execute::Task;
 use super::sample::Frame;
 use crate::events::{Observer, Silent};
@@ -45,6 +46,8 @@ pub struct RunOptions {
     pub journal: Option<JournalMode>,
     /// Hears of everything that happens.
     pub observer: Arc<dyn Observer>,
+    /// Ends what is under way.
+    pub stop: Stop,
 }
 
 impl Default for RunOptions {
@@ -58,6 +61,7 @@ impl Default for RunOptions {
             sample: None,
             journal: None,
             observer: Arc::new(Silent),
+            stop: Stop::default(),
         }
     }
 }
@@ -80,12 +84,15 @@ pub struct RunTree {
     pub runs: Vec<RunRecord>,
     /// What the node asked for wrote, where [`RunOptions::sample`] wants it and the run succeeded.
     pub frame: Option<Frame>,
+    /// It was told to stop before each node had its turn: see [`RunOptions::stop`].
+    pub is_cut_short: bool,
 }
 
 impl RunTree {
-    /// True when no run of the tree failed or was blocked.
+    /// True when no run of the tree failed or was blocked, and each had its turn.
     pub fn succeeded(&self) -> bool {
-        self.runs.iter().all(|run| !matches!(run.status, RunStatus::Failed | RunStatus::Blocked))
+        !self.is_cut_short
+            && self.runs.iter().all(|run| !matches!(run.status, RunStatus::Failed | RunStatus::Blocked))
     }
 }
 
@@ -121,6 +128,9 @@ impl Host {
         let mut outcomes: HashMap<&str, RunStatus> = HashMap::new();
         let mut runs = Vec::with_capacity(chosen.len());
         for (place, node) in chosen.iter().enumerate() {
+            if options.stop.is_stopped() {
+                return Ok(RunTree { runs, frame: None, is_cut_short: true });
+            }
             let failed: Vec<String> = node
                 .node
                 .dependencies
@@ -139,6 +149,6 @@ impl Host {
             runs.push(executed.record);
             frame = executed.frame;
         }
-        Ok(RunTree { runs, frame })
+        Ok(RunTree { runs, frame, is_cut_short: false })
     }
 }

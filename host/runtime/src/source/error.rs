@@ -1,6 +1,7 @@
 //! Why a fetch ends a run, or is refused.
 
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
+use datanode_store::StoreError;
 use thiserror::Error;
 
 use crate::secret::SecretError;
@@ -28,6 +29,9 @@ pub(crate) enum SourceError {
         "source `{name}`: {per_minute} requests a minute are allowed, and the next one would come after {limit_ms} ms"
     )]
     Rate { name: String, per_minute: u32, limit_ms: u64 },
+    /// Nobody can say when its turn is.
+    #[error("source `{name}`: {problem}")]
+    Turn { name: String, problem: Box<StoreError> },
     /// The answer is too large.
     #[error("source `{name}`: the answer to `{path}` has more than {limit} bytes")]
     Bytes { name: String, path: String, limit: u64 },
@@ -57,6 +61,7 @@ impl Diagnostic for SourceError {
             Self::Unreachable { .. } => "source.unreachable",
             Self::Timeout { .. } => "source.timeout",
             Self::Rate { .. } => "source.limit.rate",
+            Self::Turn { problem, .. } => problem.code(),
             Self::Bytes { .. } => "source.limit.bytes",
             Self::Headers { .. } => "source.limit.headers",
             Self::Encoding { .. } => "source.encoding",
@@ -108,6 +113,7 @@ impl Diagnostic for SourceError {
                 )
             }
             Self::Secret { problem, .. } => return problem.next_step(),
+            Self::Turn { problem, .. } => return problem.next_step(),
         })
     }
 }

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use datanode_core::source::{HttpRules, Place, why_refused};
 use datanode_sandbox::FetchRequest;
+use datanode_store::Store;
 use tempfile::SpooledTempFile;
 use tokio::runtime::Handle;
 use url::{Host, Url};
 
 use super::client::{self, Answer, Authorities, Failed, MAX_HEAD_BYTES};
 use super::error::{NoAnswer, SourceError};
-use super::pace::{Rates, pause};
+use super::pace::pause;
 use super::request::{Prepared, prepare};
 use super::resolve::{Resolver, SystemResolver};
 use super::scrub::Scrubber;
@@ -33,7 +34,6 @@ pub(super) const MAX_HEADER_BYTES: usize = 8_192;
 pub(crate) struct Outside {
     resolver: Arc<dyn Resolver>,
     authorities: Authorities,
-    rates: Rates,
 }
 
 impl std::fmt::Debug for Outside {
@@ -50,7 +50,7 @@ impl Default for Outside {
 
 impl Outside {
     pub(crate) fn resolving_by(resolver: Arc<dyn Resolver>) -> Self {
-        Self { resolver, authorities: Authorities::default(), rates: Rates::default() }
+        Self { resolver, authorities: Authorities::default() }
     }
 }
 
@@ -58,6 +58,8 @@ impl Outside {
 #[derive(Debug)]
 pub(crate) struct HttpDoor {
     pub(crate) outside: Arc<Outside>,
+    /// Knows when a source may be asked next.
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Handle,
     pub(crate) secrets: Resolved,
     /// Where long bodies wait.
@@ -103,6 +105,7 @@ impl HttpDoor {
         let scrubber = self.scrubber();
         let fetch = Fetch {
             outside: &self.outside,
+            store: &*self.store,
             spool: &self.spool,
             name,
             rules,
@@ -126,6 +129,7 @@ impl HttpDoor {
 /// One fetch, from the first request to the last answer.
 pub(super) struct Fetch<'a> {
     outside: &'a Outside,
+    store: &'a dyn Store,
     pub(super) spool: &'a Path,
     pub(super) name: &'a str,
     pub(super) rules: &'a HttpRules,
@@ -198,7 +202,13 @@ impl Fetch<'_> {
 
     async fn wait_for_turn(&self) -> Result<(), NoAnswer> {
         let Some(per_minute) = self.rules.limits.per_minute else { return Ok(()) };
-        let Some(wait) = self.outside.rates.take(self.name, per_minute, self.left()) else {
+        let step = Duration::from_mins(1) / per_minute.max(1);
+        let turn = self.store.take_source_turn(self.name, step, self.left()).await;
+        let turn = turn.map_err(|problem| SourceError::Turn {
+            name: self.name.to_owned(),
+            problem: Box::new(problem),
+        })?;
+        let Some(wait) = turn else {
             let (name, limit_ms) = (self.name.to_owned(), self.limit_ms);
             return Err(SourceError::Rate { name, per_minute, limit_ms }.into());
         };

@@ -92,6 +92,7 @@ impl Host {
         } else {
             Some(HttpDoor {
                 outside: Arc::clone(&self.outside),
+                store: Arc::clone(&self.store),
                 runtime: Handle::current(),
                 secrets: self.resolve_secrets(&asked).await?,
                 spool: self.spill.directory.clone(),

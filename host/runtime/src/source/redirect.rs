@@ -9,6 +9,7 @@ use url::Url;
 use super::error::NoAnswer;
 use super::http::{Fetch, MAX_HEADER_BYTES};
 use super::request::{Prepared, add_query};
+use super::shorten;
 
 impl Fetch<'_> {
     /// Where an answer leads, if it is a redirect that is followed.
@@ -54,9 +55,16 @@ impl Fetch<'_> {
     /// What is said of a redirect that may not be followed: where it leads (without user, password and query, which may be
     /// anything), and what would allow it, if anything can.
     fn not_allowed(&self, url: &Url) -> String {
+        if !matches!(url.scheme(), "http" | "https") {
+            let (scheme, path) = (url.scheme(), shorten(url.path()));
+            return format!(
+                "`{}` is redirected to {scheme}:{path}, which is neither http nor https",
+                self.path
+            );
+        }
         let origin = url.origin().ascii_serialization();
-        let is_web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
-        let possible = is_web && check_encoded_path(url.path().trim_start_matches('/')).is_ok();
+        let possible =
+            url.username().is_empty() && check_encoded_path(url.path().trim_start_matches('/')).is_ok();
         let how = match self.rules.base_url.below(url) {
             Some(path) if check_path(path).is_ok() => format!("--allow-path {}", shell_word(path)),
             Some(_) => String::new(),

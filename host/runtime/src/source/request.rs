@@ -229,3 +229,62 @@ fn filled(name: &str, injected: &Injected, secrets: &Resolved) -> Result<String,
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use datanode_core::source::BaseUrl;
+
+    use super::*;
+
+    fn asked(path: &str) -> FetchRequest {
+        FetchRequest {
+            source: "api".to_owned(),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            range: None,
+        }
+    }
+
+    /// The code of the refusal, or how long the URL is that would be sent.
+    fn outcome(request: &FetchRequest) -> Result<usize, &'static str> {
+        let rules = HttpRules::new(BaseUrl::parse("https://a.example/").unwrap());
+        match prepare("api", &rules, &Resolved::default(), request) {
+            Ok(prepared) => Ok(prepared.url.as_str().len()),
+            Err(NoAnswer::Refused(code, _)) => Err(code),
+            Err(NoAnswer::Ended(error)) => panic!("{error}"),
+        }
+    }
+
+    fn fields(number: usize, value: &str) -> Vec<(String, String)> {
+        vec![("accept".to_owned(), value.to_owned()); number]
+    }
+
+    /// Each up to its limit, and one more.
+    #[test]
+    fn what_a_guest_asks_for_is_bounded() {
+        let path = |bytes: usize| outcome(&asked(&"a".repeat(bytes)));
+        assert!(path(2_048).is_ok());
+        assert_eq!(path(2_049), Err("source.path"));
+
+        let query = |number| outcome(&FetchRequest { query: fields(number, "1"), ..asked("a") });
+        assert!(query(64).is_ok());
+        assert_eq!(query(65), Err("source.query"));
+
+        let headers = |number| outcome(&FetchRequest { headers: fields(number, "text/csv"), ..asked("a") });
+        assert!(headers(64).is_ok());
+        assert_eq!(headers(65), Err("source.header"));
+
+        let value = |bytes| outcome(&FetchRequest { headers: fields(1, &"a".repeat(bytes)), ..asked("a") });
+        assert!(value(4_096).is_ok());
+        assert_eq!(value(4_097), Err("source.header"));
+
+        let url = |bytes: usize| {
+            let rest = "https://a.example/a?accept=".len();
+            outcome(&FetchRequest { query: fields(1, &"a".repeat(bytes - rest)), ..asked("a") })
+        };
+        assert_eq!((url(8_192), url(8_193)), (Ok(8_192), Err("source.query")));
+    }
+}
