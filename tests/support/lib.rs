@@ -1,6 +1,7 @@
 //! What the tests that cross crates share: a scratch project driven through the `datanode` command, as a user would.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+mod http;
 pub mod memory;
 mod next;
 pub mod proxy;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use http::{Answer, Request, Server};
 pub use next::proposals;
 pub use server::ServerDatabase;
 
@@ -68,6 +70,20 @@ pub fn rounds(normal: u32, long: u32) -> u32 {
 
 /// The variable by which `cargo xtask test --long` asks for many rounds.
 const LONG: &str = "DATANODE_TEST_LONG";
+
+/// Do something with each of some things, so many of them at a time: for work that mostly waits.
+pub fn at_once<T: Sync>(most: usize, things: &[T], work: impl Fn(&T) + Sync) {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..most {
+            scope.spawn(|| {
+                while let Some(thing) = things.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    work(thing);
+                }
+            });
+        }
+    });
+}
 
 /// How long a writer of SQLite is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -166,6 +182,17 @@ impl Project {
         database.query_row(sql, (), |row| row.get(0)).expect("an integer")
     }
 
+    /// The texts of the one column that a query answers, behind the program's back; written for SQLite, as above.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        if let Some(server) = &self.server {
+            return server.rows::<(String,)>(&for_server(sql)).into_iter().map(|(text,)| text).collect();
+        }
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        let mut statement = database.prepare(sql).expect("a query");
+        let texts = statement.query_map((), |row| row.get(0)).expect("rows");
+        texts.map(|text| text.expect("a text")).collect()
+    }
+
     /// Change something behind the program's back; written for SQLite, as above.
     pub fn execute(&self, sql: &str) {
         if let Some(server) = &self.server {
@@ -222,6 +249,10 @@ impl Project {
             .env_remove("DATANODE_HASH_NAMESPACE")
             .env_remove(DATABASE_URL)
             .env_remove("DATANODE_READER_URL")
+            .env_remove("DATANODE_EMBEDDING_MODEL")
+            .env_remove("DATANODE_URL")
+            .env_remove("DATANODE_TOKEN")
+            .env_remove("DATANODE_TOKEN_FILE")
             .env("NO_COLOR", "1");
         if let Some(server) = &self.server {
             command.env(DATABASE_URL, server.url());
