@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS search_marks_by_revision ON datanode.search_marks (revision);
