@@ -3,8 +3,10 @@
 use datanode_core::access::{Role, Subject};
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_store::{
-    AuditFilter, AuditPage, HeldRole, Member, NewTeam, NewToken, NewUser, RoleFilter, Table, Team, User,
+    AuditFilter, AuditPage, HeldRole, Member, NewAudit, NewTeam, NewToken, NewUser, RoleFilter, Table, Team,
+    User,
 };
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::answers::{IssuedToken, RoleChange, RoleRequest, TeamDetail, TokenDocument, UserDetail};
@@ -196,6 +198,19 @@ impl Host {
     pub async fn revoke_token(&self, id: &str) -> Result<TokenDocument, RuntimeError> {
         let now = clock::now();
         Ok(TokenDocument::of(self.store.revoke_token(id, now).await?, now))
+    }
+
+    /// Write down that somebody has ordered a run of a node (`run.order`, `run.retry`). What becomes of it is in the record
+    /// of the run.
+    pub async fn note_order(
+        &self,
+        action: &str,
+        node_uid: &str,
+        update_hash: &str,
+        detail: Value,
+    ) -> Result<(), RuntimeError> {
+        let entry = NewAudit::new(action, "node", Some(node_uid), update_hash).with(detail);
+        Ok(self.store.audit(&entry).await?)
     }
 
     /// The audit log, the newest first.
