@@ -79,7 +79,7 @@ fn check(contract: &Contract, scope: &DeleteScope) -> Result<(), Problem> {
             ReadQuery { index_coordinates: coordinates.clone(), ..ReadQuery::default() }
         }
     };
-    query.check(contract).map_err(query_problem)
+    query.check(contract).map_err(|error| query_problem(&error))
 }
 
 /// What is to be deleted: from a moment on, each in a transaction of its own. There are several where a range map says
@@ -225,6 +225,7 @@ mod tests {
         .unwrap()
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as `json!` makes it
     fn read(body: Value) -> Result<Vec<(Timestamp, DeleteScope)>, CompatError> {
         deletes(&contract(), body.as_object().unwrap())
     }

@@ -118,7 +118,7 @@ async fn read_page(
     let contract = &table.contract;
     known_fields(body, &[&READ_FIELDS, &SCOPE_FIELDS[..], also].concat()).map_err(refuse)?;
     let query = query(contract, body).map_err(refuse)?;
-    query.check(contract).map_err(query_problem)?;
+    query.check(contract).map_err(|error| query_problem(&error))?;
     let question = question(table, body);
     let after = cursor(contract, body.get("offset"), &question).map_err(refuse)?;
     let most = most_rows(body.get("limit")).map_err(refuse)?;
@@ -157,7 +157,7 @@ fn known_fields(body: &Map<String, Value>, known: &[&str]) -> Result<(), CompatE
 }
 
 /// What is not of this table, as a problem of the caller.
-pub(crate) fn query_problem(error: QueryError) -> Problem {
+pub(crate) fn query_problem(error: &QueryError) -> Problem {
     CompatError::Body(error.to_string()).problem()
 }
 
@@ -285,7 +285,7 @@ pub(crate) async fn last_observation(
     known_fields(&body, &SCOPE_FIELDS).map_err(refuse)?;
     let scopes = Scopes::of(contract, &body).map_err(refuse)?;
     let query = scoped(scopes);
-    query.check(contract).map_err(query_problem)?;
+    query.check(contract).map_err(|error| query_problem(&error))?;
     let mut snapshot = state.host().store().snapshot().await?;
     let progress = snapshot.progress(&table).await?;
     let last = newest(contract, &query, &progress).map_err(refuse)?;
@@ -428,6 +428,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // as `json!` makes it
     fn read(body: Value) -> Result<ReadQuery, CompatError> {
         query(&table().contract, body.as_object().unwrap())
     }

@@ -495,7 +495,7 @@ mod tests {
         refused(&|body| body["table_contract"]["physical"]["table_name"] = json!("Prices"));
         refused(&|body| body["table_contract"]["physical"]["schema"] = json!("other"));
         refused(&|body| {
-            body["table_contract"]["authoring"]["time_indexed"]["index_names"] = json!(["unique_identifier"])
+            body["table_contract"]["authoring"]["time_indexed"]["index_names"] = json!(["unique_identifier"]);
         });
         refused(&|body| body["table_contract"]["authoring"] = Value::Null);
         refused(&|body| body["time_index_name"] = json!("date"));

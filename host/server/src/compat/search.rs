@@ -124,15 +124,12 @@ async fn first_by_name(
     if !root.has(table.kind) || !can_read(caller, &table) || !holds(&filters, &table, &source) {
         return Ok(());
     }
-    match uids.items.iter().position(|uid| *uid == table.uid) {
-        Some(at) => {
-            uids.items.remove(at);
-        }
+    if let Some(at) = uids.items.iter().position(|uid| *uid == table.uid) {
+        uids.items.remove(at);
+    } else {
         // It may be one of a later page, where it is told a second time: better twice than not at all.
-        None => {
-            uids.count += 1;
-            uids.items.truncate(uids.limit.saturating_sub(1));
-        }
+        uids.count += usize::from(uids.count == uids.items.len());
+        uids.items.truncate(uids.limit.saturating_sub(1));
     }
     uids.items.insert(0, table.uid);
     Ok(())

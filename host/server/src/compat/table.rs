@@ -275,12 +275,12 @@ fn index(contract: &Contract) -> Value {
 fn foreign_keys(contract: &Contract, around: &Surroundings) -> Vec<Value> {
     let told = |key: &ForeignKey| {
         let target = around.targets.get(&key.references.table);
-        foreign_key(contract, key, target, json!({}))
+        foreign_key(contract, key, target, &json!({}))
     };
     contract.foreign_keys.iter().map(told).collect()
 }
 
-fn foreign_key(contract: &Contract, key: &ForeignKey, target: Option<&Target>, fragment: Value) -> Value {
+fn foreign_key(contract: &Contract, key: &ForeignKey, target: Option<&Target>, fragment: &Value) -> Value {
     json!({
         "name": key_name(contract.physical_name(), key),
         "source_columns": key.columns,
@@ -307,7 +307,7 @@ fn incoming(described: &DescribedTable, around: &Surroundings) -> Vec<Value> {
     };
     let told = |referrer: &Referrer| {
         let fragment = json!({"source_table_uid": referrer.table_uid, "source_table": referrer.table});
-        let mut told = foreign_key(contract, &referrer.foreign_key, Some(&here), fragment);
+        let mut told = foreign_key(contract, &referrer.foreign_key, Some(&here), &fragment);
         told["name"] = json!(key_name(&referrer.table, &referrer.foreign_key));
         told
     };

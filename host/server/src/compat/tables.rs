@@ -180,7 +180,7 @@ pub(crate) async fn change(
     if change.metadata != MetadataEdit::default() {
         store.edit_table(&table.uid, &change.metadata).await?;
     }
-    if let Some(cadence) = change.cadence {
+    if let NewCadence::Is(cadence) = change.cadence {
         // As it is called by now.
         let table = store.table(&table.uid).await?;
         let contract = Contract { cadence, ..table.contract };
@@ -189,12 +189,21 @@ pub(crate) async fn change(
     tell_one(store.as_ref(), root.form(), &table.uid).await.map(Json)
 }
 
+/// What becomes of the cadence.
+#[derive(Debug, Default, PartialEq)]
+enum NewCadence {
+    /// It stays.
+    #[default]
+    Same,
+    /// There is this one, or none any more.
+    Is(Option<Cadence>),
+}
+
 #[derive(Debug, Default, PartialEq)]
 struct Change {
     metadata: MetadataEdit,
     registration: RegistrationEdit,
-    /// The new cadence, or none any more.
-    cadence: Option<Option<Cadence>>,
+    cadence: NewCadence,
 }
 
 impl Change {
@@ -237,12 +246,13 @@ impl Change {
         }
         match body.get("cadence") {
             None => {}
-            Some(Value::Null) => change.cadence = Some(None),
-            Some(Value::String(text)) if text.trim().is_empty() => change.cadence = Some(None),
+            Some(Value::Null) => change.cadence = NewCadence::Is(None),
+            Some(Value::String(text)) if text.trim().is_empty() => change.cadence = NewCadence::Is(None),
             Some(Value::String(text)) => {
                 let cadence = text.trim().to_lowercase().parse();
-                change.cadence =
-                    Some(Some(cadence.map_err(|problem: String| CompatError::field("cadence", problem))?));
+                change.cadence = NewCadence::Is(Some(
+                    cadence.map_err(|problem: String| CompatError::field("cadence", problem))?,
+                ));
             }
             Some(_) => return Err(CompatError::field("cadence", "it is no text")),
         }
@@ -344,6 +354,7 @@ async fn may_remove_referrers(caller: &Caller, host: &Host, uid: &str) -> Result
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value)] // as `json!` makes it
     fn change(body: Value) -> Result<Change, CompatError> {
         Change::of(body.as_object().unwrap())
     }
@@ -357,8 +368,8 @@ mod tests {
         .unwrap();
         assert_eq!(read.metadata.set_labels, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(read.registration.identifier.as_deref(), Some("My Table"));
-        assert_eq!(read.cadence, Some("1d".parse().ok()));
-        assert_eq!(change(json!({"cadence": null})).unwrap().cadence, Some(None));
+        assert_eq!(read.cadence, NewCadence::Is("1d".parse().ok()));
+        assert_eq!(change(json!({"cadence": null})).unwrap().cadence, NewCadence::Is(None));
         assert_eq!(change(json!({})), Ok(Change::default()));
         for wrong in [
             json!({"columns": []}),
