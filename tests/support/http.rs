@@ -89,8 +89,13 @@ impl Server {
             ("host".to_owned(), self.address.to_string()),
             ("connection".to_owned(), "close".to_owned()),
         ];
-        let request =
-            Request { address: self.address, method: method.to_owned(), path: path.to_owned(), headers, body: Vec::new() };
+        let request = Request {
+            address: self.address,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers,
+            body: Vec::new(),
+        };
         match &self.token {
             Some(token) => request.header("authorization", &format!("Bearer {token}")),
             None => request,
@@ -300,7 +305,8 @@ impl Answer {
 
     /// Its body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text()))
     }
 
     /// The JSON of a success; null where there is no body.
@@ -327,7 +333,8 @@ impl Answer {
 fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
-        let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size =
+            std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
         let Some(size) = size else { return (body, false) };
         if size == 0 {
             return (body, true);

@@ -38,6 +38,8 @@ What the command prints with `--json`, on standard output, one document per comm
 | `table diff` | [difference](#difference); the exit code is 1 when they differ |
 | `table repoint` | [repointed](#repointed) |
 | `table label`, `describe` | [registered](#registered) |
+| `table refresh-search-index` | [search_refreshed](#search_refreshed) |
+| `search` | [found_tables](#found_tables); with `--mode column` [found_columns](#found_columns), with `--mode both` [found_both](#found_both) |
 | `table revision` | [revision](#revision); null when there is nothing to do |
 | `table upgrade`, `downgrade` | array of [revision_step](#revision_step), in their order |
 | `table current` | [table_standing](#table_standing) |
@@ -50,6 +52,17 @@ What the command prints with `--json`, on standard output, one document per comm
 | `secret set` | [secret](#secret) |
 | `secret list` | array of [secret](#secret) |
 | `secret remove` | [secret_removed](#secret_removed) |
+| `user create`, `show`, `enable`, `disable` | [user_shown](#user_shown) |
+| `user list` | array of [user](#user) |
+| `team create`, `show`, `add`, `remove` | [team_shown](#team_shown) |
+| `team list` | array of [team](#team) |
+| `role grant`, `revoke` | [role_changed](#role_changed) |
+| `role list` | array of [held_role](#held_role) |
+| `table give` | [table_given](#table_given) |
+| `token create` | [token_created](#token_created) |
+| `token list` | array of [token](#token), newest first |
+| `token revoke` | [token](#token) |
+| `audit list` | [audit_page](#audit_page) |
 | `node create` | array of [planned_node](#planned_node), the node asked for last |
 | `node list` | array of [node](#node) |
 | `node show` | [node_shown](#node_shown) |
@@ -80,12 +93,22 @@ What the command prints with `--json`, on standard output, one document per comm
 | any that fails | [error](#error), one per line on standard error; but a run that fails is no failure of the command's own: its error is in its [run](#run) on standard output, and the exit code tells it |
 ";
 
-/// Write docs/reference/cli.md and docs/reference/json.md.
+/// Pages that the program writes about itself: its word for each, and where it goes.
+const PAGES: [(&str, &str); 4] = [
+    ("commands", "docs/reference/cli.md"),
+    ("api", "docs/reference/api.md"),
+    ("openapi", "docs/reference/openapi.json"),
+    ("metrics", "docs/reference/metrics.md"),
+];
+
+/// Write [`PAGES`] and docs/reference/json.md.
 pub(crate) fn write() -> Result<()> {
     // All of the workspace: features of shared dependencies are then those of the tests, and nothing is built twice.
     run(cargo().args(["build", "--workspace", "--all-targets"]))?;
-    let commands = read(Command::new(target().join("debug/datanode")).arg("reference"))?;
-    fs::write(root().join("docs/reference/cli.md"), commands)?;
+    for (page, file) in PAGES {
+        let text = read(Command::new(target().join("debug/datanode")).args(["reference", page]))?;
+        fs::write(root().join(file), text)?;
+    }
     fs::write(root().join(PAGE), json_page()?)?;
     Ok(())
 }

@@ -145,6 +145,28 @@ pub struct Cluster {
     binaries: PathBuf,
     server: Child,
     port: u16,
+    disk: Disk,
+}
+
+/// The server of a cluster. A child, not a daemon: what interrupts this interrupts it, too.
+fn begin(binaries: &Path, directory: &Path, port: u16, disk: Disk) -> Result<Child> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log"))?;
+    as_server_user(&binaries.join("postgres"))
+        .arg("-D")
+        .arg(directory.join("data"))
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
+        .args(if disk == Disk::Unsynced {
+            &["-c", "fsync=off", "-c", "full_page_writes=off"][..]
+        } else {
+            &[]
+        })
+        .arg("-k")
+        .arg(directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("the PostgreSQL server cannot be started")
 }
 
 impl Cluster {
@@ -175,25 +197,8 @@ impl Cluster {
         }
         // Another process may take the port before the server does: then the server says so, and this fails.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let log = fs::File::create(directory.join("log"))?;
-        // A child, not a daemon: what interrupts this interrupts it, too.
-        let server = as_server_user(&binaries.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"])
-            .args(if disk == Disk::Unsynced {
-                &["-c", "fsync=off", "-c", "full_page_writes=off"][..]
-            } else {
-                &[]
-            })
-            .arg("-k")
-            .arg(&directory)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("the PostgreSQL server cannot be started")?;
-        let mut cluster = Self { directory, binaries: binaries.to_owned(), server, port };
+        let server = begin(binaries, &directory, port, disk)?;
+        let mut cluster = Self { directory, binaries: binaries.to_owned(), server, port, disk };
         cluster.wait()?;
         Ok(cluster)
     }
@@ -201,6 +206,29 @@ impl Cluster {
     /// Where it is, by the name of a host that leads to this machine.
     pub fn url(&self, host: &str) -> String {
         format!("postgres://{ROLE}@{host}:{}/postgres", self.port)
+    }
+
+    /// End its server in the middle of what it does, as a crash would.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be waited for.
+    pub fn crash(&mut self) -> Result<()> {
+        let mut stop = as_server_user(&self.binaries.join("pg_ctl"));
+        stop.args(["stop", "--silent", "--mode", "immediate", "--pgdata"]).arg(self.directory.join("data"));
+        run(&mut stop)?;
+        self.server.wait()?;
+        Ok(())
+    }
+
+    /// Start the server again that was ended, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn begin_again(&mut self) -> Result<()> {
+        self.server = begin(&self.binaries, &self.directory, self.port, self.disk)?;
+        self.wait()
     }
 
     fn wait(&mut self) -> Result<()> {

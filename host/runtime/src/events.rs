@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use datanode_core::run::RunRecord;
+use datanode_core::run::{LogLine, RunRecord};
 use datanode_core::window::Window;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A moment in the life of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
     /// A node's turn has come.
@@ -32,6 +32,13 @@ pub enum RunEvent {
     Updating {
         /// Run.
         run_id: String,
+    },
+    /// The guest has logged a line that the record keeps.
+    Logged {
+        /// Run.
+        run_id: String,
+        /// The line.
+        line: LogLine,
     },
     /// The guest was handed a batch of a dependency; not told of each.
     RowsRead {

@@ -8,8 +8,11 @@ use datanode_core::contract::TableKind;
 use datanode_core::dependency::{self, DependencyError, DependencyTarget, MAX_GRAPH_DEPTH, MAX_GRAPH_NODES};
 use datanode_core::digest::Digest;
 use datanode_core::hash;
+use datanode_core::producer::{PRODUCER, ProducerError};
 use datanode_sandbox::Component;
-use datanode_store::{NewNode, Node, NodeDependency, Planning, Registered, StoredComponent, Table};
+use datanode_store::{
+    NewNode, Node, NodeDependency, Planning, Registered, StoreError, StoredComponent, Table,
+};
 use serde::Serialize;
 
 use crate::error::create_command;
@@ -48,6 +51,15 @@ pub struct PlannedNode {
     /// Its config, resolved.
     #[serde(skip)]
     pub config: Config,
+}
+
+/// Which tables a tree is about, before any of it is created or run: whoever asks for it may not be allowed all of them.
+#[derive(Debug, Clone, Default)]
+pub struct TreeTables {
+    /// Those that nodes of the tree write: each once, the one of the node asked for last.
+    pub written: Vec<Table>,
+    /// Uids of published tables that are read.
+    pub read: Vec<String>,
 }
 
 /// (`update_hash`, table uid): what makes a node.
@@ -98,6 +110,29 @@ impl Host {
         self.plan_expecting(request, None, Known { tables, nodes, release: None }).await
     }
 
+    /// Which tables the tree of a node is about. With `node`, which is in the catalogue, it is that of its next run; nothing
+    /// is created.
+    pub async fn tables_of_tree(
+        &self,
+        request: NodeRequest,
+        node: Option<&Node>,
+    ) -> Result<TreeTables, RuntimeError> {
+        let (tables, nodes) = self.known().await?;
+        let request = node.map_or(request.clone(), |node| request_of(node, &request.hash_namespace));
+        let (_, drafts) = self.draft(request, node, Known { tables, nodes, release: None }).await?;
+        let mut found = TreeTables::default();
+        for draft in drafts {
+            for (edge, writer) in draft.new.dependencies.iter().zip(&draft.writers) {
+                if writer.is_none() && !found.read.contains(&edge.table_uid) {
+                    found.read.push(edge.table_uid.clone());
+                }
+            }
+            found.written.retain(|table| table.uid != draft.table.uid);
+            found.written.push(draft.table);
+        }
+        Ok(found)
+    }
+
     /// Resolve a node that is in the catalogue, under the releases that are there now; with a hash namespace (not the
     /// empty one), the node of the same component, config and table under it, which is created where it is not there.
     /// A release that computes another identity from the node's config is refused.
@@ -117,7 +152,13 @@ impl Host {
         reference: &str,
         hash_namespace: &str,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let Planning { node, release, tables, nodes } = self.store.planning(reference).await?;
+        let planning = match self.store.planning(reference).await {
+            Err(StoreError::NotFound { kind: "component", reference: component }) if component == PRODUCER => {
+                return Err(runs_elsewhere(&self.store.node(reference).await?));
+            }
+            planning => planning?,
+        };
+        let Planning { node, release, tables, nodes } = planning;
         let known = Known { tables, nodes, release: Some(release) };
         self.plan_expecting(request_of(&node, hash_namespace), Some(&node), known).await
     }
@@ -229,6 +270,11 @@ fn is_same(known: &Node, new: &NewNode) -> bool {
         && (new.pinned_digest.is_none() || new.pinned_digest == known.pinned_digest)
 }
 
+/// The refusal of a node whose code is not here.
+fn runs_elsewhere(node: &Node) -> RuntimeError {
+    StoreError::from(ProducerError::RunsElsewhere { node: node.update_hash.clone() }).into()
+}
+
 impl Planner<'_> {
     fn pin_of(&self, update_hash: &str, table_uid: &str) -> Option<Digest> {
         let same = |node: &&Node| node.update_hash == update_hash && node.table_uid == table_uid;
@@ -243,6 +289,9 @@ impl Planner<'_> {
     /// Resolve one node after its dependencies; answers its place in `drafts`. The config of `expected` must still have
     /// the identity that it was created with.
     async fn visit(&mut self, request: NodeRequest, expected: Option<&Node>) -> Result<usize, RuntimeError> {
+        if let Some(node) = expected.filter(|node| node.component == PRODUCER) {
+            return Err(runs_elsewhere(node));
+        }
         // The first visit is that of the node that the tree is of.
         let release = match self.release.take() {
             Some(release) => release,

@@ -19,6 +19,8 @@
 //! * *Whatever the guest observes is in the journal* before the guest has it, and a run whose journal cannot be written fails.
 //! * *The guest's only notion of now is the window's end*, which is decided here and recorded.
 
+mod access;
+pub mod answers;
 mod check;
 mod clock;
 mod declared;
@@ -32,26 +34,30 @@ mod identity;
 mod journal;
 mod load;
 mod moved;
+mod producer;
 mod replay;
 mod revision;
 pub mod run;
+mod search;
 mod secret;
 mod signature;
 mod source;
 mod table_reader;
 mod upload;
 
+pub use access::AccessError;
 pub use check::{CheckRequest, CheckSubject, Checked};
 pub use clock::now;
 pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
 pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
-pub use graph::{NodeRequest, PlannedNode};
+pub use graph::{NodeRequest, PlannedNode, TreeTables};
 pub use host::Host;
 pub use identify::{Identity, IdentityRequest};
 pub use journal::{ContentError, Contents, JournalSettings};
 pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
+pub use producer::{BegunProduction, MAX_STAGED_BYTES};
 pub use replay::{
     BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Pruned, Replayed,
     Verdict, bundle_in_cells, replay_bundle,
@@ -60,8 +66,9 @@ pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevisi
 pub use run::{
     BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill, DEFAULT_RETRIES, Difference, DryRun,
     DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
-    StoredRows,
+    Stop, StoredRows,
 };
+pub use search::{ColumnHit, ColumnSearch, FoundTable, Refreshed, SearchState, TableHit, TableSearch, Visible};
 pub use secret::{ListedSecret, NewSecret, SecretError, SecretKeys, SecretValue};
 pub use signature::{SignatureError, TrustedKeys};
 pub use source::Resolver;

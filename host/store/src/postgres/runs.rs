@@ -66,6 +66,12 @@ pub(super) async fn list(
     if let Some(status) = filter.status {
         query.push(" AND status = ").push_bind(status.as_str());
     }
+    if let Some(before) = &filter.before {
+        query
+            .push(" AND (started_at, run_id) < (SELECT started_at, run_id FROM datanode.runs WHERE run_id = ")
+            .push_bind(before)
+            .push(")");
+    }
     query.push(" ORDER BY started_at DESC, run_id DESC");
     if let Some(limit) = filter.limit {
         query.push(" LIMIT ").push_bind(i64::from(limit));
@@ -120,11 +126,12 @@ pub(super) async fn insert_lineage(connection: &mut PgConnection, run: &RunRecor
 }
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
-/// lease is given up with it. The record that stands.
+/// lease is given up with it. `holds_window` says that it holds its window of a backfill. The record that stands.
 pub(super) async fn end(
     connection: &mut PgConnection,
     run: &RunRecord,
     journal: Option<&RunJournal>,
+    holds_window: bool,
 ) -> Result<RunRecord, StoreError> {
     // A commit of this run whose client was cut off may still be under way in the server.
     lease::wait_for_commit(connection, &run.node_uid, &run.run_id).await?;
@@ -133,7 +140,7 @@ pub(super) async fn end(
         return Ok(first);
     }
     // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
-    if held && run.status == RunStatus::Failed {
+    if (held || holds_window) && run.status == RunStatus::Failed {
         ledger::fail(connection, run).await?;
     }
     insert(connection, run).await?;

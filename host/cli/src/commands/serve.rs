@@ -1,0 +1,76 @@
+//! `datanode serve`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use datanode_runtime::{Host, Stop};
+use datanode_server::logs::{self, LogFormat, LogLevel};
+use datanode_server::{Listening, ServerSettings};
+use serde_json::json;
+
+use crate::failure::OrFail;
+use crate::home::{self, Home};
+use crate::interrupt;
+use crate::print::{self, Printer};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The server is the host of this data directory behind HTTP: its own API below /api/v1 (GET /api/v1/openapi.json\n\
+    describes it), the protocol of the existing client, /healthz, /readyz and /metrics. With --database it is one of several\n\
+    over the same database.\n\n\
+    On a loopback address it demands no token while the database has none that counts, and then answers programs of this\n\
+    machine alone. From the first token on it demands one of everybody. On any other address it does not begin without one:\n\
+    datanode user create, datanode token create. It speaks HTTP: what comes from elsewhere comes through a proxy with TLS.\n\n\
+    It ends at Ctrl-C or SIGTERM: runs under way are ended and give up their nodes, answers under way are given.\n\
+    Bounds of requests are set under [server] in datanode.toml.\n\n\
+    Examples:\n  datanode serve\n  datanode serve --listen 0.0.0.0:8750 --log-format json\n  \
+    datanode serve --listen 127.0.0.1:0 --json"
+)]
+pub(crate) struct ServeArguments {
+    /// Address and port; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8750", env = "DATANODE_LISTEN")]
+    listen: SocketAddr,
+    /// Demand a token of everybody, also on a loopback address without any
+    #[arg(long)]
+    require_token: bool,
+    /// How the lines of the log look, which go to standard error
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+    /// What the log tells: off, error, warn, info, debug
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log_level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+pub(crate) async fn run(
+    arguments: ServeArguments,
+    host: &Host,
+    home: &Home,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    let ServeArguments { listen, require_token, log_format, log_level } = arguments;
+    let settings = ServerSettings { require_token, ..home::server_settings(home)? };
+    let format = match log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    logs::start(format, log_level);
+    let listening = Listening::on(listen, host.clone(), settings).await.or_fail()?;
+    let url = format!("http://{}", listening.address());
+    // For whoever has started it: from now on it answers.
+    printer.show(&json!({"url": url, "address": listening.address().to_string()}), || {
+        print::done(&format!("listening on {url}"));
+    })?;
+    let stop = Stop::default();
+    interrupt::stops(&stop, printer);
+    listening.serve(async move { stop.stopped().await }).await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,226 @@
+//! Users, teams, and the roles that they hold.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use datanode_core::access::{Action, Role, Target};
+use datanode_runtime::Host;
+use datanode_runtime::answers::{RoleChange, RoleRequest, TeamDetail, UserDetail};
+use datanode_store::{HeldRole, NewTeam, NewUser, Team, User};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::auth::Caller;
+use crate::input::{Document, Params, Place};
+use crate::page::Page;
+use crate::{AppState, Problem};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/users", get(users).post(create_user))
+        .route("/api/v1/users/{reference}", get(user))
+        .route("/api/v1/users/{reference}/enable", post(enable_user))
+        .route("/api/v1/users/{reference}/disable", post(disable_user))
+        .route("/api/v1/teams", get(teams).post(create_team))
+        .route("/api/v1/teams/{reference}", get(team))
+        .route("/api/v1/teams/{reference}/members", get(members).post(add_members))
+        .route("/api/v1/teams/{reference}/members/{user}", delete(remove_member))
+        .route("/api/v1/roles", get(roles).post(grant))
+        .route("/api/v1/roles/revoke", post(revoke))
+}
+
+async fn users(State(state): State<AppState>, mut params: Params) -> Result<Json<Value>, Problem> {
+    let page = Page::of(&mut params)?;
+    params.end()?;
+    let mut users = state.host().store().users().await?;
+    users.sort_by(|one, other| one.username.cmp(&other.username));
+    Ok(page.cut(users, |user: &User| user.username.clone()).answer())
+}
+
+async fn user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(reference): Place<String>,
+) -> Result<Json<UserDetail>, Problem> {
+    let mut detail = state.host().user_detail(&reference).await?;
+    let is_own = caller.principal().user.as_ref().is_some_and(|own| own.uid == detail.user.uid);
+    if !is_own && !caller.can(Action::ManagePeople, &Target::Organisation) {
+        // Who there is may be known to all; what they may do is theirs and the admins' to know.
+        detail.roles.clear();
+        detail.tokens.clear();
+    }
+    Ok(Json(detail))
+}
+
+async fn create_user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Document(mut body): Document<Map<String, Value>>,
+) -> Result<Response, Problem> {
+    let unread = |error: serde_json::Error| Problem::usage(format!("the body cannot be read: {error}"));
+    let role = body.remove("role").unwrap_or_default();
+    let role: Option<Role> = serde_json::from_value(role).map_err(unread)?;
+    let new: NewUser = serde_json::from_value(Value::Object(body)).map_err(unread)?;
+    let user = caller.host(&state).create_user(&new, role).await?;
+    Ok((StatusCode::CREATED, Json(user)).into_response())
+}
+
+async fn enable_user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(reference): Place<String>,
+) -> Result<Json<UserDetail>, Problem> {
+    set_enabled(&state, &caller, &reference, true).await
+}
+
+async fn disable_user(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(reference): Place<String>,
+) -> Result<Json<UserDetail>, Problem> {
+    set_enabled(&state, &caller, &reference, false).await
+}
+
+async fn set_enabled(
+    state: &AppState,
+    caller: &Caller,
+    reference: &str,
+    enabled: bool,
+) -> Result<Json<UserDetail>, Problem> {
+    let host = caller.host(state);
+    let user = host.store().enable_user(reference, enabled).await?;
+    Ok(Json(host.user_detail(&user.uid).await?))
+}
+
+async fn teams(State(state): State<AppState>, mut params: Params) -> Result<Json<Value>, Problem> {
+    let page = Page::of(&mut params)?;
+    params.end()?;
+    let mut teams = state.host().store().teams().await?;
+    teams.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(page.cut(teams, |team: &Team| team.name.clone()).answer())
+}
+
+async fn team(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(reference): Place<String>,
+) -> Result<Json<TeamDetail>, Problem> {
+    let mut detail = state.host().team_detail(&reference).await?;
+    if !caller.can(Action::ManagePeople, &Target::Organisation) {
+        detail.roles.clear();
+    }
+    Ok(Json(detail))
+}
+
+async fn create_team(
+    State(state): State<AppState>,
+    caller: Caller,
+    Document(new): Document<NewTeam>,
+) -> Result<Response, Problem> {
+    let team = caller.host(&state).create_team(&new).await?;
+    Ok((StatusCode::CREATED, Json(team)).into_response())
+}
+
+async fn members(
+    State(state): State<AppState>,
+    Place(reference): Place<String>,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let page = Page::of(&mut params)?;
+    params.end()?;
+    let mut members = state.host().store().team_members(&reference).await?;
+    members.sort_by(|one, other| one.username.cmp(&other.username));
+    Ok(page.cut(members, |user: &User| user.username.clone()).answer())
+}
+
+/// Who comes into a team.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newcomers {
+    /// Usernames, uids or numbers.
+    users: Vec<String>,
+}
+
+async fn add_members(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(team): Place<String>,
+    Document(Newcomers { users }): Document<Newcomers>,
+) -> Result<Json<TeamDetail>, Problem> {
+    Ok(Json(caller.host(&state).add_team_members(&team, &users).await?))
+}
+
+async fn remove_member(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place((team, user)): Place<(String, String)>,
+) -> Result<Json<TeamDetail>, Problem> {
+    Ok(Json(caller.host(&state).remove_team_members(&team, &[user]).await?))
+}
+
+/// Who may say who may do what somewhere: an admin of the table, else one of the organisation.
+async fn may_share(host: &Host, caller: &Caller, request: &RoleRequest) -> Result<(), Problem> {
+    match (&request.table, &request.namespace) {
+        (Some(table), None) => {
+            caller.table(host, table, Action::ShareTable).await?;
+            Ok(())
+        }
+        _ => caller.may(Action::ManagePeople, &Target::Organisation),
+    }
+}
+
+async fn grant(
+    State(state): State<AppState>,
+    caller: Caller,
+    Document(request): Document<RoleRequest>,
+) -> Result<Json<RoleChange>, Problem> {
+    let host = caller.host(&state);
+    may_share(&host, &caller, &request).await?;
+    Ok(Json(host.grant_role(&request).await?))
+}
+
+async fn revoke(
+    State(state): State<AppState>,
+    caller: Caller,
+    Document(request): Document<RoleRequest>,
+) -> Result<Json<RoleChange>, Problem> {
+    let host = caller.host(&state);
+    may_share(&host, &caller, &request).await?;
+    Ok(Json(host.revoke_role(&request).await?))
+}
+
+async fn roles(
+    State(state): State<AppState>,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Json<Value>, Problem> {
+    let page = Page::of(&mut params)?;
+    let request = RoleRequest {
+        role: params.value("role")?,
+        user: params.text("user")?,
+        team: params.text("team")?,
+        namespace: params.text("namespace")?,
+        table: params.text("table")?,
+    };
+    params.end()?;
+    let host = state.host();
+    match (&request.table, &request.user) {
+        // Whoever may see a table may see who else may.
+        (Some(table), _) => {
+            caller.table(host, table, Action::ReadTable).await?;
+        }
+        (None, Some(user)) if is_own(&state, &caller, user).await? => {}
+        _ => caller.may(Action::ManagePeople, &Target::Organisation)?,
+    }
+    let roles = host.held_roles(&request).await?;
+    let cut = page.cut(roles.into_iter().enumerate(), |(position, _)| format!("{position:012}"));
+    let items: Vec<HeldRole> = cut.items.into_iter().map(|(_, role)| role).collect();
+    Ok(Json(json!({"items": items, "next_cursor": cut.next})))
+}
+
+async fn is_own(state: &AppState, caller: &Caller, user: &str) -> Result<bool, Problem> {
+    let user = state.host().store().user(user).await?;
+    Ok(caller.principal().user.as_ref().is_some_and(|own| own.uid == user.uid))
+}

@@ -1,0 +1,153 @@
+//! Sources, and who may read them.
+
+use std::path::PathBuf;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use datanode_core::name::check_name;
+use datanode_core::source::HttpRules;
+use datanode_store::Source;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::auth::Caller;
+use crate::input::{Document, Params, Place};
+use crate::page::Page;
+use crate::{AppState, Problem, etag};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/sources", get(list).post(add))
+        .route("/api/v1/sources/{name}", get(show).put(replace).delete(remove))
+        .route("/api/v1/sources/{name}/grants/{component}", post(grant).delete(revoke))
+}
+
+async fn list(State(state): State<AppState>, mut params: Params) -> Result<Json<Value>, Problem> {
+    let page = Page::of(&mut params)?;
+    params.end()?;
+    let mut sources = state.host().store().sources().await?;
+    sources.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(page.cut(sources, |source| source.name.clone()).answer())
+}
+
+async fn show(
+    State(state): State<AppState>,
+    Place(name): Place<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let source = state.host().store().source(&name).await?;
+    let tag = etag::of(&source);
+    Ok(etag::answer(&headers, &source, &tag))
+}
+
+/// What leads to files and variables of this machine is for those who have the machine, unless its operator says otherwise.
+pub(super) fn of_this_machine(state: &AppState, caller: &Caller, what: &str) -> Result<(), Problem> {
+    if caller.principal().user.is_none() || state.settings().machine_paths {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "server.machine_paths",
+        format!("{what} of the server's machine cannot be named through it"),
+    )
+    .with_next(
+        "do it on that machine, or let admins do so: `machine_paths = true` under [server] in datanode.toml",
+    ))
+}
+
+/// A source that is to be there.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    name: String,
+    /// A directory of the server's machine.
+    path: Option<PathBuf>,
+    /// A place that is asked by HTTP.
+    http: Option<Box<HttpRules>>,
+    /// Let one that is there lead elsewhere.
+    #[serde(default)]
+    replace: bool,
+    /// Components that may read it.
+    #[serde(default)]
+    grants: Vec<String>,
+}
+
+async fn add(
+    State(state): State<AppState>,
+    caller: Caller,
+    Document(asked): Document<Add>,
+) -> Result<Response, Problem> {
+    // All names first: what is refused leaves nothing behind.
+    for component in &asked.grants {
+        check_name("component name", component).map_err(|error| Problem::usage(error.to_string()))?;
+    }
+    let host = caller.host(&state);
+    let mut added = match (asked.path, asked.http) {
+        (Some(path), None) => {
+            of_this_machine(&state, &caller, "directories")?;
+            host.add_file_source(&asked.name, &path, asked.replace).await?
+        }
+        (None, Some(rules)) => {
+            if rules.ca_file.is_some() {
+                of_this_machine(&state, &caller, "files of authorities")?;
+            }
+            host.add_http_source(&asked.name, *rules, asked.replace).await?
+        }
+        _ => return Err(Problem::usage("give either `path` or `http`")),
+    };
+    for component in &asked.grants {
+        host.grant_source(&asked.name, component).await?;
+    }
+    added.value = host.store().source(&asked.name).await?;
+    let status = if added.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(added)).into_response())
+}
+
+async fn replace(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(name): Place<String>,
+    headers: HeaderMap,
+    Document(rules): Document<HttpRules>,
+) -> Result<Response, Problem> {
+    let host = caller.host(&state);
+    let source = host.store().source(&name).await?;
+    etag::check(&headers, &etag::of(&source))?;
+    if rules.ca_file.is_some() {
+        of_this_machine(&state, &caller, "files of authorities")?;
+    }
+    let source = host.change_source(&name, move |known| *known = rules).await?;
+    let tag = etag::of(&source);
+    Ok(etag::answer(&HeaderMap::new(), &source, &tag))
+}
+
+async fn remove(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place(name): Place<String>,
+) -> Result<Json<Source>, Problem> {
+    Ok(Json(caller.host(&state).store().remove_source(&name).await?))
+}
+
+async fn grant(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place((name, component)): Place<(String, String)>,
+) -> Result<Json<Source>, Problem> {
+    let host = caller.host(&state);
+    host.grant_source(&name, &component).await?;
+    Ok(Json(host.store().source(&name).await?))
+}
+
+async fn revoke(
+    State(state): State<AppState>,
+    caller: Caller,
+    Place((name, component)): Place<(String, String)>,
+) -> Result<Json<Source>, Problem> {
+    let host = caller.host(&state);
+    host.store().revoke_source(&name, &component).await?;
+    Ok(Json(host.store().source(&name).await?))
+}

@@ -1,0 +1,174 @@
+//! Who sends a request, and what they may do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use datanode_core::access::{Action, Principal, Target, allowed};
+use datanode_runtime::Host;
+use datanode_store::Table;
+
+use crate::{AppState, Problem, request};
+
+/// Whoever sends the request. It is made by the layer that judges routes: a handler outside of that has none.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    principal: Principal,
+    /// Whether the handler has asked for a role.
+    asked: Arc<AtomicBool>,
+}
+
+impl Caller {
+    pub(crate) fn new(principal: Principal) -> Self {
+        Self { principal, asked: Arc::default() }
+    }
+
+    /// Who it is.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What they are called in logs: the id of the token is no secret.
+    pub(crate) fn name(&self) -> String {
+        let user = self.principal.actor(None);
+        match &self.principal.token {
+            Some(token) => format!("{user}/{token}"),
+            None => user.to_string(),
+        }
+    }
+
+    /// Refuse what the caller may not do with something.
+    pub(crate) fn may(&self, action: Action, target: &Target<'_>) -> Result<(), Problem> {
+        self.asked.store(true, Ordering::Relaxed);
+        Ok(allowed(&self.principal, action, target)?)
+    }
+
+    /// The same of a table.
+    pub(crate) fn may_with(&self, action: Action, table: &Table) -> Result<(), Problem> {
+        self.may(action, &target_of(table))
+    }
+
+    /// Whether the caller may: for lists, which leave out what is not for them.
+    pub(crate) fn can(&self, action: Action, target: &Target<'_>) -> bool {
+        self.asked.store(true, Ordering::Relaxed);
+        allowed(&self.principal, action, target).is_ok()
+    }
+
+    /// The same of a table.
+    pub(crate) fn can_with(&self, action: Action, table: &Table) -> bool {
+        self.can(action, &target_of(table))
+    }
+
+    /// A table, where the caller may do this with it. One that they may not even see is not there for them.
+    pub(crate) async fn table(&self, host: &Host, reference: &str, action: Action) -> Result<Table, Problem> {
+        let table = host.store().table(reference).await?;
+        if !self.can_with(Action::ReadTable, &table) {
+            self.hide(reference, "table")?;
+        }
+        self.may_with(action, &table)?;
+        Ok(table)
+    }
+
+    /// That something is not there, for one who may not see it. Whose token is not for reading learns that instead: it tells
+    /// nothing of what there is.
+    pub(crate) fn hide(&self, reference: &str, kind: &'static str) -> Result<(), Problem> {
+        let right = Action::ReadTable.need().right;
+        if !self.principal.rights.has(right) {
+            return Ok(());
+        }
+        let reference = reference.to_owned();
+        Err(datanode_store::StoreError::NotFound { kind, reference }.into())
+    }
+
+    /// Nothing in this answer depends on a role.
+    pub(crate) fn needs_no_role(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the handler has asked.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The host in the name of the caller.
+    pub(crate) fn host(&self, state: &AppState) -> Host {
+        state.host_for(&self.principal)
+    }
+}
+
+/// What rights to a table depend on.
+pub(crate) fn target_of(table: &Table) -> Target<'_> {
+    let contract = &table.contract;
+    Target::table(&table.uid, &contract.identifier, contract.namespace.as_deref(), table.owner.as_deref())
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Self::Rejection> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::bug("a handler outside of the layer that judges"))
+    }
+}
+
+/// The token of a request: `Authorization: Bearer …`, or `Token …` as the existing client writes it.
+fn token_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let bad = || {
+        Problem::new(StatusCode::UNAUTHORIZED, "access.bad_token", "the header Authorization cannot be read")
+    };
+    if given.next().is_some() {
+        return Err(bad());
+    }
+    let text = value.to_str().map_err(|_| bad())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(bad)?;
+    if !(scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token")) {
+        return Err(bad().with_next("send it as Authorization: Bearer TOKEN"));
+    }
+    Ok(Some(token.trim()))
+}
+
+/// Who sends a request with these headers.
+pub(crate) async fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let Some(text) = token_of(headers)? else {
+        if state.demands_token().await? {
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "access.no_token",
+                "this server demands a token",
+            )
+            .with_next("send Authorization: Bearer TOKEN; create one: datanode token create"));
+        }
+        crate::origin::check(headers)?;
+        return Ok(Principal::local());
+    };
+    let refused = || {
+        Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "access.bad_token",
+            "the token does not count: it is unknown, expired or revoked",
+        )
+    };
+    let principal = state.host().store().authenticate(text, datanode_runtime::now()).await.map_err(
+        |error| -> Problem {
+            let problem = Problem::from(error);
+            // Which of the three it is tells a stranger more than they should know.
+            if problem.status == StatusCode::UNAUTHORIZED { refused() } else { problem }
+        },
+    )?;
+    state.take_request(&principal)?;
+    Ok(principal)
+}
+
+/// Who changes something by this request, for the audit log.
+pub(crate) fn actor(principal: &Principal) -> datanode_core::access::Actor {
+    let id = request::id();
+    principal.actor((!id.is_empty()).then_some(id.as_str()))
+}

@@ -1,0 +1,100 @@
+//! What is known of a request while it is answered: its id, its path. Answers name both, and so do the lines of the log.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::AppState;
+
+/// The header of the id, in both directions.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of an id that is taken over.
+const MOST_ID: usize = 128;
+/// Characters of a path that are told.
+const MOST_PATH: usize = 512;
+
+#[derive(Debug, Clone)]
+struct Current {
+    id: String,
+    path: String,
+}
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+/// The id of the request that is answered; empty outside of one.
+pub(crate) fn id() -> String {
+    CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
+}
+
+/// The path of the request that is answered.
+pub(crate) fn path() -> String {
+    CURRENT.try_with(|current| current.path.clone()).unwrap_or_default()
+}
+
+/// The same request, for work that becomes a task of its own.
+pub(crate) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let current =
+        CURRENT.try_with(Clone::clone).unwrap_or_else(|_| Current { id: String::new(), path: String::new() });
+    CURRENT.scope(current, work)
+}
+
+/// The id that a caller has sent, where it is one: visible characters that neither end a line of a log nor leave a quote.
+fn given(request: &Request) -> Option<String> {
+    let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte);
+    (!text.is_empty() && text.len() <= MOST_ID && text.bytes().all(is_plain)).then(|| text.to_owned())
+}
+
+/// The outermost layer: gives the request its id, and tells the log and the metrics what became of it.
+pub(crate) async fn told(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = given(&request).unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let method = request.method().clone();
+    // Without the query, which may hold what somebody looks for.
+    let path: String = request.uri().path().chars().take(MOST_PATH).collect();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        request.headers_mut().insert(REQUEST_ID, value);
+    }
+    let matched = std::sync::Arc::new(std::sync::OnceLock::new());
+    request.extensions_mut().insert(Matched(std::sync::Arc::clone(&matched)));
+    let under_way = state.metrics().begin();
+    let current = Current { id: id.clone(), path: path.clone() };
+    let mut answer = CURRENT.scope(current, next.run(request)).await;
+    drop(under_way);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    let took = begun.elapsed();
+    let status = answer.status().as_u16();
+    let Seen { route, who } = matched.get().cloned().unwrap_or_default();
+    state.metrics().answered(&method, &route, status, took);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(request_id = id, method = method.as_str(), path, route, status, micros, who, "answered");
+    answer
+}
+
+/// What inner layers find out about a request, for the outermost one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Matched(std::sync::Arc<std::sync::OnceLock<Seen>>);
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    route: String,
+    who: String,
+}
+
+impl Matched {
+    /// Note which route it was, and who has asked.
+    pub(crate) fn note(request: &Request, who: &str) {
+        let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+        if let Some(Self(seen)) = request.extensions().get::<Self>() {
+            // Noted before, it stays as it was.
+            let _ = seen.set(Seen { route: route.unwrap_or_default(), who: who.to_owned() });
+        }
+    }
+}

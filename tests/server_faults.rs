@@ -1,0 +1,446 @@
+//! What goes wrong around a server: callers who leave, who are slow, who send too much or nonsense; a database that goes.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use datanode_tests::{Answer, Project, Server, component, on_both_databases, root};
+use serde_json::{Value, json};
+use xtask::postgres::{Cluster, Disk, installed};
+
+const SERIES: &str = "daily_series";
+/// Rows of the large table: some 30 MB as CSV.
+const ROWS: u64 = 400_000;
+
+/// Short patience, so that tests have some.
+const SETTINGS: &str = "[server]\nhead_seconds = 1\nbody_idle_seconds = 1\nwrite_idle_seconds = 1\n\
+                        document_bytes = 100000\ncomponent_bytes = 4000000\nshutdown_seconds = 10\n";
+
+/// A server with a table of many rows.
+fn with_many_rows(project: Project) -> (Project, Server) {
+    let project = project.set(SETTINGS);
+    let server = Server::start(&project, &[]);
+    server.upload("many_rows");
+    let contract = std::fs::read(root().join("tests/guests/many_rows/contract.toml")).unwrap();
+    let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+    request.body(contract).send().success();
+    let config = json!({"rows": ROWS, "coordinates": 100});
+    server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": config}));
+    let ended = server.ended(&server.post("/nodes/many_rows/runs", &json!({})));
+    assert_eq!(ended["result"][0]["rows_inserted"], ROWS, "{ended}");
+    (project, server)
+}
+
+/// That the server does its work as before, and holds nothing of what went wrong.
+fn is_well(server: &Server) {
+    server.until("no answer of rows is being written", |server| {
+        server.metric("datanode_row_streams", &[]) == 0.0
+    });
+    assert_eq!(server.request("GET", "/readyz").send().status, 200);
+    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0.0, "{}", server.log());
+    server.until("no request is under way but the one that asks", |server| {
+        server.metric("datanode_http_requests_under_way", &[]) <= 1.0
+    });
+}
+
+/// The most bytes that a process has held in memory.
+fn peak(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
+}
+
+on_both_databases! {
+    readers_who_leave_or_sleep_end_their_reads,
+    many_slow_readers_cost_little_memory,
+    a_run_whose_server_is_asked_to_end_gives_its_node_up,
+}
+
+fn readers_who_leave_or_sleep_end_their_reads(project: Project) {
+    let (project, server) = with_many_rows(project);
+    let gone = || server.metric("datanode_row_streams_ended_total", &["outcome=\"gone\""]);
+    let request = server.request("GET", "/api/v1/tables/many_rows/rows").header("accept", "text/csv");
+    for (number, leaves) in [true, false].into_iter().enumerate() {
+        let before = gone();
+        let mut stream = request.begin();
+        let mut first = [0; 20_000];
+        stream.read_exact(&mut first).unwrap();
+        assert!(first.starts_with(b"HTTP/1.1 200"));
+        // One leaves, the other stays and takes nothing more.
+        if leaves {
+            drop(stream);
+            server.until("the read has ended", |_| gone() > before);
+        } else {
+            server.until("the read of a sleeper has ended", |_| gone() > before);
+            drop(stream);
+        }
+        assert_eq!(gone(), before + 1.0, "{number}");
+    }
+    if project.is_on_server() {
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
+        server.until("no transaction is open", |_| project.server().number(open) == 0);
+    }
+    // One who reads on is answered whole.
+    let whole = request.send();
+    assert!(whole.is_whole);
+    assert_eq!(whole.text().lines().count() as u64, ROWS + 1);
+    is_well(&server);
+}
+
+fn many_slow_readers_cost_little_memory(project: Project) {
+    let (_project, server) = with_many_rows(project.set(SETTINGS));
+    let before = peak(&server);
+    std::thread::scope(|scope| {
+        for accept in
+            ["text/csv", "application/json", "application/vnd.apache.arrow.stream", "application/x-ndjson"]
+                .repeat(3)
+        {
+            let server = &server;
+            scope.spawn(move || {
+                let mut stream =
+                    server.request("GET", "/api/v1/tables/many_rows/rows").header("accept", accept).begin();
+                let mut piece = vec![0; 256 << 10];
+                let mut bytes = 0;
+                // Slowly, but never so that it would be called asleep.
+                while let Ok(read) = stream.read(&mut piece) {
+                    if read == 0 {
+                        break;
+                    }
+                    bytes += read;
+                    if bytes < 8 << 20 {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                }
+                assert!(bytes > 10 << 20, "{accept}: {bytes} bytes");
+            });
+        }
+    });
+    let grown = peak(&server).saturating_sub(before);
+    // Twelve answers of some 30 MB each.
+    assert!(grown < 200 << 20, "{grown} bytes");
+    is_well(&server);
+}
+
+fn a_run_whose_server_is_asked_to_end_gives_its_node_up(project: Project) {
+    let server = Server::start(&project, &[]);
+    server.upload("many_rows");
+    let contract = std::fs::read(root().join("tests/guests/many_rows/contract.toml")).unwrap();
+    let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+    request.body(contract).send().success();
+    let config = json!({"rows": 100_000_000, "rows_per_batch": 1_000});
+    server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": config}));
+    let begun = server.post("/nodes/many_rows/runs", &json!({}));
+    let id = begun["execution_id"].as_str().unwrap();
+    let emits = |server: &Server| server.get(&format!("/executions/{id}"))["runs"] != json!([]);
+    server.until("the run has begun", emits);
+    let begin = Instant::now();
+    let (status, log) = server.end();
+    assert!(status.success(), "{log}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{log}");
+    assert_eq!(project.json(&["run", "leases"]), json!([]), "{log}");
+    let run = &project.json(&["run", "list"])[0];
+    assert_eq!(
+        (&run["status"], &run["error"]["code"]),
+        (&json!("failed"), &json!("run.interrupted")),
+        "{run}"
+    );
+    assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], 0);
+}
+
+#[test]
+fn a_cancelled_execution_ends() {
+    let project = Project::new();
+    let server = Server::start(&project, &[]);
+    server.upload("many_rows");
+    let contract = std::fs::read(root().join("tests/guests/many_rows/contract.toml")).unwrap();
+    let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+    request.body(contract).send().success();
+    let config = json!({"rows": 100_000_000, "rows_per_batch": 1_000});
+    server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": config}));
+    let begun = server.post("/nodes/many_rows/runs", &json!({}));
+    let id = begun["execution_id"].as_str().unwrap();
+    server.until("the run has begun", |server| server.get(&format!("/executions/{id}"))["runs"] != json!([]));
+    server.post(&format!("/executions/{id}/cancel"), &json!({}));
+    let ended = server.ended(&begun);
+    assert_eq!(ended["state"], "cancelled", "{ended}");
+    assert_eq!(server.get("/leases")["items"], json!([]));
+    is_well(&server);
+}
+
+#[test]
+fn uploads_that_end_early_leave_nothing() {
+    let project = Project::new().set(SETTINGS);
+    let server = Server::start(&project, &[]);
+    let bytes = std::fs::read(component(SERIES)).unwrap();
+    let request = server
+        .request("POST", "/api/v1/components")
+        .header("content-type", "application/wasm")
+        .header("content-length", &bytes.len().to_string());
+    // As many as would take every place, if a place were not given back.
+    for _ in 0..12 {
+        let mut stream = request.begin();
+        stream.write_all(&bytes[..bytes.len() / 2]).unwrap();
+        drop(stream);
+    }
+    let mut stream = request.begin();
+    stream.write_all(&bytes[..bytes.len() / 2]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    drop(stream);
+    server.upload(SERIES);
+    assert_eq!(server.get("/components")["items"].as_array().unwrap().len(), 1);
+    // Requests that were given up are answered to nobody, and still end.
+    is_well(&server);
+}
+
+#[test]
+fn slow_callers_are_not_waited_for() {
+    let project = Project::new().set(SETTINGS);
+    let server = Server::start(&project, &[]);
+    let patience = Duration::from_secs(20);
+    let ends = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).map(|_| rest)
+    };
+    // One who says nothing, and one who never comes to the end of the head.
+    let mut silent = TcpStream::connect(server.address()).unwrap();
+    assert!(ends(&mut silent).is_ok());
+    let mut half = TcpStream::connect(server.address()).unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n").unwrap();
+    assert!(ends(&mut half).is_ok());
+    // One whose body stops.
+    let request = server
+        .request("POST", "/api/v1/tables")
+        .header("content-type", "application/json")
+        .header("content-length", "1000");
+    let mut stream = request.begin();
+    stream.write_all(b"{\"identifier\": ").unwrap();
+    let answer = Answer::read(&mut stream);
+    assert_eq!((answer.status, answer.code()), (408, "server.body_too_slow".to_owned()));
+    // Many of them keep nobody else waiting.
+    let sleepers: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    let begin = Instant::now();
+    assert_eq!(server.request("GET", "/healthz").send().status, 200);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    drop(sleepers);
+    is_well(&server);
+}
+
+#[test]
+fn bodies_that_are_too_large_are_refused() {
+    let project = Project::new().set(SETTINGS);
+    let server = Server::start(&project, &[]);
+    let document = server.request("POST", "/api/v1/tables").header("content-type", "application/json");
+    let told = document.clone().header("content-length", "1000000000").begin();
+    let mut told = told;
+    let answer = Answer::read(&mut told);
+    assert_eq!(
+        (answer.status, answer.code()),
+        (413, "server.body_too_large".to_owned()),
+        "before any of it comes"
+    );
+    let answer = document.clone().body(vec![b' '; 200_000]).send();
+    assert_eq!(answer.status, 413);
+    // One that does not say how much it has.
+    let chunked = document.header("transfer-encoding", "chunked");
+    let mut stream = chunked.begin();
+    let piece = [format!("{:x}\r\n", 50_000).as_bytes(), &[b' '; 50_000], b"\r\n"].concat();
+    for _ in 0..5 {
+        if stream.write_all(&piece).is_err() {
+            break;
+        }
+    }
+    let _ = stream.write_all(b"0\r\n\r\n");
+    assert_eq!(Answer::read(&mut stream).status, 413);
+    let upload = server.request("POST", "/api/v1/components").header("content-type", "application/wasm");
+    assert_eq!(upload.body(vec![0; 4_100_000]).send().status, 413);
+    // A head that is too large, and one with too many lines.
+    let long = server.request("GET", "/healthz").header("x-long", &"x".repeat(200_000)).try_send();
+    assert!(long.is_none_or(|answer| answer.status == 431));
+    let query = server.request("GET", &format!("/api/v1/tables?label={}", "x".repeat(60_000))).try_send();
+    assert!(query.is_none_or(|answer| (400..500).contains(&answer.status) || answer.status == 200));
+    is_well(&server);
+}
+
+#[test]
+fn nonsense_is_answered_or_hung_up_on() {
+    let project = Project::new().set(SETTINGS);
+    let server = Server::start(&project, &[]);
+    server.post(
+        "/tables",
+        &json!({
+            "identifier": "daily", "kind": "time_indexed", "description": "d", "index": ["time_index"],
+            "columns": [
+                {"name": "time_index", "type": "timestamp_tz", "description": "d"},
+                {"name": "value", "type": "float64", "description": "d"},
+            ],
+        }),
+    );
+    for bytes in [
+        &b"\0\0\0\0\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost\r\n\r\n",
+        b"POST /api/v1/tables HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST /api/v1/tables HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        b"POST /api/v1/tables HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(bytes).unwrap();
+        if let Some(answer) = Answer::try_read(&mut stream) {
+            assert!((400..500).contains(&answer.status) || answer.status == 505, "{bytes:?}: {}", answer.status);
+        }
+    }
+    // Paths that lead out of anything, and texts that no name is.
+    for path in [
+        "/api/v1/tables/..",
+        "/api/v1/tables/%2e%2e",
+        "/api/v1/tables/../../../../etc/passwd",
+        "/api/v1/tables/..%2f..%2f..%2fetc%2fpasswd",
+        "/api/v1/tables/%2fetc%2fpasswd",
+        "/api/v1/tables/daily%00",
+        "/api/v1/tables/%ff%fe",
+        "/api/v1/tables/'%3B%20DROP%20TABLE%20daily--",
+        "//api/v1/tables",
+        "/api//v1/tables",
+        "/api/v1/tables/",
+        "/api/v1/components/uploads/..%2f..%2fx",
+        "/api/v1/components/uploads/%2e%2e",
+        "/api/v1/runs/..",
+        "/api/v1/tables/daily/rows?filter=a%00b",
+        "/api/v1/tables/daily/rows?columns=value%22%3B",
+        "/api/v1/tables/daily/rows?start=9999999999999999999",
+        "/api/v1/tables/daily/rows?limit=-1",
+        "/api/v1/tables/daily/rows?limit=99999999999999999999999",
+        "/api/v1/runs?cursor=1.AAAA&limit=5",
+        "/api/v1/audit?before=x",
+    ] {
+        let answer = server.request("GET", path).send();
+        assert!(
+            (400..500).contains(&answer.status) || path.contains("cursor"),
+            "{path}: {} {}",
+            answer.status,
+            answer.text()
+        );
+        assert!(!answer.text().contains("root:"), "{path}");
+    }
+    for body in [
+        &b"null"[..],
+        b"[]",
+        b"{}",
+        b"\"x\"",
+        b"{\"identifier\": \"a\\u0000b\"}",
+        b"\xff\xfe",
+        b"{\"identifier\": 1e999}",
+        "[".repeat(50_000).as_bytes(),
+    ] {
+        for path in [
+            "/api/v1/tables",
+            "/api/v1/nodes",
+            "/api/v1/users",
+            "/api/v1/roles",
+            "/api/v1/sources",
+            "/api/v1/tables/daily/rows/query",
+        ] {
+            let request =
+                server.request("POST", path).header("content-type", "application/json").body(body.to_vec());
+            let answer = request.send();
+            let is_read = path.ends_with("query") && body == b"{}";
+            assert!(
+                (400..500).contains(&answer.status) || is_read,
+                "{path} {body:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
+        }
+    }
+    assert_eq!(server.get("/tables")["items"].as_array().unwrap().len(), 1, "nothing was made or lost");
+    is_well(&server);
+}
+
+#[test]
+fn a_database_that_is_lost_comes_back() {
+    // Where the server of the tests is another machine's, there is nothing to restart here.
+    let Some(binaries) = installed() else { return };
+    let mut cluster = Cluster::start(&binaries, Disk::Synced, None).unwrap();
+    let project = Project::new();
+    let url = cluster.url("127.0.0.1");
+    let mut command = project.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    command.env("DATANODE_DATABASE_URL", &url);
+    let server = Server::started(command);
+    server.upload(SERIES);
+    let contract = std::fs::read(root().join("tests/guests/daily_series/contract.toml")).unwrap();
+    let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+    request.body(contract).send().success();
+    server.post("/nodes", &json!({"component": SERIES, "table": SERIES, "config": {"series": ["USD"]}}));
+    let run = |until: &str| {
+        let key = format!("run-{until}");
+        let request =
+            server.request("POST", &format!("/api/v1/nodes/{SERIES}/runs")).header("idempotency-key", &key);
+        request.json(&json!({"until": until})).send()
+    };
+    let ended = server.ended(&run("2000-01-10").success());
+    assert_eq!(ended["result"][0]["rows_inserted"], 10, "{ended}");
+
+    cluster.crash().unwrap();
+    assert_eq!(server.request("GET", "/healthz").send().status, 200);
+    let not_ready = server.request("GET", "/readyz").send();
+    assert_eq!((not_ready.status, not_ready.code()), (503, "server.not_ready".to_owned()));
+    let lost = server.request("GET", "/api/v1/tables").send();
+    assert_eq!(lost.status, 503, "{}", lost.text());
+    assert!(lost.header("retry-after").is_some());
+    // What the database is called, and where it is, is not told.
+    assert!(!lost.text().contains("127.0.0.1") && !lost.text().contains("postgres"), "{}", lost.text());
+    cluster.begin_again().unwrap();
+    server.until("it is ready again", |server| server.request("GET", "/readyz").send().status == 200);
+    assert_eq!(server.get(&format!("/tables/{SERIES}"))["rows"], 10, "nothing is lost");
+
+    // Requests and runs while it goes and comes: each is answered, none with a 500, and what was answered is there.
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| {
+            let begin = Instant::now();
+            let mut statuses: Vec<u16> = Vec::new();
+            while begin.elapsed() < Duration::from_secs(8) {
+                statuses.push(server.request("GET", &format!("/api/v1/tables/{SERIES}")).send().status);
+            }
+            statuses
+        });
+        let mut begun: Vec<Value> = Vec::new();
+        for day in 11..=20 {
+            let answer = run(&format!("2000-01-{day}"));
+            assert!(matches!(answer.status, 202 | 503), "{}", answer.text());
+            if answer.status == 202 {
+                begun.push(answer.json());
+            }
+            if day == 13 {
+                cluster.crash().unwrap();
+                cluster.begin_again().unwrap();
+            }
+        }
+        for execution in &begun {
+            let id = execution["execution_id"].as_str().unwrap();
+            server.until("an execution ends", |server| {
+                let state = server.get(&format!("/executions/{id}"))["state"].clone();
+                !matches!(state.as_str(), Some("waiting" | "running"))
+            });
+        }
+        let statuses = asks.join().unwrap();
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+        assert!(statuses.ends_with(&[200]), "{statuses:?}");
+    });
+    let last = server.ended(
+        &server.post(&format!("/nodes/{SERIES}/runs"), &json!({"until": "2000-01-25", "wait_seconds": 60})),
+    );
+    assert_eq!(last["state"], "done", "{last}");
+    assert_eq!(server.get(&format!("/tables/{SERIES}"))["rows"], 25);
+    assert_eq!(
+        server.post(&format!("/tables/{SERIES}/statistics/verify"), &json!({}))["differences"],
+        json!([])
+    );
+    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0.0, "{}", server.log());
+    drop(server);
+}
