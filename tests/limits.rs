@@ -113,6 +113,28 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("rows of an update that wait", "host/store/tests/producer.rs", "fn more_than_may_wait_is_refused"),
     ("nesting of JSON in a cell", "host/core/src/producer/tests.rs", "MAX_JSON_DEPTH + 1"),
     ("`update_hash` of a producer", "host/core/src/producer/tests.rs", "MAX_HASH_CHARS + 1"),
+    (
+        "identifier, namespace or schema that a client",
+        "host/server/src/compat/registering.rs",
+        "\"ä\".repeat(256)",
+    ),
+    ("tables that a client registers", "tests/compat.rs", "row(\"third\", \"third\"); 201]"),
+    ("parameters of a query", "host/server/src/compat/parameters.rs", "MAX_PARAMETERS + 1"),
+    ("`offset` of a read", "host/server/src/compat/read.rs", "MAX_CURSOR + 1"),
+    ("`body_idle_seconds`", FAULTS, "\"server.body_too_slow\""),
+    ("`answer_seconds`", FAULTS, "fn answers_that_take_too_long_are_given_up"),
+    ("`long_answer_seconds`", FAULTS, "fn answers_that_take_too_long_are_given_up"),
+    ("`document_bytes`", FAULTS, "fn bodies_that_are_too_large_are_refused"),
+    ("`rows_bytes`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("`component_bytes`", FAULTS, "fn bodies_that_are_too_large_are_refused"),
+    ("`requests_per_minute`", "tests/server/rights.rs", "requests_per_minute = 2"),
+    ("`executions_waiting`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("`event_streams`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("`row_streams`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("`uploads`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("query of a URL", FAULTS, "server.query_too_long"),
+    ("items of a page", "tests/server.rs", "limit=1001"),
+    ("key of a request", "tests/server.rs", "with a space"),
     ("username", PEOPLE, "fn names_of_people_are_names"),
     ("names, address", PEOPLE, "fn names_of_people_are_names"),
     ("requests in a minute", PEOPLE, "fn names_of_people_are_names"),
@@ -139,6 +161,7 @@ const REACHED: &[(&str, &str, &str)] = &[
 const HERE: &str = "tests/limits.rs";
 /// No test reaches it, for this reason.
 const NOWHERE: &str = "";
+const FAULTS: &str = "tests/server_faults.rs";
 const SOURCES: &str = "tests/sources.rs";
 const PEOPLE: &str = "host/core/src/access/tests.rs";
 const REQUESTS: &str = "host/runtime/src/source/request.rs";

@@ -35,12 +35,12 @@ fn with_many_rows(project: Project) -> (Project, Server) {
 /// That the server does its work as before, and holds nothing of what went wrong.
 fn is_well(server: &Server) {
     server.until("no answer of rows is being written", |server| {
-        server.metric("datanode_row_streams", &[]) == 0.0
+        server.metric("datanode_row_streams", &[]) == 0
     });
     assert_eq!(server.request("GET", "/readyz").send().status, 200);
-    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0.0, "{}", server.log());
+    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0, "{}", server.log());
     server.until("no request is under way but the one that asks", |server| {
-        server.metric("datanode_http_requests_under_way", &[]) <= 1.0
+        server.metric("datanode_http_requests_under_way", &[]) <= 1
     });
 }
 
@@ -64,7 +64,7 @@ fn readers_who_leave_or_sleep_end_their_reads(project: Project) {
     for (number, leaves) in [true, false].into_iter().enumerate() {
         let before = gone();
         let mut stream = request.begin();
-        let mut first = [0; 20_000];
+        let mut first = vec![0; 20_000];
         stream.read_exact(&mut first).unwrap();
         assert!(first.starts_with(b"HTTP/1.1 200"));
         // One leaves, the other stays and takes nothing more.
@@ -75,7 +75,7 @@ fn readers_who_leave_or_sleep_end_their_reads(project: Project) {
             server.until("the read of a sleeper has ended", |_| gone() > before);
             drop(stream);
         }
-        assert_eq!(gone(), before + 1.0, "{number}");
+        assert_eq!(gone(), before + 1, "{number}");
     }
     if project.is_on_server() {
         let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'";
@@ -245,7 +245,7 @@ fn bodies_that_are_too_large_are_refused() {
     // One that does not say how much it has.
     let chunked = document.header("transfer-encoding", "chunked");
     let mut stream = chunked.begin();
-    let piece = [format!("{:x}\r\n", 50_000).as_bytes(), &[b' '; 50_000], b"\r\n"].concat();
+    let piece = [format!("{:x}\r\n", 50_000).as_bytes(), &vec![b' '; 50_000], b"\r\n"].concat();
     for _ in 0..5 {
         if stream.write_all(&piece).is_err() {
             break;
@@ -260,6 +260,97 @@ fn bodies_that_are_too_large_are_refused() {
     assert!(long.is_none_or(|answer| answer.status == 431));
     let query = server.request("GET", &format!("/api/v1/tables?label={}", "x".repeat(60_000))).try_send();
     assert!(query.is_none_or(|answer| (400..500).contains(&answer.status) || answer.status == 200));
+    is_well(&server);
+}
+
+#[test]
+fn answers_that_take_too_long_are_given_up() {
+    let project = Project::new().set("[server]\nanswer_seconds = 1\nlong_answer_seconds = 1\n");
+    let server = Server::start(&project, &[]);
+    // Somebody writes, and does not come to an end.
+    let database = rusqlite::Connection::open(project.database()).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let slow = server.request("POST", "/api/v1/teams").json(&json!({"name": "slow"})).send();
+    assert_eq!((slow.status, slow.code()), (503, "server.too_long".to_owned()));
+    assert!(slow.header("retry-after").is_some());
+    let begun = Instant::now();
+    assert_eq!(server.request("GET", "/api/v1/teams").send().status, 200, "who reads waits for nobody");
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    database.execute_batch("ROLLBACK").unwrap();
+    drop(database);
+    server.post("/teams", &json!({"name": "quick"}));
+    is_well(&server);
+}
+
+#[test]
+fn as_much_as_is_allowed_and_no_more() {
+    let settings = "[server]\nexecutions = 1\nexecutions_waiting = 1\nevent_streams = 1\nrow_streams = 1\nuploads = 1\n\
+                    rows_bytes = 1000\nbody_idle_seconds = 20\nwrite_idle_seconds = 20\nrequests_per_minute = 100000\n";
+    let project = Project::new().set(settings);
+    let server = Server::start(&project, &[]);
+    let register = |file: &str| {
+        let contract = std::fs::read(root().join(file)).unwrap();
+        let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+        request.body(contract).send().success();
+    };
+    let busy = |answer: Answer| assert_eq!((answer.status, answer.code()), (503, "server.busy".to_owned()));
+    server.upload("many_rows");
+    register("tests/guests/many_rows/contract.toml");
+    server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": {"rows": ROWS}}));
+    server.ended(&server.post("/nodes/many_rows/runs", &json!({})));
+    // Rows for one reader at a time.
+    let rows = server.request("GET", "/api/v1/tables/many_rows/rows");
+    let mut reader = rows.begin();
+    reader.read_exact(&mut vec![0; 1_000]).unwrap();
+    busy(rows.send());
+    drop(reader);
+    server.until("the place is free", |_| rows.send().status == 200);
+
+    // One execution that is worked on, one that waits, one that is too many.
+    let endless = json!({"rows": 100_000_000, "rows_per_batch": 1_000});
+    let node = server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": endless}));
+    let node = node[0]["node"]["uid"].as_str().unwrap();
+    let run = || server.request("POST", &format!("/api/v1/nodes/{node}/runs")).json(&json!({})).send();
+    let first = run().success();
+    let id = first["execution_id"].as_str().unwrap();
+    let place = format!("/executions/{id}");
+    server.until("the first one runs", |server| server.get(&place)["state"] == "running");
+    let second = run().success();
+    busy(run());
+    // One who watches.
+    let events = server.request("GET", &format!("/api/v1{place}/events"));
+    let mut watcher = events.begin();
+    watcher.read_exact(&mut [0; 100]).unwrap();
+    busy(events.send());
+    for execution in [&second, &first] {
+        let id = execution["execution_id"].as_str().unwrap();
+        server.post(&format!("/executions/{id}/cancel"), &json!({}));
+        assert_eq!(server.ended(execution)["state"], "cancelled");
+    }
+    let answer = Answer::read(&mut watcher);
+    assert!(String::from_utf8_lossy(&answer.body).contains("event: end") || answer.is_whole || answer.status == 0);
+
+    // One upload that has begun.
+    let begin = |digit: &str| {
+        let path = format!("/api/v1/components/uploads/{}", digit.repeat(64));
+        server.request("PUT", &path).header("upload-length", "10").body(b"abc".to_vec()).send()
+    };
+    assert_eq!(begin("a").status, 202);
+    busy(begin("b"));
+    let given_up = server.request("DELETE", &format!("/api/v1/components/uploads/{}", "a".repeat(64))).send();
+    assert_eq!(given_up.status, 204);
+    assert_eq!(begin("b").status, 202);
+
+    // Rows that are sent, and a query that is.
+    let table = json!({
+        "identifier": "codes", "kind": "reference", "description": "d", "primary_key": ["code"],
+        "columns": [{"name": "code", "type": "string", "description": "d"}],
+    });
+    server.post("/tables", &table);
+    let load = server.request("POST", "/api/v1/tables/codes/load").header("content-type", "text/csv");
+    assert_eq!(load.body(format!("code\n{}", "x\n".repeat(1_000)).into()).send().code(), "server.body_too_large");
+    let long = server.request("GET", &format!("/api/v1/tables?label={}", "%41".repeat(15_000))).send();
+    assert_eq!((long.status, long.code()), (414, "server.query_too_long".to_owned()));
     is_well(&server);
 }
 
@@ -441,6 +532,6 @@ fn a_database_that_is_lost_comes_back() {
         server.post(&format!("/tables/{SERIES}/statistics/verify"), &json!({}))["differences"],
         json!([])
     );
-    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0.0, "{}", server.log());
+    assert_eq!(server.metric("datanode_http_requests_total", &["status=\"500\""]), 0, "{}", server.log());
     drop(server);
 }

@@ -50,7 +50,7 @@ fn the_first_token_closes_the_door() {
     }
     let id = me["token"].as_str().unwrap();
     assert_eq!(server.request("DELETE", &format!("/api/v1/tokens/{id}")).send().status, 200);
-    assert_eq!(server.request("GET", "/api/v1/me").send().code(), "access.bad_token");
+    assert_eq!(server.request("GET", "/api/v1/me").send().code(), "access.token_refused");
 }
 
 #[test]
@@ -167,4 +167,11 @@ fn a_token_is_good_for_so_many_requests() {
     assert_eq!(refused.code(), "access.too_many_requests");
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(server.request("GET", "/healthz").send().status, 200);
+
+    // One that says nothing is good for as many as the server is set to.
+    let project = Project::with_settings("[server]\nrequests_per_minute = 2\n");
+    let ada = token(&project, "ada", Some("admin"), "read");
+    let server = Server::start(&project, &[]).with_token(&ada);
+    let statuses: Vec<u16> = (0..3).map(|_| server.request("GET", "/api/v1/me").send().status).collect();
+    assert_eq!(statuses, [200, 200, 429]);
 }

@@ -143,12 +143,12 @@ impl Server {
     }
 
     /// A number of `/metrics`, summed over its labels that have all of these texts in them.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub fn metric(&self, name: &str, labels: &[&str]) -> u64 {
         let text = self.request("GET", "/metrics").send().text();
         let of_it = text.lines().filter(|line| {
             line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label))
         });
-        of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// Ask it to end, and wait until it has; with its log.

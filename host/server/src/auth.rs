@@ -149,20 +149,8 @@ pub(crate) async fn authenticate(state: &AppState, headers: &HeaderMap) -> Resul
         crate::origin::check(headers)?;
         return Ok(Principal::local());
     };
-    let refused = || {
-        Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "access.bad_token",
-            "the token does not count: it is unknown, expired or revoked",
-        )
-    };
-    let principal = state.host().store().authenticate(text, datanode_runtime::now()).await.map_err(
-        |error| -> Problem {
-            let problem = Problem::from(error);
-            // Which of the three it is tells a stranger more than they should know.
-            if problem.status == StatusCode::UNAUTHORIZED { refused() } else { problem }
-        },
-    )?;
+    // Whether it is unknown, expired or revoked is told to nobody.
+    let principal = state.host().store().authenticate(text, datanode_runtime::now()).await?;
     state.take_request(&principal)?;
     Ok(principal)
 }

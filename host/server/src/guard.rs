@@ -1,6 +1,8 @@
 //! What stands before every handler: who may call it, how much it may be sent, and how long it may take.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -38,10 +40,13 @@ pub(crate) async fn judge(State(state): State<AppState>, mut request: Request, n
         }
     };
     Matched::note(&request, &caller.as_ref().map(Caller::name).unwrap_or_default());
-    if let Err(problem) = bound(&mut request, route, state.settings()) {
-        state.metrics().refused(&problem.code);
-        return problem.into_response();
-    }
+    let waits = match bound(&mut request, route, state.settings()) {
+        Ok(waits) => waits,
+        Err(problem) => {
+            state.metrics().refused(&problem.code);
+            return problem.into_response();
+        }
+    };
     if let Some(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
     }
@@ -50,6 +55,10 @@ pub(crate) async fn judge(State(state): State<AppState>, mut request: Request, n
         Pace::Long => seconds(state.settings().long_answer_seconds),
     };
     let Ok(answer) = tokio::time::timeout(limit, next.run(request)).await else {
+        if waits.load(Ordering::Relaxed) {
+            // It is the caller who has taken so long.
+            return Problem::from(BodyProblem::TooSlow { waited: limit }).into_response();
+        }
         return Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "server.too_long",
@@ -89,8 +98,13 @@ async fn admit(state: &AppState, route: &Route, headers: &HeaderMap) -> Result<O
     Ok(Some(Caller::new(principal)))
 }
 
-/// Bound the body of a request by what its route reads.
-fn bound(request: &mut Request, route: &Route, settings: &ServerSettings) -> Result<(), Problem> {
+/// Bound the body of a request by what its route reads. The answer says, at any time, whether more of it is waited for.
+fn bound(
+    request: &mut Request,
+    route: &Route,
+    settings: &ServerSettings,
+) -> Result<Arc<AtomicBool>, Problem> {
+    let waits = Arc::new(AtomicBool::new(false));
     let most = match route.body {
         Body::None => 0,
         Body::Document => settings.document_bytes,
@@ -99,7 +113,7 @@ fn bound(request: &mut Request, route: &Route, settings: &ServerSettings) -> Res
     };
     if most == 0 {
         *request.body_mut() = AxumBody::empty();
-        return Ok(());
+        return Ok(waits);
     }
     let told =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -108,8 +122,15 @@ fn bound(request: &mut Request, route: &Route, settings: &ServerSettings) -> Res
     }
     let body = std::mem::take(request.body_mut());
     let idle = seconds(settings.body_idle_seconds);
-    *request.body_mut() = AxumBody::new(BoundedBody { body, left: most, most, idle, waiting: None });
-    Ok(())
+    *request.body_mut() = AxumBody::new(BoundedBody {
+        body,
+        left: most,
+        most,
+        idle,
+        waiting: None,
+        waits: Arc::clone(&waits),
+    });
+    Ok(waits)
 }
 
 /// Refuse a path or query that nothing here could have asked for: a zero byte is no part of any name, and databases take
@@ -173,6 +194,8 @@ struct BoundedBody {
     most: u64,
     idle: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// The same for whoever looks from outside.
+    waits: Arc<AtomicBool>,
 }
 
 impl hyper::body::Body for BoundedBody {
@@ -183,7 +206,9 @@ impl hyper::body::Body for BoundedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match Pin::new(&mut self.body).poll_frame(context) {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.waits.store(polled.is_pending(), Ordering::Relaxed);
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = None;
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);

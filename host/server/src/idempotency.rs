@@ -100,13 +100,19 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Result<Respon
         }
     }
     let request = Request::from_parts(parts, Body::from(bytes));
-    let state = state.clone();
+    let (known, ended) = (state.clone(), keyed.clone());
     // A task of its own: it goes on when the caller has gone.
     let work = request::carried(async move {
         let answer = next.run(request).await;
-        keep(&state, &keyed, answer).await
+        keep(&known, &ended, answer).await
     });
-    tokio::spawn(work).await.map_err(|_| Problem::bug("a handler panicked"))
+    match tokio::spawn(work).await {
+        Ok(answer) => Ok(answer),
+        Err(_) => {
+            state.host().store().end_request(&keyed, None).await?;
+            Err(Problem::bug("a handler panicked"))
+        }
+    }
 }
 
 /// A moment so much later, or earlier.

@@ -118,7 +118,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Place<T> {
 pub(crate) struct Params(Vec<(String, String)>);
 
 /// Bytes of a query.
-const MOST_QUERY: usize = 65_536;
+const MOST_QUERY: usize = 32_768;
 
 impl Params {
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {

@@ -1,4 +1,4 @@
-//! This API as an OpenAPI 3.1 document, made of the same rows that requests are judged by, and of the schemas of what
+//! This API as a document (`OpenAPI` 3.1), made of the same rows that requests are judged by, and of the schemas of what
 //! `datanode … --json` prints (docs/reference/json.schema.json), for these are the answers.
 
 use serde_json::{Map, Value, json};
@@ -25,8 +25,11 @@ const ANSWERS: &[(&str, &str, &str, bool)] = &[
     ("GET", "/api/v1/runs/{id}", "run", false),
 ];
 
-/// Parameters of a query: path, then name and what it is.
-const QUERIES: &[(&str, &str, &[(&str, &str)])] = &[
+/// Parameters of a query: name, and what it is.
+type Parameters = &'static [(&'static str, &'static str)];
+
+/// Which route has which: method, path, parameters.
+const QUERIES: &[(&str, &str, Parameters)] = &[
     ("POST", "/api/v1/components", UPLOAD),
     ("PUT", "/api/v1/components/uploads/{digest}", UPLOAD),
     ("PATCH", "/api/v1/components/uploads/{digest}", UPLOAD),
@@ -119,7 +122,7 @@ const QUERIES: &[(&str, &str, &[(&str, &str)])] = &[
     ("GET", "/api/v1/search/columns", &[("q", "what is looked for"), ("offset", "hits before the page")]),
 ];
 
-const UPLOAD: &[(&str, &str)] = &[
+const UPLOAD: Parameters = &[
     ("label", "what the component is called in errors, and its origin"),
     ("accept_new_identity", "take a release that gives nodes another identity"),
     ("allow_stubbed_wasi", "admit WASI, answered by constants: for admins"),
@@ -381,8 +384,14 @@ mod tests {
                 "{method} {path}"
             );
         };
-        ANSWERS.iter().for_each(|(method, path, ..)| known(method, path));
-        QUERIES.iter().for_each(|(method, path, _)| known(method, path));
-        PAGED.iter().for_each(|path| known("GET", path));
+        for (method, path, ..) in ANSWERS {
+            known(method, path);
+        }
+        for (method, path, _) in QUERIES {
+            known(method, path);
+        }
+        for path in PAGED {
+            known("GET", path);
+        }
     }
 }

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::Problem;
 
@@ -35,7 +35,7 @@ pub(crate) fn check(headers: &HeaderMap) -> Result<(), Problem> {
             return refused("the header Origin names another site");
         }
     }
-    match headers.get(FETCH_SITE).map(|site| site.as_bytes()) {
+    match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => Ok(()),
         Some(_) => refused("a browser says that another site has sent it"),
     }
@@ -56,8 +56,6 @@ fn is_this_machine(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn status(pairs: &[(HeaderName, &'static str)]) -> Option<u16> {

@@ -140,18 +140,14 @@ fn status_of(code: &str, class: ErrorClass) -> StatusCode {
         | "run.blocked"
         | "run.cancelled"
         | "store.still_referenced" => StatusCode::CONFLICT,
-        "access.no_token"
-        | "access.bad_token"
-        | "access.token_refused"
-        | "access.token_unknown"
-        | "access.token_expired"
-        | "access.token_revoked" => StatusCode::UNAUTHORIZED,
+        "access.no_token" | "access.bad_token" | "access.token_refused" => StatusCode::UNAUTHORIZED,
         "access.too_many_requests" => StatusCode::TOO_MANY_REQUESTS,
         "access.right_missing" | "access.role_missing" | "access.token_not_yours_to_give" => {
             StatusCode::FORBIDDEN
         }
         "runtime.panicked" | "store.damaged" | "store.migration" => StatusCode::INTERNAL_SERVER_ERROR,
-        code if code.starts_with("access.") && code.ends_with("_taken") => StatusCode::CONFLICT,
+        "access.name_taken" | "access.user_disabled" => StatusCode::CONFLICT,
+        "access.role_not_held" => StatusCode::NOT_FOUND,
         code if code.ends_with(".too_large") => StatusCode::PAYLOAD_TOO_LARGE,
         _ => match class {
             ErrorClass::Usage => StatusCode::BAD_REQUEST,

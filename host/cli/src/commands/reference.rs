@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValue;
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command, ValueEnum};
 
 use crate::args::Arguments;
 use crate::say;
@@ -27,13 +27,35 @@ characters), by the table that it alone writes (or alone without a hash namespac
 its id or the beginning of it (at least 4 characters). What is ambiguous is refused, with the candidates.
 ";
 
-pub(crate) fn run() -> ExitCode {
-    say!("{}", page().trim_end());
+/// A page that is made of what the program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReferencePage {
+    /// The command line
+    Commands,
+    /// Routes of a server
+    Api,
+    /// The same as an OpenAPI document
+    Openapi,
+    /// Metrics of a server
+    Metrics,
+}
+
+pub(crate) fn run(which: ReferencePage) -> ExitCode {
+    say!("{}", text(which).trim_end());
     ExitCode::SUCCESS
 }
 
+fn text(which: ReferencePage) -> String {
+    match which {
+        ReferencePage::Commands => page(),
+        ReferencePage::Api => datanode_server::pages::api(),
+        ReferencePage::Openapi => format!("{:#}", datanode_server::openapi()),
+        ReferencePage::Metrics => datanode_server::pages::metrics(),
+    }
+}
+
 fn page() -> String {
-    let mut root = Arguments::command();
+    let mut root = Arguments::definition();
     root.build();
     let mut page = INTRODUCTION.to_owned();
     arguments(&root, true, &mut page);
@@ -68,7 +90,7 @@ fn section(command: &Command, depth: usize, page: &mut String) {
 }
 
 fn arguments(command: &Command, global: bool, page: &mut String) {
-    let own = |arg: &&Arg| arg.is_global_set() == global && !arg.is_hide_set() && !is_automatic(arg);
+    let own = |arg: &&Arg| is_everywhere(arg) == global && !arg.is_hide_set() && !is_automatic(arg);
     let mut arguments = command.get_arguments().filter(own).peekable();
     if arguments.peek().is_none() {
         return;
@@ -77,6 +99,11 @@ fn arguments(command: &Command, global: bool, page: &mut String) {
     for arg in arguments {
         let _ = writeln!(page, "| {} | {} | {} |", spelled(arg), meaning(arg), default(arg));
     }
+}
+
+/// Whether every command has it, or all but one.
+fn is_everywhere(arg: &Arg) -> bool {
+    arg.is_global_set() || arg.get_id() == crate::remote::URL
 }
 
 fn is_automatic(arg: &Arg) -> bool {
@@ -163,15 +190,29 @@ mod tests {
 
     #[test]
     fn the_definitions_of_the_command_line_are_sound() {
-        Arguments::command().debug_assert();
+        Arguments::definition().debug_assert();
     }
 
     #[test]
-    fn the_page_of_the_documentation_is_this_one() {
-        let kept = include_str!("../../../../docs/reference/cli.md");
-        assert!(
-            kept.trim_end() == page().trim_end(),
-            "docs/reference/cli.md is not current: cargo xtask docs"
-        );
+    fn the_pages_of_the_documentation_are_these() {
+        for (kept, made, file) in [
+            (include_str!("../../../../docs/reference/cli.md"), text(ReferencePage::Commands), "cli.md"),
+            (include_str!("../../../../docs/reference/api.md"), text(ReferencePage::Api), "api.md"),
+            (
+                include_str!("../../../../docs/reference/openapi.json"),
+                text(ReferencePage::Openapi),
+                "openapi.json",
+            ),
+            (
+                include_str!("../../../../docs/reference/metrics.md"),
+                text(ReferencePage::Metrics),
+                "metrics.md",
+            ),
+        ] {
+            assert!(
+                kept.trim_end() == made.trim_end(),
+                "docs/reference/{file} is not current: cargo xtask docs"
+            );
+        }
     }
 }

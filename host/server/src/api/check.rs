@@ -97,7 +97,9 @@ async fn check(
     let execution = state.executions().begin(about, move |execution| async move {
         let observer: Arc<dyn Observer> = execution.clone();
         let options = RunOptions { observer, stop: execution.stop.clone(), ..RunOptions::default() };
-        Ok(json!(host.check(CheckRequest { subject, until }, &options).await?))
+        // On the heap: an execution would carry all of it otherwise.
+        let checked = Box::pin(host.check(CheckRequest { subject, until }, &options)).await?;
+        Ok(json!(checked))
     })?;
     Ok(begun(&execution, Value::Null))
 }

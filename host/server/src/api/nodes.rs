@@ -171,7 +171,7 @@ async fn create(
 /// An identity that is asked for: that of a node, or of a config that may have none.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Hash {
+struct OfWhat {
     node: Option<String>,
     component: Option<String>,
     config: Option<Box<RawValue>>,
@@ -183,7 +183,7 @@ struct Hash {
 async fn hash(
     State(state): State<AppState>,
     caller: Caller,
-    Document(asked): Document<Hash>,
+    Document(asked): Document<OfWhat>,
 ) -> Result<Json<Identity>, Problem> {
     let host = state.host();
     let node = match &asked.node {
@@ -294,14 +294,26 @@ struct Change {
     /// `lookback=7d`, as `node set` takes them.
     #[serde(default)]
     settings: Vec<String>,
-    /// Null: take the pin back.
-    #[serde(default, deserialize_with = "given")]
-    pin: Option<Option<Digest>>,
+    #[serde(default)]
+    pin: Pin,
 }
 
-/// A field that is there, whatever it is.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Digest>>, D::Error> {
-    Option::<Digest>::deserialize(deserializer).map(Some)
+/// What becomes of a pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Pin {
+    /// Nothing was said.
+    #[default]
+    Kept,
+    /// Null: it is taken back.
+    TakenBack,
+    /// To a release.
+    Set,
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(if Option::<Digest>::deserialize(deserializer)?.is_some() { Self::Set } else { Self::TakenBack })
+    }
 }
 
 async fn change(
@@ -317,15 +329,15 @@ async fn change(
     let changes =
         change.settings.iter().map(|text| SettingChange::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let mut set = match change.pin {
-        None if changes.is_empty() => {
+        Pin::Kept if changes.is_empty() => {
             return Err(Problem::usage("nothing to change: give settings, or a pin"));
         }
-        None => NodeSet { node, changed: false },
-        Some(None) => {
+        Pin::Kept => NodeSet { node, changed: false },
+        Pin::TakenBack => {
             let was_pinned = node.pinned_digest.is_some();
             NodeSet { node: host.store().unpin_node(&node.uid).await?, changed: was_pinned }
         }
-        Some(Some(_)) => {
+        Pin::Set => {
             return Err(Problem::usage(
                 "a node is pinned when it is created: POST /api/v1/nodes with its pin",
             ));
@@ -371,7 +383,7 @@ enum Which {
 /// How a node is run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Run {
+struct Ordered {
     scope: Which,
     until: Option<Timestamp>,
     force: bool,
@@ -429,7 +441,7 @@ async fn run(
     State(state): State<AppState>,
     caller: Caller,
     Place(reference): Place<String>,
-    OptionalDocument(asked): OptionalDocument<Run>,
+    OptionalDocument(asked): OptionalDocument<Ordered>,
 ) -> Result<Response, Problem> {
     let (node, table) = node_of(state.host(), &caller, &reference, Action::RunNode).await?;
     let namespace = namespace_of(asked.hash_namespace.as_deref())?;

@@ -12,6 +12,7 @@ use datanode_core::digest::Digest;
 
 use super::components::{Said, admit};
 use crate::auth::Caller;
+use crate::guard::BodyProblem;
 use crate::input::{Params, Place};
 use crate::uploads::Part;
 use crate::{AppState, Problem};
@@ -110,6 +111,10 @@ async fn take(
     request: Request,
     said: Said,
 ) -> Result<Response, Problem> {
+    let most = state.settings().component_bytes;
+    if length > most {
+        return Err(BodyProblem::TooLarge { most }.into());
+    }
     let there = part.append(from, request.into_body()).await?;
     if there < length {
         return Ok(at(StatusCode::ACCEPTED, there));
