@@ -348,6 +348,8 @@ fn tables_are_registered_under_any_name(project: Project) {
     place.refused(409, "POST", &format!("{DYNAMIC}/"), &broken);
     assert_eq!(place.uids("?identifier=third"), Vec::<String>::new());
     place.refused(400, "POST", &format!("{DYNAMIC}/"), &json!({}));
+    let too_many = vec![row("third", "third"); 201];
+    place.refused(400, "POST", &format!("{DYNAMIC}/"), &json!(too_many));
     // Plain tables, under the other root.
     let plain = json!({
         "data_source_uid": place.source(), "management_mode": "platform_managed", "identifier": "issuers", "introspect": false,

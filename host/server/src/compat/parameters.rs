@@ -156,6 +156,14 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_bounded() {
+        assert!(Parameters::of_query(Some(&"a=1&".repeat(MAX_PARAMETERS))).is_ok());
+        assert!(Parameters::of_query(Some(&"a=1&".repeat(MAX_PARAMETERS + 1))).is_err());
+        let Value::Object(body) = json!({"uid__in": vec!["a"; MAX_PARAMETERS + 1]}) else { unreachable!() };
+        assert!(Parameters::of_body(&body).is_err());
+    }
+
+    #[test]
     fn flags_are_read_in_any_case() {
         for (text, expected) in
             [("True", true), ("true", true), ("FALSE", false), ("0", false), ("yes", true)]

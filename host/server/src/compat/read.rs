@@ -21,7 +21,7 @@ use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, QueryError, RangeMap, ReadQuery, TimeRange};
 use datanode_runtime::Host;
-use datanode_store::{IndexKey, Snapshot, Table, TableRead};
+use datanode_store::{IndexKey, Opened, Snapshot, Table, TableRead};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -115,14 +115,16 @@ async fn read_page(
     body: &Map<String, Value>,
     also: &[&str],
 ) -> Result<Page, Problem> {
-    let contract = &table.contract;
     known_fields(body, &[&READ_FIELDS, &SCOPE_FIELDS[..], also].concat()).map_err(refuse)?;
+    let mut snapshot = state.host().store().snapshot().await?;
+    // As the snapshot has it: a revision may have come between. One that somebody has altered by hand is refused.
+    let table = &snapshot.table(&table.uid).await?;
+    let contract = &table.contract;
     let query = query(contract, body).map_err(refuse)?;
     query.check(contract).map_err(|error| query_problem(&error))?;
     let question = question(table, body);
     let after = cursor(contract, body.get("offset"), &question).map_err(refuse)?;
     let most = most_rows(body.get("limit")).map_err(refuse)?;
-    let snapshot = state.host().store().snapshot().await?;
     let columns: Vec<Column> = query.output_columns(contract).into_iter().cloned().collect();
     let read = snapshot.read(table, &query);
     let mut page = Page { rows: "{\"results\":[".to_owned(), next: None };
@@ -280,14 +282,13 @@ pub(crate) async fn last_observation(
 ) -> Result<Response, Problem> {
     let body = object(&whole(body).await?)?;
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
-    let contract = &table.contract;
-    time_indexed(contract).map_err(refuse)?;
+    time_indexed(&table.contract).map_err(refuse)?;
     known_fields(&body, &SCOPE_FIELDS).map_err(refuse)?;
+    let Opened { snapshot, table, progress } = state.host().store().snapshot_of(&table.uid).await?;
+    let contract = &table.contract;
     let scopes = Scopes::of(contract, &body).map_err(refuse)?;
     let query = scoped(scopes);
     query.check(contract).map_err(|error| query_problem(&error))?;
-    let mut snapshot = state.host().store().snapshot().await?;
-    let progress = snapshot.progress(&table).await?;
     let last = newest(contract, &query, &progress).map_err(refuse)?;
     let columns: Vec<Column> = contract.columns.clone();
     let read = snapshot.read(&table, &last);
