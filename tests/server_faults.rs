@@ -308,7 +308,8 @@ fn as_much_as_is_allowed_and_no_more() {
 
     // One execution that is worked on, one that waits, one that is too many.
     let endless = json!({"rows": 100_000_000, "rows_per_batch": 1_000});
-    let node = server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": endless}));
+    let node =
+        server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": endless}));
     let node = node[0]["node"]["uid"].as_str().unwrap();
     let run = || server.request("POST", &format!("/api/v1/nodes/{node}/runs")).json(&json!({})).send();
     let first = run().success();
@@ -328,7 +329,9 @@ fn as_much_as_is_allowed_and_no_more() {
         assert_eq!(server.ended(execution)["state"], "cancelled");
     }
     let answer = Answer::read(&mut watcher);
-    assert!(String::from_utf8_lossy(&answer.body).contains("event: end") || answer.is_whole || answer.status == 0);
+    assert!(
+        String::from_utf8_lossy(&answer.body).contains("event: end") || answer.is_whole || answer.status == 0
+    );
 
     // One upload that has begun.
     let begin = |digit: &str| {
@@ -348,7 +351,10 @@ fn as_much_as_is_allowed_and_no_more() {
     });
     server.post("/tables", &table);
     let load = server.request("POST", "/api/v1/tables/codes/load").header("content-type", "text/csv");
-    assert_eq!(load.body(format!("code\n{}", "x\n".repeat(1_000)).into()).send().code(), "server.body_too_large");
+    assert_eq!(
+        load.body(format!("code\n{}", "x\n".repeat(1_000)).into()).send().code(),
+        "server.body_too_large"
+    );
     let long = server.request("GET", &format!("/api/v1/tables?label={}", "%41".repeat(15_000))).send();
     assert_eq!((long.status, long.code()), (414, "server.query_too_long".to_owned()));
     is_well(&server);

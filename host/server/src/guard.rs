@@ -122,14 +122,8 @@ fn bound(
     }
     let body = std::mem::take(request.body_mut());
     let idle = seconds(settings.body_idle_seconds);
-    *request.body_mut() = AxumBody::new(BoundedBody {
-        body,
-        left: most,
-        most,
-        idle,
-        waiting: None,
-        waits: Arc::clone(&waits),
-    });
+    *request.body_mut() =
+        AxumBody::new(BoundedBody { body, left: most, most, idle, waiting: None, waits: Arc::clone(&waits) });
     Ok(waits)
 }
 

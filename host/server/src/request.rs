@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -66,9 +67,13 @@ pub(crate) async fn told(State(state): State<AppState>, mut request: Request, ne
     let current = Current { id: id.clone(), path: path.clone() };
     let mut answer = CURRENT.scope(current, next.run(request)).await;
     drop(under_way);
+    let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
-        answer.headers_mut().insert(REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
+    // What is answered is what it says that it is, and is asked for again before it is used again.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     let took = begun.elapsed();
     let status = answer.status().as_u16();
     let Seen { route, who } = matched.get().cloned().unwrap_or_default();

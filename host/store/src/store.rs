@@ -561,6 +561,9 @@ pub trait Store:
     /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
     async fn tables(&self) -> Result<Vec<Table>, StoreError>;
 
+    /// Some of them: those behind this identifier, so many at most.
+    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError>;
+
     /// A table by identifier or uid.
     async fn table(&self, reference: &str) -> Result<Table, StoreError>;
 

@@ -70,7 +70,8 @@ pub(crate) async fn run(
         print::done(&format!("listening on {url}"));
     })?;
     let stop = Stop::default();
-    interrupt::stops(&stop, printer);
+    // A line that is no JSON has no place in a log that is.
+    interrupt::stops(&stop, Printer { json: printer.json || log_format == Format::Json });
     listening.serve(async move { stop.stopped().await }).await;
     Ok(ExitCode::SUCCESS)
 }

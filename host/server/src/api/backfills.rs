@@ -45,7 +45,7 @@ async fn list(
     };
     let readable = readable(host, &caller).await?;
     let mut backfills = host.backfill_documents(node.as_deref()).await?;
-    backfills.retain(|backfill| readable.contains(&backfill.table_uid));
+    backfills.retain(|backfill| readable.has(&backfill.table_uid));
     // The newest first: ids grow with time, and pages with the key.
     let key = |backfill: &BackfillDocument| {
         let newest = u64::MAX - u64::try_from(backfill.created_at.micros()).unwrap_or_default();

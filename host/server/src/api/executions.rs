@@ -53,7 +53,7 @@ async fn list(
     let readable = readable(state.host(), &caller).await?;
     let name = caller.principal().actor(None).name().to_owned();
     let is_seen = |execution: &Arc<Execution>| match &execution.about.table_uid {
-        Some(uid) => readable.contains(uid),
+        Some(uid) => readable.has(uid),
         None => execution.about.by == name || caller.can(Action::ReadTable, &Target::Organisation),
     };
     let seen: Vec<_> = state.executions().list().into_iter().filter(is_seen).collect();

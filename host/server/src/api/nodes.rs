@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use datanode_core::access::Action;
+use datanode_core::access::{Action, Target};
 use datanode_core::backfill::{BackfillMode, MAX_CONCURRENCY, Step};
 use datanode_core::digest::Digest;
 use datanode_core::journal::JournalMode;
@@ -50,10 +50,31 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/nodes/{reference}/backfills", post(backfill))
 }
 
-/// Uids of the tables that the caller may read.
-pub(super) async fn readable(host: &Host, caller: &Caller) -> Result<HashSet<String>, Problem> {
+/// The tables that a caller may read.
+pub(super) enum Readable {
+    /// All that there are.
+    All,
+    /// Those of these uids.
+    Some(HashSet<String>),
+}
+
+impl Readable {
+    pub(super) fn has(&self, uid: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(uids) => uids.contains(uid),
+        }
+    }
+}
+
+/// The tables that the caller may read.
+pub(super) async fn readable(host: &Host, caller: &Caller) -> Result<Readable, Problem> {
+    if caller.can(Action::ReadTable, &Target::Organisation) {
+        return Ok(Readable::All);
+    }
     let tables = host.store().tables().await?.into_iter();
-    Ok(tables.filter(|table| caller.can_with(Action::ReadTable, table)).map(|table| table.uid).collect())
+    let readable = tables.filter(|table| caller.can_with(Action::ReadTable, table)).map(|table| table.uid);
+    Ok(Readable::Some(readable.collect()))
 }
 
 /// A node whose table the caller may see, and do this with.
@@ -109,7 +130,7 @@ async fn list(
     params.end()?;
     let readable = readable(state.host(), &caller).await?;
     let nodes = state.host().store().nodes().await?.into_iter();
-    let seen = nodes.filter(|node| readable.contains(&node.table_uid));
+    let seen = nodes.filter(|node| readable.has(&node.table_uid));
     let mut seen: Vec<Node> = seen.collect();
     seen.sort_by_cached_key(key);
     Ok(page.cut(seen, key).answer())
@@ -216,16 +237,16 @@ async fn hash(
 }
 
 /// A graph without the tables that the caller may not read.
-fn seen(graph: NodeGraph, nodes: &[Node], readable: &HashSet<String>) -> NodeGraph {
+fn seen(graph: NodeGraph, nodes: &[Node], readable: &Readable) -> NodeGraph {
     let table_of = |uid: &str| nodes.iter().find(|node| node.uid == uid).map(|node| node.table_uid.as_str());
-    let is_seen = |uid: &str| table_of(uid).is_some_and(|table| readable.contains(table));
+    let is_seen = |uid: &str| table_of(uid).is_some_and(|table| readable.has(table));
     let NodeGraph { nodes: all, published, edges } = graph;
     NodeGraph {
         nodes: all.into_iter().filter(|node| is_seen(&node.uid)).collect(),
-        published: published.into_iter().filter(|table| readable.contains(&table.uid)).collect(),
+        published: published.into_iter().filter(|table| readable.has(&table.uid)).collect(),
         edges: edges
             .into_iter()
-            .filter(|edge| is_seen(&edge.reader) && readable.contains(&edge.table_uid))
+            .filter(|edge| is_seen(&edge.reader) && readable.has(&edge.table_uid))
             .collect(),
     }
 }
@@ -258,7 +279,7 @@ async fn held(
     let host = state.host();
     let readable = readable(host, &caller).await?;
     let nodes = host.store().nodes().await?;
-    let is_seen = |uid: &str| nodes.iter().any(|node| node.uid == uid && readable.contains(&node.table_uid));
+    let is_seen = |uid: &str| nodes.iter().any(|node| node.uid == uid && readable.has(&node.table_uid));
     let mut held = host.held_nodes().await?;
     held.retain(|held| is_seen(&held.node_uid));
     held.sort_by(|one, other| one.node_uid.cmp(&other.node_uid));
@@ -474,7 +495,8 @@ async fn run(
     let (host, dry_run) = (caller.host(&state), asked.dry_run);
     let kind = if dry_run { Kind::DryRun } else { Kind::Run };
     if !dry_run {
-        let detail = json!({ "table": table.contract.identifier, "until": options.until, "force": options.force });
+        let detail =
+            json!({ "table": table.contract.identifier, "until": options.until, "force": options.force });
         host.note_order("run.order", &node.uid, &node.update_hash, detail).await?;
     }
     let execution =

@@ -82,7 +82,7 @@ async fn list(
         let runs = host.store().runs(&filter).await?;
         let is_last = runs.len() < page.limit + 1;
         before = runs.last().map(|run| run.run_id.clone());
-        for run in runs.into_iter().filter(|run| readable.contains(&run.table_uid)) {
+        for run in runs.into_iter().filter(|run| readable.has(&run.table_uid)) {
             if items.len() == page.limit {
                 more = true;
                 break 'pages;

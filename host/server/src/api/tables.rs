@@ -39,6 +39,9 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/tables/{reference}/load", post(load))
 }
 
+/// Tables that are looked at at a time.
+const PIECE: u32 = 200;
+
 /// The state of a table that people change: its contract and whose it is, and not its rows.
 fn tag(table: &Table) -> String {
     etag::of(&(&table.contract, &table.owner))
@@ -58,9 +61,15 @@ async fn list(
             && namespace.as_ref().is_none_or(|name| table.contract.namespace.as_ref() == Some(name))
             && label.as_ref().is_none_or(|label| table.contract.labels.contains(label))
     };
-    let mut tables = state.host().store().tables().await?;
-    tables.retain(wanted);
-    let cut = page.cut(tables, |table| table.contract.identifier.clone());
+    // Piece by piece: a catalogue may have more tables than anybody wants to see at once.
+    let (mut found, mut behind) = (Vec::new(), page.after.clone().unwrap_or_default());
+    while found.len() <= page.limit {
+        let piece = state.host().store().tables_after(&behind, PIECE).await?;
+        let Some(last) = piece.last() else { break };
+        behind.clone_from(&last.contract.identifier);
+        found.extend(piece.into_iter().filter(wanted));
+    }
+    let cut = page.cut(found, |table| table.contract.identifier.clone());
     // What they hold is looked up for those of the page alone.
     let items = state.host().listed(cut.items).await?;
     Ok(Json(serde_json::json!({"items": items, "next_cursor": cut.next})))

@@ -207,6 +207,10 @@ impl Store for PostgresStore {
         read!(self, |connection| tables::all(connection))
     }
 
+    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
+        read!(self, |connection| tables::after(connection, identifier, limit))
+    }
+
     async fn table(&self, reference: &str) -> Result<Table, StoreError> {
         read!(self, |connection| tables::by_reference(connection, reference))
     }

@@ -23,6 +23,8 @@ const BY_IDENTIFIER: &str =
 const BY_PHYSICAL_NAME: &str =
     "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE physical_name = $1";
 const ALL: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables ORDER BY identifier";
+const AFTER: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE identifier > $1 \
+     ORDER BY identifier LIMIT $2";
 
 async fn find(
     connection: &mut PgConnection,
@@ -40,6 +42,21 @@ async fn find(
 /// All tables, by identifier.
 pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Table>, StoreError> {
     let rows: Vec<Raw> = sqlx::query_as(ALL).fetch_all(connection).await.map_err(failed("reading tables"))?;
+    rows.into_iter().map(table).collect()
+}
+
+/// Those behind an identifier, so many at most.
+pub(super) async fn after(
+    connection: &mut PgConnection,
+    identifier: &str,
+    limit: u32,
+) -> Result<Vec<Table>, StoreError> {
+    let rows: Vec<Raw> = sqlx::query_as(AFTER)
+        .bind(identifier)
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await
+        .map_err(failed("reading tables"))?;
     rows.into_iter().map(table).collect()
 }
 

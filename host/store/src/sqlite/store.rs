@@ -225,6 +225,11 @@ impl Store for SqliteStore {
         self.read("reading tables", tables::all).await
     }
 
+    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
+        let identifier = identifier.to_owned();
+        self.read("reading tables", move |connection| tables::after(connection, &identifier, limit)).await
+    }
+
     async fn table(&self, reference: &str) -> Result<Table, StoreError> {
         let reference = reference.to_owned();
         self.read("reading a table", move |connection| tables::by_reference(connection, &reference)).await

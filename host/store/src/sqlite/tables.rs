@@ -35,6 +35,18 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Table>, StoreError> {
     rows.map(|row| table(row.map_err(&failed)?)).collect()
 }
 
+/// Those behind an identifier, so many at most.
+pub(super) fn after(connection: &Connection, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
+    let failed = failed("reading tables");
+    let mut statement = connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM _tables WHERE identifier > ?1 ORDER BY identifier LIMIT ?2"
+        ))
+        .map_err(&failed)?;
+    let rows = statement.query_map(rusqlite::params![identifier, limit], raw).map_err(&failed)?;
+    rows.map(|row| table(row.map_err(&failed)?)).collect()
+}
+
 /// The table that holds an identifier.
 pub(super) fn holding(connection: &Connection, identifier: &str) -> Result<Option<Table>, StoreError> {
     find(connection, "identifier", identifier)
