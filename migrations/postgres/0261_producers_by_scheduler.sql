@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS producers_by_scheduler ON datanode.producers (scheduler_uid);
