@@ -106,13 +106,11 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Result<Respon
         let answer = next.run(request).await;
         keep(&known, &ended, answer).await
     });
-    match tokio::spawn(work).await {
-        Ok(answer) => Ok(answer),
-        Err(_) => {
-            state.host().store().end_request(&keyed, None).await?;
-            Err(Problem::bug("a handler panicked"))
-        }
+    if let Ok(answer) = tokio::spawn(work).await {
+        return Ok(answer);
     }
+    state.host().store().end_request(&keyed, None).await?;
+    Err(Problem::bug("a handler panicked"))
 }
 
 /// A moment so much later, or earlier.

@@ -118,7 +118,7 @@ impl Problem {
 /// The status that a code has, where its class does not say it.
 fn status_of(code: &str, class: ErrorClass) -> StatusCode {
     match code {
-        code if code.ends_with("_not_found") => StatusCode::NOT_FOUND,
+        code if code.ends_with("_not_found") || code == "access.role_not_held" => StatusCode::NOT_FOUND,
         "store.ambiguous"
         | "contract.identifier_taken"
         | "contract.physical_name_taken"
@@ -139,15 +139,15 @@ fn status_of(code: &str, class: ErrorClass) -> StatusCode {
         | "run.not_failed"
         | "run.blocked"
         | "run.cancelled"
-        | "store.still_referenced" => StatusCode::CONFLICT,
+        | "store.still_referenced"
+        | "access.name_taken"
+        | "access.user_disabled" => StatusCode::CONFLICT,
         "access.no_token" | "access.bad_token" | "access.token_refused" => StatusCode::UNAUTHORIZED,
         "access.too_many_requests" => StatusCode::TOO_MANY_REQUESTS,
         "access.right_missing" | "access.role_missing" | "access.token_not_yours_to_give" => {
             StatusCode::FORBIDDEN
         }
         "runtime.panicked" | "store.damaged" | "store.migration" => StatusCode::INTERNAL_SERVER_ERROR,
-        "access.name_taken" | "access.user_disabled" => StatusCode::CONFLICT,
-        "access.role_not_held" => StatusCode::NOT_FOUND,
         code if code.ends_with(".too_large") => StatusCode::PAYLOAD_TOO_LARGE,
         _ => match class {
             ErrorClass::Usage => StatusCode::BAD_REQUEST,

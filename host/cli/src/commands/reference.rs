@@ -34,7 +34,7 @@ pub(crate) enum ReferencePage {
     Commands,
     /// Routes of a server
     Api,
-    /// The same as an OpenAPI document
+    /// The same as a document for programs
     Openapi,
     /// Metrics of a server
     Metrics,

@@ -7,6 +7,7 @@ mod events;
 mod watch;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -259,6 +260,8 @@ pub(crate) struct Executions {
     kept: usize,
     events: usize,
     metrics: Metrics,
+    /// Nothing is begun any more.
+    closed: Arc<AtomicBool>,
 }
 
 impl Executions {
@@ -270,6 +273,7 @@ impl Executions {
             kept: size(settings.executions_kept),
             events: size(settings.events),
             metrics,
+            closed: Arc::default(),
         }
     }
 
@@ -302,6 +306,14 @@ impl Executions {
         });
         {
             let mut all = self.all();
+            if self.closed.load(Ordering::Acquire) {
+                return Err(Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "server.not_ready",
+                    "the server is about to end",
+                )
+                .retry_after(Duration::from_secs(5)));
+            }
             let waiting = all.values().filter(|other| other.state() == State::Waiting).count();
             if waiting >= self.waiting {
                 return Err(Problem::new(
@@ -368,6 +380,7 @@ impl Executions {
 
     /// End all of them, and wait until they have ended, but not for longer than this.
     pub(crate) async fn end_all(&self, patience: Duration) -> usize {
+        self.closed.store(true, Ordering::Release);
         let open = || -> Vec<Arc<Execution>> {
             self.all().values().filter(|execution| !execution.state().is_over()).cloned().collect()
         };
