@@ -118,9 +118,13 @@ fn python_reads_what_a_component_wrote_and_a_component_what_python_wrote(project
     let said = python(&client, &["run"]);
     assert_eq!((rows(&project, GBP), rows(&project, CHANGES)), (second, 2 * second - 6), "{said}");
     let newest = producer_runs(&project);
-    let inserted = |at: usize| newest[at]["rows_inserted"].as_i64().unwrap();
-    assert_eq!((inserted(0), inserted(1)), (2 * (second - first), second - first), "the head comes last");
-    assert_eq!(newest[0]["rows_updated"], 0);
+    let of = |hash: &str| newest.iter().find(|run| run["update_hash"] == said[hash]).unwrap();
+    let inserted = |hash: &str| of(hash)["rows_inserted"].as_i64().unwrap();
+    assert_eq!(
+        (inserted("update_hash"), inserted("dependency_hash")),
+        (2 * (second - first), second - first)
+    );
+    assert_eq!(of("update_hash")["rows_updated"], 0, "what is there was not sent again");
 
     // One that fails in its `update` stores nothing, and is recorded.
     let said = python(&client, &["run-failing"]);

@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::guest_failure::GuestFailure;
 use crate::journal::JournalSummary;
 use crate::node_settings::LateRows;
+use crate::producer;
 use crate::progress::Progress;
 use crate::quality::Violation;
 use crate::window::Window;
@@ -212,7 +213,7 @@ pub struct RunRecord {
     pub table_uid: String,
     /// Its identifier at the time.
     pub table: String,
-    /// `update`, `backfill`, or `dry_run`, which is never stored.
+    /// `update`, `backfill`, `producer`, or `dry_run`, which is never stored.
     pub kind: String,
     /// How it ended.
     pub status: RunStatus,
@@ -231,6 +232,9 @@ pub struct RunRecord {
     /// What it did with late rows that were there already, as its node was set. Absent: it left them as they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_rows: Option<LateRows>,
+    /// Where its rows came from, when a producer sent them: no component was called. Absent for all other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<producer::Provenance>,
     /// Which window of which backfill it was. Absent for all other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillPlace>,

@@ -102,6 +102,12 @@ impl TextColumn {
             self.push_null();
             return Ok(());
         }
+        self.push_value(text)
+    }
+
+    /// Add a cell that is a value, whatever its text: the empty text is none of any type but `string` and `json`, which
+    /// take every text as it is. The error says what is wrong with it.
+    pub fn push_value(&mut self, text: &str) -> Result<(), String> {
         let data_type = self.data_type;
         let wrong = || format!("`{}` is not {}", shown(text), expected(data_type));
         let value = || CoordinateValue::parse(text, data_type).map_err(|_| wrong());

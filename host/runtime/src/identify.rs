@@ -2,9 +2,10 @@
 
 use datanode_core::config::ConfigSchema;
 use datanode_core::digest::Digest;
+use datanode_core::producer::PRODUCER;
 use datanode_core::{hash, metadata_digest};
 use datanode_store::{Node, StoreError, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{Host, RuntimeError};
@@ -23,7 +24,7 @@ pub struct IdentityRequest {
 }
 
 /// An identity with everything that it is made of.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     /// Identity of the update process.
     pub update_hash: String,
@@ -85,6 +86,7 @@ impl Host {
             Ok(release) => Some(release),
             // The node is what it is, whether it can run or not.
             Err(RuntimeError::Store(StoreError::ComponentDisabled { .. })) => None,
+            Err(RuntimeError::Store(StoreError::NotFound { .. })) if node.component == PRODUCER => None,
             Err(error) => return Err(error),
         };
         Ok(Identity {

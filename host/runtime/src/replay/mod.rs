@@ -19,7 +19,7 @@ use datanode_core::journal::{Ended, Held, JournalMode, JournalReader};
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_sandbox::{Limits, Sandbox, UpdateContext, engine};
 use datanode_store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::{Contents, Replayer};
 use crate::{Host, RuntimeError};
@@ -31,7 +31,7 @@ pub use matrix::{CellResult, CellVerdict, MatrixRun};
 const MOST_STACK_BYTES: u64 = 256 << 20;
 
 /// What a replay found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// The guest did the same again, to the byte.
@@ -48,7 +48,7 @@ pub enum Verdict {
 }
 
 /// The first thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What it is: a host call, the config, the output, ...
     pub what: String,
@@ -61,7 +61,7 @@ pub struct Difference {
 }
 
 /// A run that was executed again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
     /// The run.
     pub run_id: String,
@@ -83,7 +83,7 @@ pub struct Replayed {
 }
 
 /// What was removed with old journals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     /// Journals.
     pub journals: u64,
@@ -248,6 +248,9 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
 }
 
 fn without_journal(record: &RunRecord) -> Ends {
+    if record.producer.is_some() {
+        return cannot("it was written by a producer: what it computed its rows from was never here", None);
+    }
     let missing = match record.status {
         RunStatus::Skipped => "its window was empty: the component was not called",
         RunStatus::Blocked => "a dependency had failed: the component was not called",

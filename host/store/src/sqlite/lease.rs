@@ -43,7 +43,7 @@ pub(super) fn micros(duration: Duration) -> i64 {
 
 /// Claim a node whose lease has been given up or has expired, or is this run's own already. A claim in vain is noted, so
 /// that windows of backfills keep behind it; the error is part of the answer, for the note must be committed.
-fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Result<Lease, StoreError>, StoreError> {
+pub(super) fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Result<Lease, StoreError>, StoreError> {
     let failed = failed("claiming a lease");
     if let Some(lease) = take(connection, claim, false)? {
         return Ok(Ok(lease));
@@ -90,7 +90,7 @@ fn in_vain(connection: &Connection, claim: &ClaimLease) -> Result<StoreError, St
 }
 
 /// Let a lease hold on, whether it has expired or not.
-fn extend(connection: &Connection, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
+pub(super) fn extend(connection: &Connection, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
     let sql = format!(
         "UPDATE _leases SET expires_at = {NOW} + ?4 WHERE node_uid = ?1 AND epoch = ?2 AND run_id = ?3 \
          RETURNING {COLUMNS}"
