@@ -3,7 +3,7 @@
 //! `cargo xtask bench` builds everything optimised, runs this program, and writes `docs/reference/benchmarks.md`. To
 //! look at some lines only, name what their group begins with:
 //! `cargo run --release -p datanode-benches -- bytes call`. The groups `postgres` and `memory` need a server, found as the
-//! tests find theirs.
+//! tests find theirs. `cargo xtask bench --load` is another page: a server under load, and `docs/reference/load.md`.
 //!
 //! Ours and the floor take turns, so that what else the machine does falls on both.
 
@@ -16,6 +16,7 @@ mod cold;
 mod determinism;
 mod guest;
 mod journal;
+mod load;
 mod machine;
 mod measure;
 mod raw;
@@ -23,6 +24,8 @@ mod report;
 mod rows;
 mod runs;
 mod storage;
+
+use std::process::ExitCode;
 
 use report::Line;
 
@@ -45,12 +48,15 @@ const GROUPS: [Group; 13] = [
     ("journal", journal::overhead),
 ];
 
-fn main() {
+fn main() -> ExitCode {
     if storage::child() {
-        return;
+        return ExitCode::SUCCESS;
     }
-    let wanted: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == "--load") {
+        return load::measure(&arguments);
+    }
+    let wanted: Vec<String> = arguments.into_iter().filter(|argument| !argument.starts_with('-')).collect();
     let machine = machine::describe();
     let mut lines = Vec::new();
     let is_wanted =
@@ -71,4 +77,5 @@ fn main() {
         String::new()
     };
     print!("{}", report::page(&machine, &lines, &memory));
+    ExitCode::SUCCESS
 }

@@ -108,7 +108,7 @@ fn goal(goal: Goal) -> String {
 }
 
 /// How this program, and the command that it starts, were built.
-const BUILD: &str = if cfg!(debug_assertions) {
+pub(crate) const BUILD: &str = if cfg!(debug_assertions) {
     "a build for development, whose figures are only good for comparing (`cargo xtask bench` makes a release build)"
 } else {
     "a release build"

@@ -3,16 +3,24 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::guests;
 use crate::postgres::{self, Disk, Server};
 use crate::shell::{cargo, read, root, run, target};
+use crate::{guests, load};
 
 const PAGE: &str = "docs/reference/benchmarks.md";
 
-/// Entry of `cargo xtask bench`.
-pub(crate) fn run_benches() -> Result<()> {
+/// Entry of `cargo xtask bench [--load]`.
+pub(crate) fn entry(arguments: &[String]) -> Result<()> {
+    match arguments.first().map(String::as_str) {
+        None => run_benches(),
+        Some("--load") => load::run_load(arguments),
+        Some(other) => bail!("`{other}` is no part of the benches: there is --load"),
+    }
+}
+
+fn run_benches() -> Result<()> {
     guests::build()?;
     run(cargo().args(["build", "--release", "--locked", "-p", "datanode-cli", "-p", "datanode-benches"]))?;
     let mut native = cargo();

