@@ -29,7 +29,7 @@ const CLIENTS: [usize; 3] = [1, 16, 64];
 /// Nodes: each client runs one of its own.
 const NODES: usize = 64;
 /// Tables on a page of the list.
-const TABLES_OF_PAGE: usize = 100;
+const TABLES_OF_PAGE: u32 = 100;
 /// Rows that a small run stores.
 const ROWS_OF_RUN: u32 = 10;
 /// Rows of one moment, which the smaller read asks for.

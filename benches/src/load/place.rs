@@ -12,7 +12,7 @@ use datanode_tests::{Project, Server};
 use serde_json::Value;
 
 use super::served::Served;
-use super::{MANY_ROWS, NODES, ROWS_OF_RUN, catalogue};
+use super::{MANY_ROWS, NODES, ROWS_OF_RUN, TABLES_OF_PAGE, catalogue};
 use crate::rows::BATCH;
 use crate::runs;
 
@@ -42,6 +42,8 @@ pub(super) struct Place {
     /// Uid of the table with rows.
     pub(super) rows: String,
     pub(super) questions: Vec<String>,
+    /// What each page of the list begins behind.
+    pub(super) pages: Vec<String>,
     pub(super) made: Made,
 }
 
@@ -72,8 +74,12 @@ impl Place {
         let embedded = begun.elapsed();
         assert_eq!(known.tables, tables + 1 + NODES);
         let rows = inner.runtime.block_on(inner.host.store().table(ROWS)).unwrap().uid;
+        let all = inner.runtime.block_on(inner.host.store().tables()).unwrap();
+        let last_of_each = all.chunks_exact(TABLES_OF_PAGE as usize).filter_map(<[_]>::last);
+        let pages = last_of_each.map(|table| table.contract.identifier.clone());
+        let pages = std::iter::once(String::new()).chain(pages).collect();
         let made = Made { tables: known.tables, registered, embedded };
-        Self { project, inner, nodes, rows, questions: catalogue::questions(), made }
+        Self { project, inner, nodes, rows, questions: catalogue::questions(), pages, made }
     }
 
     /// The same behind HTTP, and no host in this process any more. An answer with few and with many rows has so many bytes.

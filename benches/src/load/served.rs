@@ -53,7 +53,7 @@ impl Served {
         server.get(&format!("/search/tables?q={}", in_address(&questions[0])));
         let first_search = begun.elapsed();
         let pages = pages(&server);
-        assert_eq!(pages.len(), tables.div_ceil(TABLES_OF_PAGE));
+        assert_eq!(pages.len(), tables.div_ceil(TABLES_OF_PAGE as usize));
         Self { server, token, nodes, pages, questions, bytes, first_search, _project: project }
     }
 
