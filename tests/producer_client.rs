@@ -25,7 +25,7 @@ impl Client {
         project.run(&["user", "create", "ada"]);
         project.run(&["role", "grant", "editor", "--user", "ada"]);
         let token = project.json(&["token", "create", "--user", "ada", "--right", "read,write"]);
-        let token = token["text"].as_str().unwrap_or_else(|| panic!("{token}")).to_owned();
+        let token = token["token"].as_str().unwrap_or_else(|| panic!("{token}")).to_owned();
         Self { address: server.address().to_string(), token, home: TempDir::new().unwrap() }
     }
 
@@ -68,6 +68,12 @@ fn rows(project: &Project, physical_name: &str) -> i64 {
     project.number(&format!("SELECT count(*) FROM {name}"))
 }
 
+/// Days for which there is a rate of the pound.
+fn published(project: &Project) -> i64 {
+    let name = if project.is_on_server() { format!("datanode_tables.{RATES}") } else { RATES.to_owned() };
+    project.number(&format!("SELECT count(*) FROM {name} WHERE currency = 'GBP'"))
+}
+
 fn producer_runs(project: &Project) -> Vec<Value> {
     let runs = project.json(&["run", "list", "--limit", "0"]);
     runs.as_array().unwrap().iter().filter(|run| run["kind"] == "producer").cloned().collect()
@@ -76,20 +82,6 @@ fn producer_runs(project: &Project) -> Vec<Value> {
 fn python_reads_what_a_component_wrote_and_a_component_what_python_wrote(project: Project) {
     let project = project.and_fx();
     project.run(&["node", "run", RATES, "--until", "2000-12-31"]);
-    let published = |project: &Project| {
-        let days = project.json(&[
-            "table",
-            "read",
-            RATES,
-            "--filter",
-            "currency=GBP",
-            "--limit",
-            "0",
-            "--format",
-            "json",
-        ]);
-        i64::try_from(days.as_array().unwrap().len()).unwrap()
-    };
     let first = published(&project);
     let server = Server::start(&project, &[]);
     let client = Client::of(&server, &project);
