@@ -56,6 +56,8 @@ async fn list(
     let namespace = params.text("namespace")?;
     let label = params.text("label")?;
     params.end()?;
+    // Also where there is no table to ask for.
+    caller.needs_no_role();
     let wanted = |table: &Table| {
         caller.can_with(Action::ReadTable, table)
             && namespace.as_ref().is_none_or(|name| table.contract.namespace.as_ref() == Some(name))
