@@ -2,29 +2,42 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use datanode_core::Timestamp;
 use datanode_core::digest::Digest;
 use datanode_core::query::Bound;
 use datanode_core::query_text::{End, bound};
 
+use crate::commands::audit::AuditCommand;
 use crate::commands::backfill::BackfillArguments;
 use crate::commands::backup::{BackupArguments, RestoreArguments};
+use crate::commands::data_node::DataNodeCommand;
 use crate::commands::delete_after::DeleteAfterArguments;
+use crate::commands::determinism::is_of_bundles;
+use crate::commands::give::GiveArguments;
 use crate::commands::load::LoadArguments;
 use crate::commands::node_windows::{SetArguments, WindowsArguments};
 use crate::commands::replay::{PruneArguments, ReplayArguments};
+use crate::commands::reference::ReferencePage;
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
+use crate::commands::search::SearchArguments;
+use crate::commands::role::RoleCommand;
 use crate::commands::secret::SecretCommand;
+use crate::commands::serve::ServeArguments;
 use crate::commands::source::{AddArguments, AllowArguments};
 use crate::commands::stats::StatsCommand;
 use crate::commands::table_diff::DiffArguments;
 use crate::commands::table_metadata::{DescribeArguments, LabelArguments};
+use crate::commands::team::TeamCommand;
+use crate::commands::token::TokenCommand;
+use crate::commands::user::UserCommand;
+use crate::failure::Failure;
 use crate::home::DatabaseUrl;
 use crate::plot::MOST;
 use crate::progress::ProgressMode;
+use crate::remote::{RemoteArguments, with_url};
 use crate::run_args::{HashNamespace, RunArguments};
 
 /// Data updaters that can be trusted: sandboxed WebAssembly components fill time-indexed tables.
@@ -61,8 +74,34 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "URL", env = "DATANODE_READER_URL", hide_env_values = true)]
     pub(crate) reader: Option<DatabaseUrl>,
 
+    /// Directory of the static embedding model for searches (model2vec's format) in the place of the one that is built in
+    #[arg(long, global = true, value_name = "DIRECTORY", env = "DATANODE_EMBEDDING_MODEL")]
+    pub(crate) embedding_model_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) remote: RemoteArguments,
+
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The command line as it is defined, on every command that has it.
+    pub(crate) fn definition() -> clap::Command {
+        with_url(Self::command())
+    }
+
+    /// The command line as it was given.
+    pub(crate) fn given() -> Result<Self, clap::Error> {
+        let matches = Self::definition().try_get_matches()?;
+        let mut arguments =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut Self::definition()))?;
+        arguments.remote.note(&matches);
+        if let Command::DataNode(command) = arguments.command {
+            arguments.command = command.native();
+        }
+        Ok(arguments)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +131,11 @@ pub(crate) enum Command {
     /// Register, inspect and read tables
     #[command(subcommand)]
     Table(TableCommand),
+    /// Find tables by what they are about, or by their columns
+    Search(SearchArguments),
+    /// The same by the words of the existing client: list, search, run-query, refresh-search-index, delete-after
+    #[command(subcommand, alias = "data_node")]
+    DataNode(DataNodeCommand),
     /// Show and verify what is known about the rows of tables
     #[command(subcommand)]
     Stats(StatsCommand),
@@ -107,6 +151,23 @@ pub(crate) enum Command {
     /// Inspect runs
     #[command(subcommand)]
     Run(RunCommand),
+    /// Create, list and revoke the tokens by which users come to a server
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Create, show and disable users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create teams, and say who is in them
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// Say who may do what: on the organisation, on a namespace, on a table
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// See who has changed what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Answer requests: this host behind HTTP
+    Serve(ServeArguments),
     /// Write everything that the embedded database holds into one file
     Backup(BackupArguments),
     /// Put a backup in the place of the embedded database
@@ -143,10 +204,63 @@ pub(crate) enum Command {
     },
     /// Print the reference of all commands as Markdown
     #[command(hide = true)]
-    Reference,
+    Reference {
+        /// Which page
+        #[arg(value_enum, default_value_t = ReferencePage::Commands)]
+        page: ReferencePage,
+    },
+}
+
+/// What a command works on.
+pub(crate) enum Reach {
+    /// Files of this machine, whatever server there is.
+    Machine(&'static str),
+    /// A database of this machine; a server keeps its own to itself.
+    Database(&'static str),
+    /// A catalogue, of this machine or of a server.
+    Catalogue,
+}
+
+impl Arguments {
+    /// Refuse a server where none is asked. Named by the environment, it is no matter to commands that work on files.
+    pub(crate) fn refuse_server_of_this_machine(&self) -> anyhow::Result<()> {
+        match self.command.reach() {
+            Reach::Machine(name) if self.remote.is_explicit() => Err(Failure::usage(format!(
+                "`datanode {name}` works on files of this machine, and asks no server"
+            ))
+            .with_code("cli.local")
+            .with_next_step("leave --url out")
+            .into()),
+            Reach::Database(name) if self.remote.server(self.database.as_ref())?.is_some() => Err(Failure::usage(
+                format!("`datanode {name}` works on a database of this machine, and asks no server"),
+            )
+            .with_code("cli.local")
+            .with_next_step("run it on the machine of the server, without --url and DATANODE_URL")
+            .into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Command {
+    /// What it works on.
+    pub(crate) fn reach(&self) -> Reach {
+        match self {
+            Self::Init { .. } => Reach::Machine("init"),
+            Self::Build(_) => Reach::Machine("build"),
+            Self::Completions { .. } => Reach::Machine("completions"),
+            Self::Reference { .. } => Reach::Machine("reference"),
+            Self::Serve(_) => Reach::Database("serve"),
+            Self::Backup(_) => Reach::Database("backup"),
+            Self::Restore(_) => Reach::Database("restore"),
+            Self::Run(RunCommand::Replay(replay)) if replay.is_of_bundles() => {
+                Reach::Machine("run replay FILE")
+            }
+            Self::Check(check) if is_of_bundles(check) => Reach::Machine("check --determinism FILE"),
+            _ => Reach::Catalogue,
+        }
+    }
+
     /// Whether it makes sense as the first of a data directory. All others need something that is there.
     pub(crate) fn begins(&self) -> bool {
         matches!(
@@ -155,6 +269,8 @@ impl Command {
                 | Self::Table(TableCommand::Register { .. })
                 | Self::Source(SourceCommand::Add(_))
                 | Self::Secret(SecretCommand::Set { .. })
+                | Self::User(UserCommand::Create { .. })
+                | Self::Serve(_)
         )
     }
 }
@@ -349,10 +465,20 @@ pub(crate) enum TableCommand {
     Diff(DiffArguments),
     /// Let another table take an identifier over
     Repoint(RepointArguments),
+    /// Say whose table it is
+    Give(GiveArguments),
     /// Add and remove labels of a table
     Label(LabelArguments),
     /// Describe a table and its columns
     Describe(DescribeArguments),
+    /// Make anew what searches know of a table
+    #[command(after_help = "Searches see every change of the catalogue at once. This is for whoever doubts it: it reads what the\n\
+        components document that write the table, and computes the vector of its text.\n\n\
+        Example:\n  datanode table refresh-search-index fx_log_returns")]
+    RefreshSearchIndex {
+        /// Identifier or uid
+        table: String,
+    },
     #[command(flatten)]
     Revision(RevisionCommand),
 }
@@ -679,7 +805,11 @@ pub(crate) enum RunCommand {
         #[arg(long, value_enum, default_value_t = LogLevel::Debug)]
         level: LogLevel,
         /// Only the last lines
-        #[arg(long, value_name = "LINES")]
+        #[arg(long, value_name = "LINES", conflicts_with = "follow")]
         tail: Option<usize>,
+        /// Print lines as they come, until the run has ended. A run that is under way is known to its server alone, by its whole
+        /// id
+        #[arg(long, short)]
+        follow: bool,
     },
 }

@@ -4,12 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use datanode_runtime::{BackfillObserver, Silent};
+use datanode_runtime::BackfillObserver;
+use datanode_runtime::answers::BackfillDocument;
 use datanode_store::Backfill;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
-use crate::commands::backfill::document;
 use crate::print::{count, visible};
 use crate::progress::ProgressMode;
 
@@ -18,22 +18,43 @@ const TICK: Duration = Duration::from_millis(100);
 const BAR: &str =
     "{spinner} {prefix:.bold} {bar:24} {human_pos}/{human_len} windows  {msg}  {rate}  {eta} left";
 
-/// The observer for a mode.
-pub(crate) fn observer(mode: ProgressMode) -> Arc<dyn BackfillObserver> {
+/// Shows how a backfill stands, whoever works on it.
+pub(crate) trait Shows: Send + Sync {
+    /// So it stands now.
+    fn stands(&self, backfill: &BackfillDocument);
+}
+
+/// The same for work of this process.
+pub(crate) struct Told(pub(crate) Arc<dyn Shows>);
+
+impl BackfillObserver for Told {
+    fn stands(&self, backfill: &Backfill) {
+        self.0.stands(&BackfillDocument::from(backfill));
+    }
+}
+
+/// What shows it in a mode.
+pub(crate) fn observer(mode: ProgressMode) -> Arc<dyn Shows> {
     match mode {
         ProgressMode::Auto if std::io::stderr().is_terminal() => {
             Arc::new(Bar::new(ProgressDrawTarget::stderr()))
         }
         ProgressMode::Json => Arc::new(JsonLines),
-        ProgressMode::Auto | ProgressMode::None => Arc::new(Silent),
+        ProgressMode::Auto | ProgressMode::None => Arc::new(Nothing),
     }
+}
+
+struct Nothing;
+
+impl Shows for Nothing {
+    fn stands(&self, _: &BackfillDocument) {}
 }
 
 struct JsonLines;
 
-impl BackfillObserver for JsonLines {
-    fn stands(&self, backfill: &Backfill) {
-        let line = json!({"event": "backfill", "backfill": document(backfill)});
+impl Shows for JsonLines {
+    fn stands(&self, backfill: &BackfillDocument) {
+        let line = json!({"event": "backfill", "backfill": backfill});
         // One write per line; a reader that went away is no reason to stop.
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     }
@@ -52,8 +73,8 @@ impl Bar {
     }
 }
 
-impl BackfillObserver for Bar {
-    fn stands(&self, backfill: &Backfill) {
+impl Shows for Bar {
+    fn stands(&self, backfill: &BackfillDocument) {
         let windows = &backfill.windows;
         self.bar.set_prefix(visible(&backfill.table));
         self.bar.set_length(windows.total());
@@ -133,9 +154,9 @@ mod tests {
         assert!(ProgressStyle::with_template(BAR).is_ok());
         let terminal = InMemoryTerm::new(10, 160);
         let bar = Bar::new(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
-        bar.stands(&backfill(10));
+        bar.stands(&BackfillDocument::from(&backfill(10)));
         std::thread::sleep(TICK);
-        bar.stands(&backfill(12));
+        bar.stands(&BackfillDocument::from(&backfill(12)));
         let give_up = Instant::now() + Duration::from_mins(1);
         let wanted = ["rates", "12/40 windows", "12,000 rows, 1 failed", "windows/min", "left"];
         loop {

@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// Understood, and refused.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self { class: ErrorClass::Refused, ..Self::usage(message) }
+    }
+
     pub(crate) fn of(error: &impl Diagnostic) -> Self {
         Self {
             code: error.code().to_owned(),
@@ -42,6 +47,11 @@ impl Failure {
             next_step: error.next_step(),
             guest: error.guest().cloned().map(Box::new),
         }
+    }
+
+    /// Whether it is of what was asked, and not of the way to the answer.
+    pub(crate) fn is_of_question(&self) -> bool {
+        !self.code.starts_with("remote.")
     }
 
     /// Name the place, such as a file.

@@ -15,6 +15,7 @@
 //! * *What `--json` prints is described* by docs/reference/json.schema.json, errors included.
 //! * *A command that only reads leaves nothing behind* ([`home::Missing`]).
 //! * *A command ends when its work has ended*, whatever host call was left behind on the way ([`PATIENCE`]).
+//! * *A command that is told to end gives up what it holds* ([`interrupt`]).
 
 mod args;
 mod backfill_progress;
@@ -22,18 +23,20 @@ mod cells;
 mod commands;
 mod failure;
 mod home;
+mod interrupt;
+mod place;
 mod plot;
 mod print;
 mod progress;
+mod remote;
 mod run_args;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-
-use crate::args::{Arguments, Command, RunCommand};
+use crate::args::{Arguments, Command, Reach, RunCommand};
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// The command by which this program starts itself to compile one component. It is looked for before everything else:
 /// a compiling process needs no data directory, no runtime and no help text.
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
         return datanode_sandbox::compile_child(&words);
     }
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::given() {
         Ok(arguments) => arguments,
         // Programs that ask for JSON get their mistakes as JSON too; `--help` and `--version` are no mistakes.
         Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
@@ -67,9 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    arguments.refuse_server_of_this_machine()?;
     match arguments.command {
         Command::Completions { shell } => return Ok(commands::completions::run(shell)),
-        Command::Reference => return Ok(commands::reference::run()),
+        Command::Reference { page } => return Ok(commands::reference::run(page)),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -84,7 +88,13 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Init { directory } = arguments.command {
         return commands::init::run(directory.as_deref(), printer).await;
     }
-    let home = home::find(arguments.home.as_deref())?.with_server(arguments.database, arguments.reader);
+    let server = match arguments.command.reach() {
+        Reach::Catalogue => arguments.remote.server(arguments.database.as_ref())?,
+        Reach::Machine(_) | Reach::Database(_) => None,
+    };
+    let home = home::find(arguments.home.as_deref())?
+        .with_server(arguments.database, arguments.reader)
+        .with_embedding_model(arguments.embedding_model_dir);
     if let Command::Build(build) = &arguments.command {
         return commands::build::run(build, &home, printer).await;
     }
@@ -103,30 +113,62 @@ async fn act(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Restore(restore) => return commands::backup::restore(restore, &home, printer).await,
         _ => {}
     }
+    if let Some(server) = server {
+        return answer(arguments.command, &Place::There(server), &home, printer).await;
+    }
     let missing = if arguments.command.begins() { home::Missing::Make } else { home::Missing::Refuse };
     let session = home::open(&home, missing).await?;
-    let outcome = match arguments.command {
-        // Done above: these need no open database.
-        Command::Init { .. }
-        | Command::Build(_)
-        | Command::Backup(_)
-        | Command::Restore(_)
-        | Command::Completions { .. }
-        | Command::Reference => Ok(ExitCode::SUCCESS),
-        Command::Component(command) => commands::component::run(command, &session.host, printer).await,
-        Command::Table(command) => commands::table::run(command, &session.host, &home, printer).await,
-        Command::Stats(command) => commands::stats::run(command, &session.host, printer).await,
-        Command::Secret(command) => commands::secret::run(command, &session.host, printer).await,
-        Command::Source(command) => commands::source::run(command, &session.host, printer).await,
-        Command::Node(command) => commands::node::run(command, &session.host, printer).await,
-        Command::Run(command) => commands::run::run(command, &session.host, printer).await,
-        Command::Check(arguments) => commands::check::run(arguments, &session.host, printer).await,
+    let outcome = if let Command::Serve(serve) = arguments.command {
+        commands::serve::run(serve, &session.host, &home, printer).await
+    } else {
+        // It holds the database open until it is gone.
+        let place = Place::Here(session.host.clone());
+        answer(arguments.command, &place, &home, printer).await
     };
     // The outcome of the command comes first: closing only tidies up, and not at any price.
     let closed = tokio::time::timeout(PATIENCE, session.close()).await.unwrap_or(Ok(()));
     let code = outcome?;
     closed?;
     Ok(code)
+}
+
+/// Commands that need a catalogue, from wherever it is.
+async fn answer(
+    command: Command,
+    place: &Place,
+    home: &home::Home,
+    printer: print::Printer,
+) -> anyhow::Result<ExitCode> {
+    match command {
+    // Done above, or another one by now.
+    Command::Init { .. }
+    | Command::Build(_)
+    | Command::Serve(_)
+    | Command::Backup(_)
+    | Command::Restore(_)
+    | Command::Completions { .. }
+    | Command::Reference { .. }
+    | Command::DataNode(_) => Ok(ExitCode::SUCCESS),
+    Command::Component(command) => commands::component::run(command, place, printer).await,
+    Command::Table(command) => commands::table::run(command, place, home, printer).await,
+    Command::Search(arguments) => answered(commands::search::run(arguments, place, printer).await),
+    Command::Stats(command) => commands::stats::run(command, place, printer).await,
+    Command::Secret(command) => commands::secret::run(command, place, printer).await,
+    Command::Source(command) => commands::source::run(command, place, printer).await,
+    Command::Node(command) => commands::node::run(command, place, printer).await,
+    Command::Run(command) => commands::run::run(command, place, printer).await,
+    Command::Token(command) => commands::token::run(command, place, printer).await,
+    Command::User(command) => commands::user::run(command, place, printer).await,
+    Command::Team(command) => commands::team::run(command, place, printer).await,
+    Command::Role(command) => commands::role::run(command, place, printer).await,
+    Command::Audit(command) => commands::audit::run(command, place, printer).await,
+    Command::Check(arguments) => commands::check::run(arguments, place, printer).await,
+    }
+}
+
+/// The exit code of a command that has its answer.
+fn answered(outcome: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// The exit code of a class of errors, as a process gives it.

@@ -204,7 +204,7 @@ impl WindowStatus {
 }
 
 /// How many windows are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WindowCounts {
     /// See [`WindowStatus::Pending`].
     pub pending: u64,
@@ -272,7 +272,7 @@ impl Control {
 }
 
 /// How a backfill stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackfillState {
     /// A process works on it.

@@ -33,7 +33,7 @@ pub enum CoordinateValue {
 }
 
 /// One value per identity dimension, in index order; empty for a table whose index is `time_index` alone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Coordinate(pub Vec<CoordinateValue>);
 
 /// Why a value cannot be a coordinate.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cadence::Cadence;
 use crate::contract::{Column, Contract, ForeignKey, TableKind};
@@ -15,7 +15,7 @@ use crate::quality::Check;
 const SHOWN_CHARS: usize = 200;
 
 /// How far a change reaches. The order is that of growing care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// What says something about rows and changes none: every stored row and every hash stays. Applied at once. A new
@@ -42,7 +42,7 @@ impl Reach {
 }
 
 /// One change from the contract that is held to the one that is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// The table's description.

@@ -1,6 +1,6 @@
 //! Reads of a table: which rows and columns, checked against its contract before any SQL is made.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Timestamp;
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 pub const MAX_QUERY_ENTRIES: usize = 100_000;
 
 /// One end of a range of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
     /// The moment.
     pub time: Timestamp,
@@ -22,7 +22,7 @@ pub struct Bound {
 }
 
 /// A range of time; a missing bound is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TimeRange {
     /// Lower bound.
     pub start: Option<Bound>,
@@ -48,7 +48,7 @@ impl TimeRange {
 }
 
 /// The range wanted for one coordinate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoordinateRange {
     /// The coordinate.
     pub coordinate: Coordinate,
@@ -57,7 +57,7 @@ pub struct CoordinateRange {
 }
 
 /// A range of time per coordinate: the shape of an incremental read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RangeMap {
     /// One entry per coordinate.
     pub entries: Vec<CoordinateRange>,
@@ -66,7 +66,7 @@ pub struct RangeMap {
 }
 
 /// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the key.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReadQuery {
     /// Range of `time_index`.
     pub range: TimeRange,

@@ -1,20 +1,23 @@
 //! `datanode node backfill`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
 use datanode_core::backfill::{BackfillMode, BackfillState, Control, MAX_CONCURRENCY, Step, WindowStatus};
 use datanode_core::{ErrorClass, Timestamp};
-use datanode_runtime::{BackfillOrder, BackfillWork, Host};
-use datanode_store::{Backfill, BackfillWindow};
-use serde_json::{Value, json};
+use datanode_runtime::answers::{BackfillDetail, BackfillDocument};
+use datanode_runtime::{BackfillOrder, BackfillWork, Stop};
+use datanode_store::BackfillWindow;
 
-use crate::backfill_progress;
+use crate::backfill_progress::{self, Shows, Told};
 use crate::failure::{self, OrFail};
+use crate::place::Place;
 use crate::print::{self, Heading, Printer, count};
 use crate::progress::ProgressMode;
+use crate::remote::Begun;
 use crate::run_args::Journal;
-use crate::{progress, say};
+use crate::{interrupt, progress, say};
 
 /// Failed windows that are told of, one by one.
 const FAILED_SHOWN: usize = 5;
@@ -104,7 +107,8 @@ enum BackfillCommand {
     },
     /// Go on with a backfill that was paused or killed, or of which windows have failed: these are run again
     #[command(
-        after_help = "A window whose process was killed is taken over when its claim has expired (`lease_seconds` in datanode.toml).\n\
+        after_help = "A window whose process was killed is taken over when its claim has expired (`lease_seconds` in datanode.toml);\n\
+        one that was ended by Ctrl-C has given its windows back.\n\
         While another process works on the backfill, this one helps it.\n\n\
         Example:\n  datanode node backfill resume 01a204a9-91c4 --concurrency 4"
     )]
@@ -133,39 +137,34 @@ enum BackfillCommand {
 
 pub(crate) async fn run(
     arguments: BackfillArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match (arguments.command, arguments.begin) {
         (Some(BackfillCommand::List { node }), _) => {
-            let node = match node {
-                Some(node) => Some(host.store().node(&node).await.or_fail()?.uid),
-                None => None,
-            };
-            list(&host.store().backfills(node.as_deref()).await.or_fail()?, printer)?;
+            list(&place.backfills(node.as_deref()).await?, printer)?;
         }
         (Some(BackfillCommand::Show { backfill, status }), _) => {
-            show(&backfill, status.as_deref(), host, printer).await?;
+            show(&backfill, status.as_deref(), place, printer).await?;
         }
         (Some(BackfillCommand::Pause { backfill }), _) => {
-            control(&backfill, Control::Pause, host, printer).await?;
+            control(&backfill, Control::Pause, place, printer).await?;
         }
         (Some(BackfillCommand::Cancel { backfill }), _) => {
-            control(&backfill, Control::Cancel, host, printer).await?;
+            control(&backfill, Control::Cancel, place, printer).await?;
         }
         (Some(BackfillCommand::Resume { backfill, concurrency, option, journal, progress }), _) => {
             let work = work_of(concurrency, &option, journal, progress)?;
-            let found = host.store().backfill(&backfill).await.or_fail()?;
-            host.store().control_backfill(&found.uid, Control::Go).await.or_fail()?;
-            return self::work(&found.uid, work, host, printer).await;
+            let uid = place.resume_backfill(&backfill).await?;
+            return self::work(&uid, None, work, place, printer).await;
         }
-        (None, Some(begin)) => return self::begin(begin, host, printer).await,
+        (None, Some(begin)) => return self::begin(begin, place, printer).await,
         (None, None) => return Err(crate::usage("name a node, or a command: see --help".to_owned())),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn begin(arguments: BeginArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+async fn begin(arguments: BeginArguments, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     let order = BackfillOrder {
         from: arguments.from,
         to: arguments.to,
@@ -175,16 +174,16 @@ async fn begin(arguments: BeginArguments, host: &Host, printer: Printer) -> anyh
         keep_going: arguments.keep_going,
         options: super::node_run::runtime_options(None, &arguments.option)?,
     };
-    let begun = host.begin_backfill(&arguments.node, order).await.or_fail()?;
+    let work = work_of(None, &[], arguments.journal, arguments.progress)?;
+    let begun = place.begin_backfill(&arguments.node, order, arguments.step.as_deref(), &work.0).await?;
     for warning in &begun.warnings {
         print::warning(warning);
     }
-    let Backfill { uid, windows, .. } = begun.backfill;
+    let BackfillDocument { backfill_id: uid, windows, .. } = begun.backfill;
     if !printer.json {
         say!("backfill {uid}: {} windows", count(windows.total()));
     }
-    let work = work_of(None, &[], arguments.journal, arguments.progress)?;
-    self::work(&uid, work, host, printer).await
+    self::work(&uid, begun.execution, work, place, printer).await
 }
 
 fn work_of(
@@ -192,8 +191,9 @@ fn work_of(
     option: &[String],
     journal: Option<Journal>,
     mode: ProgressMode,
-) -> anyhow::Result<BackfillWork> {
-    Ok(BackfillWork {
+) -> anyhow::Result<(BackfillWork, Arc<dyn Shows>)> {
+    let shows = backfill_progress::observer(mode);
+    let work = BackfillWork {
         concurrency,
         options: super::node_run::runtime_options(None, option)?,
         journal: journal.map(Into::into),
@@ -202,22 +202,34 @@ fn work_of(
             ProgressMode::Json => progress::observer(mode),
             ProgressMode::Auto | ProgressMode::None => progress::observer(ProgressMode::None),
         },
-        progress: backfill_progress::observer(mode),
-    })
+        progress: Arc::new(Told(Arc::clone(&shows))),
+        stop: Stop::default(),
+    };
+    Ok((work, shows))
 }
 
-async fn work(uid: &str, work: BackfillWork, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
-    let backfill = host.work_on_backfill(uid, &work).await.or_fail()?;
-    drop(work);
-    printer.show(&document(&backfill), || summary(&backfill))?;
-    if backfill.state() != BackfillState::Failed {
-        return Ok(ExitCode::SUCCESS);
+async fn work(
+    uid: &str,
+    begun: Option<Begun>,
+    (work, shows): (BackfillWork, Arc<dyn Shows>),
+    place: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    let stop = work.stop.clone();
+    interrupt::stops(&stop, printer);
+    let backfill = place.work_on_backfill(uid, begun, &work, &*shows).await?;
+    drop((work, shows));
+    printer.show(&backfill, || summary(&backfill))?;
+    match backfill.state {
+        BackfillState::Failed => {}
+        BackfillState::Interrupted if stop.is_stopped() => return Ok(interrupt::cut_short()),
+        _ => return Ok(ExitCode::SUCCESS),
     }
-    let windows = host.store().backfill_windows(uid).await.or_fail()?;
+    let windows = place.backfill(uid).await?.windows;
     let mut classes = Vec::new();
     for window in windows.iter().filter(|window| window.status == WindowStatus::Failed).take(FAILED_SHOWN) {
         let record = match &window.run_id {
-            Some(run_id) => host.store().run(run_id).await.ok(),
+            Some(run_id) => place.run(run_id).await.ok(),
             None => None,
         };
         let error = record.as_ref().and_then(|record| record.error.as_ref());
@@ -238,31 +250,30 @@ async fn work(uid: &str, work: BackfillWork, host: &Host, printer: Printer) -> a
     Ok(crate::exit_code(failure::worst(classes).unwrap_or(ErrorClass::Failed)))
 }
 
-async fn control(reference: &str, said: Control, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let found = host.store().backfill(reference).await.or_fail()?;
-    let backfill = host.store().control_backfill(&found.uid, said).await.or_fail()?;
-    printer.show(&document(&backfill), || {
+async fn control(reference: &str, said: Control, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let backfill = place.control_backfill(reference, said).await?;
+    printer.show(&backfill, || {
         let running = match backfill.windows.running {
             0 => String::new(),
             running => format!("; {running} windows are run to their end"),
         };
-        print::done(&format!("{} backfill {}{running}", backfill.state(), backfill.uid));
+        print::done(&format!("{} backfill {}{running}", backfill.state, backfill.backfill_id));
         if said == Control::Pause {
-            say!("next: datanode node backfill resume {}", backfill.uid);
+            say!("next: datanode node backfill resume {}", backfill.backfill_id);
         }
     })
 }
 
-fn list(backfills: &[Backfill], printer: Printer) -> anyhow::Result<()> {
-    printer.show(&backfills.iter().map(document).collect::<Vec<_>>(), || {
+fn list(backfills: &[BackfillDocument], printer: Printer) -> anyhow::Result<()> {
+    printer.show(&backfills, || {
         let rows = backfills.iter().map(|backfill| {
             vec![
-                backfill.uid.clone(),
+                backfill.backfill_id.clone(),
                 backfill.table.clone(),
-                backfill.request.from.short(),
-                backfill.request.to.short(),
-                backfill.request.mode.to_string(),
-                backfill.state().to_string(),
+                backfill.from.short(),
+                backfill.to.short(),
+                backfill.mode.to_string(),
+                backfill.state.to_string(),
                 format!("{} of {}", count(backfill.windows.finished()), count(backfill.windows.total())),
                 count(backfill.windows.failed),
             ]
@@ -283,22 +294,22 @@ fn list(backfills: &[Backfill], printer: Printer) -> anyhow::Result<()> {
     })
 }
 
-async fn show(reference: &str, status: Option<&str>, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let backfill = host.store().backfill(reference).await.or_fail()?;
-    let mut windows = host.store().backfill_windows(&backfill.uid).await.or_fail()?;
-    windows.retain(|window| status.is_none_or(|status| status == window.status.as_str()));
-    printer.show(&json!({"backfill": document(&backfill), "windows": windows}), || {
-        summary(&backfill);
+async fn show(reference: &str, status: Option<&str>, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let mut detail = place.backfill(reference).await?;
+    detail.windows.retain(|window| status.is_none_or(|status| status == window.status.as_str()));
+    let BackfillDetail { backfill, windows } = &detail;
+    printer.show(&detail, || {
+        summary(backfill);
         say!("");
-        table(&windows, status);
+        table(windows, status);
     })
 }
 
 /// How a backfill stands, for people.
-fn summary(backfill: &Backfill) {
-    let Backfill { request, windows, rows, .. } = backfill;
-    let state = backfill.state();
-    let step = request.step.map_or("all at once".to_owned(), |step| format!("windows of {step}"));
+fn summary(backfill: &BackfillDocument) {
+    let BackfillDocument { windows, rows, .. } = backfill;
+    let state = backfill.state;
+    let step = backfill.step.map_or("all at once".to_owned(), |step| format!("windows of {step}"));
     let mut counted = vec![format!("{} of {} finished", count(windows.finished()), count(windows.total()))];
     for (number, what) in [
         (windows.empty, "of them empty"),
@@ -313,14 +324,14 @@ fn summary(backfill: &Backfill) {
     let at_once = if backfill.is_ordered {
         "1, in their order: the node reads its own table".to_owned()
     } else {
-        request.concurrency.to_string()
+        backfill.concurrency.to_string()
     };
     let mut facts = vec![
-        ("backfill", backfill.uid.clone()),
+        ("backfill", backfill.backfill_id.clone()),
         ("node", backfill.update_hash.clone()),
         ("table", backfill.table.clone()),
-        ("range", format!("{} to {}, {step}", request.from.short(), request.to.short())),
-        ("mode", request.mode.to_string()),
+        ("range", format!("{} to {}, {step}", backfill.from.short(), backfill.to.short())),
+        ("mode", backfill.mode.to_string()),
         ("at once", at_once),
         ("state", state.to_string()),
         ("windows", counted.join(", ")),
@@ -334,7 +345,7 @@ fn summary(backfill: &Backfill) {
             ),
         ),
     ];
-    if let (BackfillState::Running, Some(left)) = (state, backfill.time_left_us()) {
+    if let (BackfillState::Running, Some(left)) = (state, backfill.time_left_us) {
         facts.push(("left", format!("about {}", time(left))));
     }
     print::facts(&facts);
@@ -342,7 +353,7 @@ fn summary(backfill: &Backfill) {
         BackfillState::Interrupted | BackfillState::Paused | BackfillState::Failed => "resume",
         _ => return,
     };
-    say!("next: datanode node backfill {next} {}", backfill.uid);
+    say!("next: datanode node backfill {next} {}", backfill.backfill_id);
 }
 
 /// A stretch of time as people say it.
@@ -381,17 +392,4 @@ fn table(windows: &[BackfillWindow], status: Option<&str>) {
     ];
     let empty = format!("no window of it is {}", status.unwrap_or("there"));
     print::table(&headings, rows.collect(), &empty);
-}
-
-/// A backfill for programs.
-pub(crate) fn document(backfill: &Backfill) -> Value {
-    let request = &backfill.request;
-    json!({
-        "backfill_id": backfill.uid, "node_uid": backfill.node_uid, "update_hash": backfill.update_hash,
-        "table_uid": backfill.table_uid, "table": backfill.table, "from": request.from, "to": request.to,
-        "step": request.step, "mode": request.mode, "concurrency": request.concurrency,
-        "keep_going": request.keep_going, "options": request.options, "state": backfill.state(),
-        "is_ordered": backfill.is_ordered, "windows": backfill.windows, "rows": backfill.rows,
-        "time_left_us": backfill.time_left_us(), "created_at": backfill.created_at,
-    })
 }

@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use datanode_core::ErrorClass;
 use datanode_core::checklist::{Finding, Verdict};
 use datanode_core::contract::Contract;
-use datanode_runtime::{CheckRequest, CheckSubject, Checked, Host, RunOptions};
+use datanode_runtime::{CheckRequest, CheckSubject, Checked, RunOptions};
 
 use crate::args::CheckArguments;
-use crate::failure::{Failure, OrFail};
+use crate::place::Place;
 use crate::print::{self, Printer};
 use crate::{progress, say, usage};
 
@@ -19,17 +19,17 @@ const COMPONENT: &str = "wasm";
 
 pub(crate) async fn run(
     arguments: CheckArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     if arguments.determinism {
-        return super::determinism::run(&arguments, host, printer).await;
+        return super::determinism::run(&arguments, place, printer).await;
     }
-    let host = &host.clone().admitting(super::component::admitted(arguments.allow_stubbed_wasi));
+    let admits = super::component::admitted(arguments.allow_stubbed_wasi);
     let strict = arguments.strict;
     let options = RunOptions { observer: progress::observer(arguments.progress), ..RunOptions::default() };
-    let request = CheckRequest { until: arguments.until, subject: subject(arguments, host).await? };
-    let checked = host.check(request, &options).await.or_fail()?;
+    let request = CheckRequest { until: arguments.until, subject: subject(arguments, place).await? };
+    let checked = place.check(request, admits, &options).await?;
     // Clears the moving line before the findings are printed.
     drop(options);
     printer.show(&checked, || show(&checked))?;
@@ -37,25 +37,23 @@ pub(crate) async fn run(
     Ok(if failed { crate::exit_code(ErrorClass::Failed) } else { ExitCode::SUCCESS })
 }
 
-async fn subject(arguments: CheckArguments, host: &Host) -> anyhow::Result<CheckSubject> {
+async fn subject(arguments: CheckArguments, place: &Place) -> anyhow::Result<CheckSubject> {
     let CheckArguments { subject, table, config, .. } = arguments;
     let [subject] = <[String; 1]>::try_from(subject)
         .map_err(|_| usage("several are checked at once only with --determinism: name one"))?;
     let file = Path::new(&subject);
     let is_file = file.extension().is_some_and(|extension| extension == COMPONENT);
     if !is_file && table.is_none() && config.is_none() {
-        match host.store().node(&subject).await {
+        match place.node(&subject).await {
             Ok(node) => return Ok(CheckSubject::Node(Box::new(node))),
             // Neither a node nor a component: the error of the node says more, for it knows the ways to name one.
-            Err(error) if host.store().component(&subject, None).await.is_err() => {
-                return Err(Failure::of(&error).into());
-            }
+            Err(error) if place.component(&subject, None).await.is_err() => return Err(error),
             Err(_) => {}
         }
     }
     let config = super::node::config(config.as_deref().unwrap_or("{}"))?;
     let contract = match table {
-        Some(table) => Some(Box::new(contract(&table, host).await?)),
+        Some(table) => Some(Box::new(contract(&table, place).await?)),
         None => None,
     };
     if !is_file {
@@ -66,10 +64,10 @@ async fn subject(arguments: CheckArguments, host: &Host) -> anyhow::Result<Check
 }
 
 /// A contract from a file, or of a registered table.
-async fn contract(table: &str, host: &Host) -> anyhow::Result<Contract> {
+async fn contract(table: &str, place: &Place) -> anyhow::Result<Contract> {
     let file = Path::new(table);
     if file.extension().is_none() {
-        return Ok(host.store().table(table).await.or_fail()?.contract);
+        return Ok(place.table(table).await?.contract);
     }
     super::contract_file::read(file, "the same command again")
 }

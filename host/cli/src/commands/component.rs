@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use datanode_core::component::ComponentClass;
-use datanode_core::digest::Digest;
 use datanode_core::provenance::Provenance;
-use datanode_runtime::{Host, Upload, Uploaded};
+use datanode_runtime::Uploaded;
 use datanode_store::StoredComponent;
 use semver::Version;
 
 use crate::args::ComponentCommand;
-use crate::failure::{Failure, Failures, OrFail};
+use crate::failure::{Failure, Failures};
+use crate::place::{ComponentFile, Place};
 use crate::print::{self, Heading, Printer, count};
 use crate::progress::Spinner;
 use crate::say;
@@ -20,7 +20,7 @@ use crate::usage;
 
 pub(crate) async fn run(
     command: ComponentCommand,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
@@ -30,14 +30,18 @@ pub(crate) async fn run(
                     "a signature and a digest are of one file: upload the others by themselves",
                 ));
             }
-            let host = &host.clone().admitting(admitted(allow_stubbed_wasi));
+            let signature = signature.as_deref().map(signature_of).transpose()?;
             let mut uploaded = Vec::with_capacity(files.len());
             let mut failures = Failures::default();
             for file in files {
-                uploaded.extend(
-                    failures
-                        .note(upload(&file, accept_new_identity, signature.as_deref(), sha256, host).await),
-                );
+                let upload = ComponentFile {
+                    file: &file,
+                    accept_new_identity,
+                    admits: admitted(allow_stubbed_wasi),
+                    expected: sha256,
+                    signature: signature.clone(),
+                };
+                uploaded.extend(failures.note(self::upload(&upload, place).await));
             }
             printer.show(&uploaded, || {
                 for upload in &uploaded {
@@ -65,7 +69,7 @@ pub(crate) async fn run(
             return Ok(failures.report(printer.json));
         }
         ComponentCommand::List => {
-            let components = host.store().components().await.or_fail()?;
+            let components = place.components().await?;
             printer.show(&components, || {
                 let rows = components.iter().map(|component| {
                     vec![
@@ -97,14 +101,14 @@ pub(crate) async fn run(
         }
         ComponentCommand::Show { component } => {
             let (name, version) = release(&component)?;
-            let component = host.store().component(name, version.as_ref()).await.or_fail()?;
+            let component = place.component(name, version.as_ref()).await?;
             printer.show(&component, || show(&component))?;
         }
-        ComponentCommand::Disable { component } => enable(&component, false, host, printer).await?,
-        ComponentCommand::Enable { component } => enable(&component, true, host, printer).await?,
+        ComponentCommand::Disable { component } => enable(&component, false, place, printer).await?,
+        ComponentCommand::Enable { component } => enable(&component, true, place, printer).await?,
         ComponentCommand::Remove { component, force } => {
             let (name, version) = release(&component)?;
-            let removed = host.remove_component(name, version.as_ref(), force).await.or_fail()?;
+            let removed = place.remove_component(name, version.as_ref(), force).await?;
             printer.show(&removed, || {
                 let StoredComponent { manifest, digest, .. } = &removed;
                 print::done(&format!(
@@ -131,24 +135,13 @@ fn class(class: ComponentClass) -> &'static str {
     }
 }
 
-async fn upload(
-    file: &Path,
-    accept_new_identity: bool,
-    signature: Option<&Path>,
-    expected: Option<Digest>,
-    host: &Host,
-) -> anyhow::Result<Uploaded> {
-    let label = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| usage(format!("{label}: {error}")))?;
-    let signature = signature
-        .map(|path| bounded(path).map_err(|error| usage(format!("{}: {error}", path.display()))))
-        .transpose()?;
-    let uploaded_by = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let uploaded_by = uploaded_by.map(|name| name.chars().take(100).collect());
-    let _spinner = Spinner::start(&format!("checking {label}"));
-    let uploaded =
-        host.upload(Upload { label, bytes, accept_new_identity, expected, signature, uploaded_by }).await;
-    Ok(uploaded.map_err(|error| Failure::of(&error).of_file(file))?)
+async fn upload(upload: &ComponentFile<'_>, place: &Place) -> anyhow::Result<Uploaded> {
+    let _spinner = Spinner::start(&format!("checking {}", upload.file.display()));
+    place.upload(upload).await
+}
+
+fn signature_of(path: &Path) -> anyhow::Result<Vec<u8>> {
+    bounded(path).map_err(|error| usage(format!("{}: {error}", path.display())))
 }
 
 /// A signature is short, whatever the file is.
@@ -169,10 +162,10 @@ fn release(component: &str) -> anyhow::Result<(&str, Option<Version>)> {
     Ok((name, Some(version)))
 }
 
-async fn enable(component: &str, enabled: bool, host: &Host, printer: Printer) -> anyhow::Result<()> {
+async fn enable(component: &str, enabled: bool, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let (name, version) = release(component)?;
-    let changed = host.store().enable_component(name, version.as_ref(), enabled).await.or_fail()?;
-    let chosen = host.store().component(name, None).await.ok();
+    let changed = place.enable_component(name, version.as_ref(), enabled).await?;
+    let chosen = place.component(name, None).await.ok();
     printer.show(&changed, || {
         let verb = if enabled { "enabled" } else { "disabled" };
         print::done(&format!("{verb} {name} {}", changed.manifest.version));

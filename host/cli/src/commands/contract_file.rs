@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use datanode_core::Diagnostic;
 use datanode_core::contract::Contract;
 
 use crate::failure::Failure;
@@ -30,6 +29,12 @@ pub(super) fn read(file: &Path, then: &str) -> anyhow::Result<Contract> {
 }
 
 /// A failure of what a file says.
-pub(super) fn failure(error: &impl Diagnostic, file: &Path) -> Failure {
-    Failure::of(error).at(&file.display().to_string()).of_file(file)
+pub(super) fn at(error: anyhow::Error, file: &Path) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) if failure.is_of_question() => {
+            failure.at(&file.display().to_string()).of_file(file).into()
+        }
+        Ok(failure) => failure.into(),
+        Err(error) => error,
+    }
 }

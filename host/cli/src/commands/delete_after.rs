@@ -5,21 +5,16 @@ use std::io::{IsTerminal, Write};
 use clap::Args;
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, TableKind};
-use datanode_core::coordinate::{Coordinate, CoordinateValue};
-use datanode_core::query::{Bound, ReadQuery, TimeRange};
-use datanode_runtime::Host;
-use datanode_store::{DeleteAfter, DeleteScope, Reopened, StoreError, Table};
-use serde_json::{Map, Value, json};
+use datanode_core::coordinate::CoordinateValue;
+use datanode_runtime::answers::{ReopenedNode, tail_query};
+use datanode_store::{DeleteAfter, DeleteScope, StoreError};
 
-use super::node_windows::{self, start};
-use super::table::values;
+use super::node_windows::start;
 use super::table_read::{does_not_fit, filters};
-use crate::failure::{Failure, OrFail};
+use crate::failure::Failure;
+use crate::place::Place;
 use crate::print::{self, Printer, count};
 use crate::{say, usage};
-
-/// Keys fetched at a time to count them.
-const PAGE: usize = 50_000;
 
 #[derive(Debug, Args)]
 #[command(
@@ -54,128 +49,61 @@ pub(crate) struct DeleteAfterArguments {
 
 pub(crate) async fn run(
     arguments: DeleteAfterArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<()> {
-    let table = host.store().table(&arguments.table).await.or_fail()?;
+    let table = place.table(&arguments.table).await?;
     let name = table.contract.identifier.clone();
     if table.contract.kind != TableKind::TimeIndexed {
         return Err(Failure::of(&StoreError::NoTail { table: name }).into());
     }
     let scope = scope(&table.contract, &arguments)?;
-    let query = query(arguments.after, &scope);
-    query.check(&table.contract).map_err(|error| does_not_fit(&table.contract, error))?;
+    tail_query(arguments.after, &scope)
+        .check(&table.contract)
+        .map_err(|error| does_not_fit(&table.contract, error))?;
     let after = arguments.after;
     let words = words(after, &scope);
+    let delete = DeleteAfter { table_uid: table.uid.clone(), after, scope };
     if arguments.dry_run {
-        let (rows, all) = count_rows(&table, &query, host).await?;
-        let reopened = would_reopen(&table, after, host).await?;
-        let answer = document(&table, after, &scope, rows, rows == all, &Value::Null, &reopened);
+        let answer = place.count_tail(&delete).await?;
+        let all = place.table_detail(&table.uid).await?.listed.rows;
         return printer.show(&answer, || {
-            print::done(&format!("{name}: {} of {} rows would go: {words}", count(rows), count(all)));
-            show_reopened("would be open again", &reopened);
+            let rows = count(answer.rows);
+            print::done(&format!("{name}: {rows} of {} rows would go: {words}", count(all)));
+            show_reopened("would be open again", &answer.reopened);
         });
     }
     if !arguments.yes {
-        confirm(&table, &query, &words, host).await?;
+        confirm(&delete, &name, &words, place).await?;
     }
-    let delete = DeleteAfter { table_uid: table.uid.clone(), after, scope };
-    let deleted = host.store().delete_after(&delete).await.or_fail()?;
-    let progress = &deleted.progress;
-    let statistics = json!({
-        "rows": progress.rows(), "coordinates": progress.len(),
-        "min_time": progress.min_time(), "max_time": progress.max_time(),
-    });
-    let answer = document(
-        &deleted.table,
-        after,
-        &delete.scope,
-        deleted.rows,
-        progress.is_empty(),
-        &statistics,
-        &deleted.reopened,
-    );
+    let answer = place.delete_tail(&delete).await?;
     printer.show(&answer, || {
-        print::done(&format!("{name}: {} rows deleted: {words}", count(deleted.rows)));
-        if progress.is_empty() {
+        print::done(&format!("{name}: {} rows deleted: {words}", count(answer.rows)));
+        let Some(left) = answer.statistics.filter(|_| !answer.is_empty) else {
             say!("the table is empty now");
-            show_reopened("open again", &deleted.reopened);
+            show_reopened("open again", &answer.reopened);
             return;
-        }
+        };
         let time = |time: Option<Timestamp>| time.map_or("-".to_owned(), Timestamp::short);
         print::facts(&[
-            ("rows left", count(progress.rows())),
-            ("coordinates", count(progress.len() as u64)),
-            ("first", time(progress.min_time())),
-            ("last", time(progress.max_time())),
+            ("rows left", count(left.rows)),
+            ("coordinates", count(left.coordinates)),
+            ("first", time(left.min_time)),
+            ("last", time(left.max_time)),
         ]);
-        show_reopened("open again", &deleted.reopened);
+        show_reopened("open again", &answer.reopened);
     })
 }
 
-/// What the nodes that write a table would have to do again.
-async fn would_reopen(table: &Table, after: Timestamp, host: &Host) -> anyhow::Result<Vec<Reopened>> {
-    let mut reopened = Vec::new();
-    let nodes = host.store().nodes().await.or_fail()?;
-    for node in nodes.into_iter().filter(|node| node.table_uid == table.uid) {
-        let windows = host.store().node_windows(&node.uid).await.or_fail()?.reopen(after, None);
-        if !windows.is_empty() {
-            reopened.push(Reopened { node_uid: node.uid, update_hash: node.update_hash, windows });
-        }
-    }
-    Ok(reopened)
-}
-
 /// What the next runs of nodes do again.
-fn show_reopened(verb: &str, reopened: &[Reopened]) {
+fn show_reopened(verb: &str, reopened: &[ReopenedNode]) {
     for node in reopened {
         let windows: Vec<String> = node
             .windows
             .iter()
-            .map(|window| format!("{} to {} ({})", start(window), window.last.short(), window.state.as_str()))
+            .map(|window| format!("{} to {} ({})", start(window), window.end.short(), window.state.as_str()))
             .collect();
         say!("{verb} for {}: {}", node.update_hash, windows.join(", "));
-    }
-}
-
-/// The answer; `statistics` are null of a dry run.
-fn document(
-    table: &Table,
-    after: Timestamp,
-    scope: &DeleteScope,
-    rows: u64,
-    is_empty: bool,
-    statistics: &Value,
-    reopened: &[Reopened],
-) -> Value {
-    let windows = |node: &Reopened| node.windows.iter().map(node_windows::document).collect::<Vec<_>>();
-    let reopened = reopened.iter().map(
-        |node| json!({"node_uid": node.node_uid, "update_hash": node.update_hash, "windows": windows(node)}),
-    );
-    let reopened: Vec<Value> = reopened.collect();
-    json!({
-        "uid": table.uid, "table": table.contract.identifier, "after": after, "scope": scope_document(scope),
-        "dry_run": statistics.is_null(), "rows": rows, "is_empty": is_empty, "statistics": statistics,
-        "reopened": reopened,
-    })
-}
-
-fn scope_document(scope: &DeleteScope) -> Value {
-    match scope {
-        DeleteScope::All => json!({}),
-        DeleteScope::DimensionFilters(filters) => {
-            let filters = filters
-                .iter()
-                .map(|(name, allowed)| (name.clone(), json!(values(&Coordinate(allowed.clone())))));
-            json!({"where": filters.collect::<Map<_, _>>()})
-        }
-        DeleteScope::IndexCoordinates(coordinates) => {
-            let one = |partial: &Vec<(String, CoordinateValue)>| {
-                let (names, wanted): (Vec<String>, Vec<CoordinateValue>) = partial.iter().cloned().unzip();
-                names.into_iter().zip(values(&Coordinate(wanted))).collect::<Map<_, _>>()
-            };
-            json!({"coordinates": coordinates.iter().map(one).collect::<Vec<_>>()})
-        }
     }
 }
 
@@ -201,43 +129,16 @@ fn coordinate(contract: &Contract, text: &str) -> anyhow::Result<Vec<(String, Co
     filters(contract, &conditions)?.into_iter().map(one).collect()
 }
 
-fn query(after: Timestamp, scope: &DeleteScope) -> ReadQuery {
-    let mut query = ReadQuery {
-        range: TimeRange { start: Some(Bound { time: after, inclusive: true }), end: None },
-        columns: Some(Vec::new()),
-        ..ReadQuery::default()
-    };
-    match scope {
-        DeleteScope::All => {}
-        DeleteScope::DimensionFilters(filters) => query.dimension_filters.clone_from(filters),
-        DeleteScope::IndexCoordinates(coordinates) => query.index_coordinates.clone_from(coordinates),
-    }
-    query
-}
-
-/// Rows that would go, and rows in all.
-async fn count_rows(table: &Table, query: &ReadQuery, host: &Host) -> anyhow::Result<(u64, u64)> {
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
-    let all = snapshot.row_count(table).await.or_fail()?;
-    let read = snapshot.read(table, query);
-    let (mut rows, mut after) = (0, None);
-    while let Some(page) = read.page(after.as_ref(), PAGE).await.or_fail()? {
-        rows += page.batch.num_rows() as u64;
-        after = Some(page.last);
-    }
-    Ok((rows, all))
-}
-
 /// Ask a person; an error unless they say yes.
-async fn confirm(table: &Table, query: &ReadQuery, words: &str, host: &Host) -> anyhow::Result<()> {
+async fn confirm(delete: &DeleteAfter, name: &str, words: &str, place: &Place) -> anyhow::Result<()> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::usage("there is no terminal on which the deletion could be confirmed")
             .with_next_step("look with --dry-run what would go, then say --yes")
             .into());
     }
-    let (rows, all) = count_rows(table, query, host).await?;
+    let rows = place.count_tail(delete).await?.rows;
+    let all = place.table_detail(&delete.table_uid).await?.listed.rows;
     let mut errors = anstream::stderr();
-    let name = &table.contract.identifier;
     write!(errors, "Delete {} of {} rows of {name}: {words}? [y/N] ", count(rows), count(all))?;
     errors.flush()?;
     let mut answer = String::new();

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use datanode_core::ErrorClass;
 use datanode_core::run::RunStatus;
-use datanode_runtime::{CellResult, CellVerdict, Host, MatrixRun, bundle_in_cells};
+use datanode_runtime::{CellResult, CellVerdict, MatrixRun, bundle_in_cells};
 use datanode_sandbox::{Cell, Processor};
-use datanode_store::RunFilter;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::replay::is_file;
 use crate::args::CheckArguments;
-use crate::failure::{Failure, OrFail};
+use crate::failure::OrFail;
 use crate::home::{self, Home};
+use crate::place::{Place, WantedRuns};
 use crate::print::{self, Heading, Printer, count};
 use crate::{exit_code, say, usage};
 
@@ -27,19 +27,19 @@ pub(crate) fn is_of_bundles(arguments: &CheckArguments) -> bool {
 
 pub(crate) async fn run(
     arguments: &CheckArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     if let Some(file) = arguments.subject.iter().find(|name| is_file(name)) {
         return Err(usage(format!("`{file}` is a file and the others are not: name either nodes or files")));
     }
-    let runs = chosen(arguments, host).await?;
+    let runs = chosen(arguments, place).await?;
     let cells = Cell::all();
     let bar = progress(runs.len() * cells.len());
     let mut found = Vec::with_capacity(runs.len());
     for run in &runs {
         let bar = bar.clone();
-        found.push(host.run_in_cells(run, &cells, move || bar.inc(1)).await.or_fail()?);
+        found.push(place.run_in_cells(run, &cells, move || bar.inc(1)).await?);
     }
     bar.finish_and_clear();
     answer(&found, !arguments.subject.is_empty(), printer)
@@ -60,23 +60,21 @@ pub(crate) fn bundles(arguments: &CheckArguments, home: &Home, printer: Printer)
 
 /// The latest runs that have a journal: of the nodes that are named, of all nodes of the components that are named, or of
 /// all nodes; the oldest first.
-async fn chosen(arguments: &CheckArguments, host: &Host) -> anyhow::Result<Vec<String>> {
+async fn chosen(arguments: &CheckArguments, place: &Place) -> anyhow::Result<Vec<String>> {
     let mut nodes = Vec::new();
     let mut components = Vec::new();
     for name in &arguments.subject {
-        match host.store().node(name).await {
+        match place.node(name).await {
             Ok(node) => nodes.push(node.uid),
             // Neither a node nor a component: the error of the node says more, for it knows the ways to name one.
-            Err(error) if host.store().component(name, None).await.is_err() => {
-                return Err(Failure::of(&error).into());
-            }
+            Err(error) if place.component(name, None).await.is_err() => return Err(error),
             Err(_) => components.push(name),
         }
     }
     let all = arguments.subject.is_empty();
     let mut taken: BTreeMap<String, u32> = BTreeMap::new();
     let mut runs = Vec::new();
-    for run in host.store().runs(&RunFilter::default()).await.or_fail()? {
+    for run in place.runs(WantedRuns::default()).await? {
         let called = matches!(run.status, RunStatus::Ok | RunStatus::Empty | RunStatus::Failed);
         let wanted = all || nodes.contains(&run.node_uid) || components.contains(&&run.component);
         let taken = taken.entry(run.node_uid.clone()).or_default();

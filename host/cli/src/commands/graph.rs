@@ -1,74 +1,21 @@
 //! `datanode node graph`: what reads what, and how it stands.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use datanode_core::Timestamp;
-use datanode_core::run::RunStatus;
-use datanode_runtime::Host;
-use datanode_store::{Node, RunFilter};
-use serde::Serialize;
+use datanode_runtime::answers::{GraphEdge, GraphNode, NodeGraph};
 
 use crate::args::GraphFormat;
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{Printer, count, visible};
 use crate::say;
-
-/// The graph: nodes and published tables, and the edges along which data flow.
-#[derive(Debug, Serialize)]
-struct Graph {
-    /// In the order of `node list`.
-    nodes: Vec<GraphNode>,
-    /// Tables that are read and that no node of the graph writes for its reader.
-    published: Vec<PublishedTable>,
-    edges: Vec<Edge>,
-    /// Uids of the nodes that the graph was asked for.
-    #[serde(skip)]
-    roots: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct GraphNode {
-    uid: String,
-    update_hash: String,
-    component: String,
-    table: String,
-    /// Rows of the table.
-    rows: u64,
-    last_run: Option<LastRun>,
-}
-
-#[derive(Debug, Serialize)]
-struct LastRun {
-    run_id: String,
-    status: RunStatus,
-    started_at: Timestamp,
-}
-
-#[derive(Debug, Serialize)]
-struct PublishedTable {
-    uid: String,
-    table: String,
-    rows: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Edge {
-    /// Uid of the node that reads.
-    reader: String,
-    /// Key under which it reads.
-    key: String,
-    table_uid: String,
-    /// Uid of the node that writes the table; null for a published table.
-    writer: Option<String>,
-}
 
 pub(crate) async fn show(
     reference: Option<&str>,
     format: GraphFormat,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<()> {
-    let graph = collect(reference, host).await?;
+    let graph = place.graph(reference).await?;
     match format {
         GraphFormat::Json => say!("{}", serde_json::to_string_pretty(&graph)?),
         _ if printer.json => say!("{}", serde_json::to_string_pretty(&graph)?),
@@ -77,98 +24,37 @@ pub(crate) async fn show(
         GraphFormat::Text if graph.nodes.is_empty() => {
             say!("no nodes yet; add one: datanode node create COMPONENT --table TABLE");
         }
-        GraphFormat::Text => say!("{}", text(&graph)),
+        GraphFormat::Text => {
+            let roots = match reference {
+                Some(reference) => vec![place.node(reference).await?.uid],
+                None => graph.roots(),
+            };
+            say!("{}", text(&graph, &roots));
+        }
     }
     Ok(())
 }
 
-async fn collect(reference: Option<&str>, host: &Host) -> anyhow::Result<Graph> {
-    let all = host.store().nodes().await.or_fail()?;
-    let roots: Vec<String> = if let Some(reference) = reference {
-        vec![host.store().node(reference).await.or_fail()?.uid]
-    } else {
-        let read: HashSet<&str> = all.iter().flat_map(edges).filter_map(|(_, writer)| writer).collect();
-        all.iter().map(|node| node.uid.clone()).filter(|uid| !read.contains(uid.as_str())).collect()
-    };
-    // Everything that the roots depend on.
-    let mut wanted: HashSet<&str> = HashSet::new();
-    let mut open: Vec<&str> = roots.iter().map(String::as_str).collect();
-    while let Some(uid) = open.pop() {
-        if wanted.insert(uid) {
-            let node = all.iter().find(|node| node.uid == uid);
-            open.extend(node.into_iter().flat_map(edges).filter_map(|(_, writer)| writer));
-        }
-    }
-    let tables = host.store().tables().await.or_fail()?;
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
-    let mut rows: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
-    for table in &tables {
-        let held = snapshot.row_count(table).await.or_fail()?;
-        rows.insert(&table.uid, (&table.contract.identifier, held));
-    }
-    drop(snapshot);
-    let mut graph =
-        Graph { nodes: Vec::new(), published: Vec::new(), edges: Vec::new(), roots: roots.clone() };
-    for node in all.iter().filter(|node| wanted.contains(node.uid.as_str())) {
-        let filter = RunFilter { node_uid: Some(node.uid.clone()), limit: Some(1), ..RunFilter::default() };
-        let last = host.store().runs(&filter).await.or_fail()?.pop();
-        for edge in &node.dependencies {
-            graph.edges.push(Edge {
-                reader: node.uid.clone(),
-                key: edge.key.clone(),
-                table_uid: edge.table_uid.clone(),
-                writer: edge.node_uid.clone(),
-            });
-            let known = graph.published.iter().any(|table| table.uid == edge.table_uid);
-            if let (None, false, Some((table, rows))) =
-                (&edge.node_uid, known, rows.get(edge.table_uid.as_str()))
-            {
-                let table = (*table).to_owned();
-                graph.published.push(PublishedTable { uid: edge.table_uid.clone(), table, rows: *rows });
-            }
-        }
-        graph.nodes.push(GraphNode {
-            uid: node.uid.clone(),
-            update_hash: node.update_hash.clone(),
-            component: node.component.clone(),
-            table: node.table.clone(),
-            rows: rows.get(node.table_uid.as_str()).map_or(0, |(_, rows)| *rows),
-            last_run: last.map(|run| LastRun {
-                run_id: run.run_id,
-                status: run.status,
-                started_at: run.started_at,
-            }),
-        });
-    }
-    Ok(graph)
-}
-
-/// Keys of what a node reads, each with the uid of the node that writes it.
-fn edges(node: &Node) -> impl Iterator<Item = (&str, Option<&str>)> {
-    node.dependencies.iter().map(|edge| (edge.key.as_str(), edge.node_uid.as_deref()))
-}
-
-impl GraphNode {
-    fn standing(&self) -> String {
-        match &self.last_run {
-            None => "never run".to_owned(),
-            Some(run) => format!("{} {}", run.status, &run.started_at.to_string()[..16]),
-        }
+/// What became of a node last.
+fn standing(node: &GraphNode) -> String {
+    match &node.last_run {
+        None => "never run".to_owned(),
+        Some(run) => format!("{} {}", run.status, &run.started_at.to_string()[..16]),
     }
 }
 
 /// A tree per root; what was shown before is only named again.
-fn text(graph: &Graph) -> String {
+fn text(graph: &NodeGraph, roots: &[String]) -> String {
     let mut lines = Vec::new();
     let mut shown = HashSet::new();
-    for root in &graph.roots {
+    for root in roots {
         branch(graph, root, "", ("", ""), &mut shown, &mut lines);
     }
     lines.join("\n")
 }
 
 fn branch<'g>(
-    graph: &'g Graph,
+    graph: &'g NodeGraph,
     uid: &'g str,
     key: &str,
     (first, rest): (&str, &str),
@@ -181,13 +67,13 @@ fn branch<'g>(
     let standing = if again {
         "(see above)".to_owned()
     } else {
-        format!("{} rows, {}, {}", count(node.rows), node.standing(), node.update_hash)
+        format!("{} rows, {}, {}", count(node.rows), standing(node), node.update_hash)
     };
     lines.push(visible(&format!("{first}{name}  {standing}")));
     if again {
         return;
     }
-    let edges: Vec<&Edge> = graph.edges.iter().filter(|edge| edge.reader == uid).collect();
+    let edges: Vec<&GraphEdge> = graph.edges.iter().filter(|edge| edge.reader == uid).collect();
     for (place, edge) in edges.iter().enumerate() {
         let is_last = place + 1 == edges.len();
         let first = format!("{rest}{}", if is_last { "└─ " } else { "├─ " });
@@ -205,10 +91,10 @@ fn branch<'g>(
 }
 
 /// Graphviz. Data flow from left to right.
-fn dot(graph: &Graph) -> String {
+fn dot(graph: &NodeGraph) -> String {
     let mut lines = vec!["digraph datanode {".to_owned(), "  rankdir=LR;".to_owned()];
     for node in &graph.nodes {
-        let (table, rows, standing) = (&node.table, count(node.rows), node.standing());
+        let (table, rows, standing) = (&node.table, count(node.rows), standing(node));
         lines.push(format!("  \"{}\" [shape=box, label=\"{table}\\n{rows} rows\\n{standing}\"];", node.uid));
     }
     for table in &graph.published {
@@ -224,7 +110,7 @@ fn dot(graph: &Graph) -> String {
 }
 
 /// Mermaid, as Markdown pages show it.
-fn mermaid(graph: &Graph) -> String {
+fn mermaid(graph: &NodeGraph) -> String {
     let mut lines = vec!["flowchart LR".to_owned()];
     // Its ids may not hold everything that a uid does.
     let id = |uid: &str| {
@@ -233,7 +119,7 @@ fn mermaid(graph: &Graph) -> String {
         node.or_else(table).unwrap_or_default()
     };
     for node in &graph.nodes {
-        let (table, rows, standing) = (&node.table, count(node.rows), node.standing());
+        let (table, rows, standing) = (&node.table, count(node.rows), standing(node));
         lines.push(format!("  {}[\"{table}<br>{rows} rows<br>{standing}\"]", id(&node.uid)));
     }
     for table in &graph.published {

@@ -2,15 +2,15 @@
 
 use std::io::Write;
 
-use datanode_runtime::{Host, Identity, IdentityRequest};
+use datanode_runtime::{Identity, IdentityRequest};
 
 use crate::args::HashArguments;
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Printer};
 
-pub(crate) async fn show(arguments: HashArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+pub(crate) async fn show(arguments: HashArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let explain = arguments.explain;
-    let identity = identity(arguments, host).await?;
+    let identity = identity(arguments, place).await?;
     if explain && !printer.json {
         // Byte for byte what is hashed: no line end. A reader that went away is no error.
         let _ = std::io::stdout().write_all(identity.hashed_document.as_bytes());
@@ -43,13 +43,13 @@ pub(crate) async fn show(arguments: HashArguments, host: &Host, printer: Printer
     })
 }
 
-async fn identity(arguments: HashArguments, host: &Host) -> anyhow::Result<Identity> {
+async fn identity(arguments: HashArguments, place: &Place) -> anyhow::Result<Identity> {
     let HashArguments { node, component, config, table, hash_namespace, .. } = arguments;
     let Some(component) = component else {
-        let node = host.store().node(&node.unwrap_or_default()).await.or_fail()?;
+        let node = place.node(&node.unwrap_or_default()).await?;
         if !hash_namespace.is_explicit() {
             // A node has its hash, whatever is ambient.
-            return host.identity_of(&node).await.or_fail();
+            return place.identity_of(&node).await;
         }
         let request = IdentityRequest {
             component: node.component,
@@ -57,9 +57,9 @@ async fn identity(arguments: HashArguments, host: &Host) -> anyhow::Result<Ident
             hash_namespace: hash_namespace.resolve()?,
             table: Some(node.table_uid),
         };
-        return host.identify(request).await.or_fail();
+        return place.identify(request).await;
     };
     let hash_namespace = hash_namespace.resolve()?;
     let config = super::node::config(config.as_deref().unwrap_or("{}"))?;
-    host.identify(IdentityRequest { component, config, hash_namespace, table }).await.or_fail()
+    place.identify(IdentityRequest { component, config, hash_namespace, table }).await
 }

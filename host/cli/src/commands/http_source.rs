@@ -51,7 +51,7 @@ pub(crate) struct HttpOptions {
     /// How often a fetch is tried again that failed for a passing reason [default: 3]
     #[arg(long, value_name = "NUMBER", help_heading = "Options of HTTP sources")]
     retries: Option<u32>,
-    /// Requests a minute, of each process [default: as many as come]
+    /// Requests a minute, of all processes of the database [default: as many as come]
     #[arg(long, value_name = "REQUESTS", help_heading = "Options of HTTP sources")]
     per_minute: Option<u32>,
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use datanode_runtime::{FileFormat, Host};
+use datanode_runtime::FileFormat;
 
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Printer, count};
 
 #[derive(Debug, Args)]
@@ -38,14 +38,14 @@ enum Format {
     Arrow,
 }
 
-pub(crate) async fn run(arguments: LoadArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: LoadArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let format = arguments.format.map(|format| match format {
         Format::Csv => FileFormat::Csv,
         Format::Parquet => FileFormat::Parquet,
         Format::Arrow => FileFormat::Arrow,
     });
     let LoadArguments { table, file, replace, .. } = arguments;
-    let loaded = host.load_table(&table, &file, format, replace).await.or_fail()?;
+    let loaded = place.load_table(&table, &file, format, replace).await?;
     printer.show(&loaded, || {
         let deleted = if replace { format!(", {} deleted", count(loaded.deleted)) } else { String::new() };
         print::done(&format!(

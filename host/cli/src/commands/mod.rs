@@ -1,5 +1,6 @@
 //! One module per noun of the command line.
 
+pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod backup;
 pub(crate) mod build;
@@ -7,8 +8,10 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod component;
 mod contract_file;
+pub(crate) mod data_node;
 pub(crate) mod delete_after;
 pub(crate) mod determinism;
+pub(crate) mod give;
 pub(crate) mod graph;
 pub(crate) mod hash;
 mod http_source;
@@ -21,8 +24,11 @@ pub(crate) mod reference;
 pub(crate) mod replay;
 pub(crate) mod repoint;
 pub(crate) mod revision;
+pub(crate) mod role;
 pub(crate) mod run;
+pub(crate) mod search;
 pub(crate) mod secret;
+pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod stats;
 pub(crate) mod table;
@@ -30,3 +36,6 @@ pub(crate) mod table_diff;
 pub(crate) mod table_metadata;
 pub(crate) mod table_read;
 pub(crate) mod table_sql;
+pub(crate) mod team;
+pub(crate) mod token;
+pub(crate) mod user;

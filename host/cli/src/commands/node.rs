@@ -2,35 +2,30 @@
 
 use std::process::ExitCode;
 
-use datanode_core::digest::Digest;
-use datanode_core::run::RunRecord;
-use datanode_runtime::{Host, NodeRequest, PlannedNode};
-use datanode_store::{Node, RunFilter};
-use serde_json::{Value, json};
+use datanode_runtime::NodeRequest;
+use datanode_runtime::answers::{CreatedNode, NodeDetail};
 
 use crate::args::NodeCommand;
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Heading, Printer};
 use crate::{say, usage};
 
-pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: NodeCommand, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         NodeCommand::Create { component, table, config, hash_namespace, pin } => {
             let config = self::config(&config)?;
             let hash_namespace = hash_namespace.resolve()?;
             let request = NodeRequest { component, pinned_digest: pin, config, table, hash_namespace };
-            let planned = host.plan(request).await.or_fail()?;
-            let answer: Vec<Value> =
-                planned.iter().map(|node| json!({"node": node.node, "created": node.created})).collect();
+            let planned = place.create_node(request).await?;
             // The shortest reference that means this node alone.
             let reference = match planned.last() {
-                Some(PlannedNode { node, .. }) => match host.store().node(&node.table).await {
+                Some(CreatedNode { node, .. }) => match place.node(&node.table).await {
                     Ok(found) if found.uid == node.uid => node.table.clone(),
                     _ => node.uid.clone(),
                 },
                 None => String::new(),
             };
-            printer.show(&answer, || {
+            printer.show(&planned, || {
                 for node in &planned {
                     let verb = if node.created { "created" } else { "already there:" };
                     print::done(&format!("{verb} {} → {}", node.node.update_hash, node.node.table));
@@ -38,9 +33,9 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
                 say!("next: datanode node run {reference}");
             })?;
         }
-        NodeCommand::Hash(arguments) => super::hash::show(arguments, host, printer).await?,
+        NodeCommand::Hash(arguments) => super::hash::show(arguments, place, printer).await?,
         NodeCommand::List => {
-            let nodes = host.store().nodes().await.or_fail()?;
+            let nodes = place.nodes().await?;
             printer.show(&nodes, || {
                 let rows = nodes.iter().map(|node| {
                     let reads: Vec<&str> = node.dependencies.iter().map(|edge| edge.key.as_str()).collect();
@@ -64,31 +59,25 @@ pub(crate) async fn run(command: NodeCommand, host: &Host, printer: Printer) -> 
             })?;
         }
         NodeCommand::Show { node } => {
-            let node = host.store().node(&node).await.or_fail()?;
-            let filter =
-                RunFilter { node_uid: Some(node.uid.clone()), limit: Some(5), ..RunFilter::default() };
-            let runs = host.store().runs(&filter).await.or_fail()?;
-            let metadata = host.identity_of(&node).await.or_fail()?.metadata_digest;
-            let moved = host.moved_identifiers(&node).await.or_fail()?;
-            let document = json!({"node": node, "metadata_digest": metadata, "runs": runs, "moved": moved});
-            printer.show(&document, || show(&node, metadata, &runs))?;
-            for moved in &moved {
+            let detail = place.node_detail(&node).await?;
+            printer.show(&detail, || show(&detail))?;
+            for moved in &detail.moved {
                 print::warning(&moved.to_string());
             }
         }
         NodeCommand::Graph { node, format } => {
-            super::graph::show(node.as_deref(), format, host, printer).await?;
+            super::graph::show(node.as_deref(), format, place, printer).await?;
         }
-        NodeCommand::Run(arguments) => return super::node_run::run(arguments, host, printer).await,
-        NodeCommand::Backfill(arguments) => return super::backfill::run(arguments, host, printer).await,
-        NodeCommand::Windows(arguments) => super::node_windows::windows(arguments, host, printer).await?,
+        NodeCommand::Run(arguments) => return super::node_run::run(arguments, place, printer).await,
+        NodeCommand::Backfill(arguments) => return super::backfill::run(arguments, place, printer).await,
+        NodeCommand::Windows(arguments) => super::node_windows::windows(arguments, place, printer).await?,
         NodeCommand::Unpin { node } => {
-            let node = host.store().unpin_node(&node).await.or_fail()?;
+            let node = place.unpin_node(&node).await?;
             printer.show(&node, || {
                 print::done(&format!("{} → {} is not pinned", node.update_hash, node.table));
             })?;
         }
-        NodeCommand::Set(arguments) => super::node_windows::set(arguments, host, printer).await?,
+        NodeCommand::Set(arguments) => super::node_windows::set(arguments, place, printer).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +90,8 @@ pub(crate) fn config(given: &str) -> anyhow::Result<String> {
     }
 }
 
-fn show(node: &Node, metadata: Option<Digest>, runs: &[RunRecord]) {
+fn show(detail: &NodeDetail) {
+    let NodeDetail { node, metadata_digest, runs, .. } = detail;
     let namespace = if node.hash_namespace.is_empty() { "-" } else { &node.hash_namespace };
     let edges: Vec<String> =
         node.dependencies.iter().map(|edge| format!("{} → {}", edge.key, edge.declared.table())).collect();
@@ -118,7 +108,7 @@ fn show(node: &Node, metadata: Option<Digest>, runs: &[RunRecord]) {
         ("hash namespace", namespace.to_owned()),
         ("config", serde_json::to_string_pretty(&node.config).unwrap_or_default()),
         ("hashed", node.hashed_document.clone()),
-        ("metadata digest", metadata.map_or("-".to_owned(), |digest| digest.to_string())),
+        ("metadata digest", metadata_digest.map_or("-".to_owned(), |digest| digest.to_string())),
         ("reads", if edges.is_empty() { "nothing of this host".to_owned() } else { edges.join("\n") }),
         ("settings", super::node_windows::settings(node.settings)),
         ("created", node.created_at.to_string()),

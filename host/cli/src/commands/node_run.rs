@@ -5,21 +5,26 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
+use datanode_core::ErrorClass;
 use datanode_core::contract::Contract;
 use datanode_core::options::{self, MAX_OPTIONS_BYTES, Options};
 use datanode_core::run::{DRY_RUN, RunRecord, RunStatus};
 use datanode_core::statistics::MAX_STATISTICS_BYTES;
-use datanode_core::{Diagnostic, ErrorClass};
-use datanode_runtime::{DryRun, DryRunRequest, Frame, Host, RunOptions, RunTree, RuntimeError, Scope};
-use serde_json::{Map, Value, json};
+use datanode_runtime::answers::{DryRunDocument, FrameDocument, RowExample};
+use datanode_runtime::{DryRunRequest, RunOptions, Scope, Stop};
+use serde_json::{Map, Value};
 
 use crate::failure::{self, Failure, OrFail};
+use crate::place::{Place, TreeRuns};
 use crate::print::{self, Printer, count};
 use crate::run_args::RunArguments;
-use crate::{cells, progress, say};
+use crate::{cells, interrupt, progress, say};
 
-pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    arguments: RunArguments,
+    place: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     let namespace = arguments.hash_namespace.resolve()?;
     let sample = usize::from(arguments.sample);
     let options = RunOptions {
@@ -35,30 +40,32 @@ pub(crate) async fn run(arguments: RunArguments, host: &Host, printer: Printer) 
         sample: arguments.debug.then_some(sample),
         journal: arguments.journal.map(Into::into),
         observer: progress::observer(arguments.progress),
+        stop: Stop::default(),
     };
     if arguments.dry_run {
         let statistics = arguments.statistics.as_deref();
         let statistics = statistics.map(|file| read_at_most(file, MAX_STATISTICS_BYTES)).transpose()?;
         let request = DryRunRequest { statistics, sample };
-        let dry = host
-            .dry_run(&arguments.node, &namespace, &options, &request)
-            .await
-            .map_err(|error| not_there(&error))?;
+        let dry = place.dry_run(&arguments.node, &namespace, &options, &request).await.map_err(not_there)?;
         // Clears the moving line before the summary is printed.
         drop(options);
-        printer.show(&dry_json(&dry), || show_dry(&dry))?;
-        return Ok(finish(std::slice::from_ref(&dry.record), printer));
+        let contract = contract_of(dry.frame.as_ref(), place).await?;
+        printer.show(&dry, || show_dry(&dry, contract.as_ref()))?;
+        return Ok(finish(std::slice::from_ref(&dry.run), printer));
     }
-    let tree = host.run_node(&arguments.node, &namespace, &options).await.or_fail()?;
+    interrupt::stops(&options.stop, printer);
+    let tree = place.run_node(&arguments.node, &namespace, &options).await?;
     let is_debug = options.sample.is_some();
     drop(options);
-    let document = if is_debug {
-        json!({"runs": tree.runs, "frame": tree.frame.as_ref().map(frame_json)})
+    let contract = contract_of(tree.runs.frame.as_ref(), place).await?;
+    let people = || show_tree(&arguments.node, &tree, contract.as_ref());
+    if is_debug {
+        printer.show(&tree.runs, people)?;
     } else {
-        json!(tree.runs)
-    };
-    printer.show(&document, || show_tree(&arguments.node, &tree))?;
-    Ok(finish(&tree.runs, printer))
+        printer.show(&tree.runs.runs, people)?;
+    }
+    let code = finish(&tree.runs.runs, printer);
+    Ok(if tree.is_cut_short { interrupt::cut_short() } else { code })
 }
 
 /// Runtime options of a file and of single arguments.
@@ -93,9 +100,12 @@ fn read_at_most(path: &Path, bytes: usize) -> anyhow::Result<String> {
 }
 
 /// A dry run creates nothing, so the next step is to create.
-fn not_there(error: &RuntimeError) -> anyhow::Error {
-    let failure = Failure::of(error);
-    if error.code() == "store.node_not_found" {
+fn not_there(error: anyhow::Error) -> anyhow::Error {
+    let failure = match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => return error,
+    };
+    if failure.code == "store.node_not_found" {
         return failure
             .with_next_step(
                 "a dry run needs a node that is there: datanode node create COMPONENT --table TABLE; or see what there \
@@ -106,21 +116,34 @@ fn not_there(error: &RuntimeError) -> anyhow::Error {
     failure.into()
 }
 
-fn show_tree(node: &str, tree: &RunTree) {
-    if tree.runs.is_empty() {
-        say!("nothing was run: {node} has no dependencies");
+/// The contract that says how the rows of a frame are shown.
+async fn contract_of(frame: Option<&FrameDocument>, place: &Place) -> anyhow::Result<Option<Contract>> {
+    Ok(match frame {
+        Some(frame) => Some(place.table(&frame.table).await?.contract),
+        None => None,
+    })
+}
+
+fn show_tree(node: &str, tree: &TreeRuns, contract: Option<&Contract>) {
+    let runs = &tree.runs;
+    if runs.runs.is_empty() {
+        if tree.is_cut_short {
+            say!("nothing was run: it was ended before");
+        } else {
+            say!("nothing was run: {node} has no dependencies");
+        }
         return;
     }
-    super::run::summary(&tree.runs);
-    if let Some(frame) = &tree.frame {
+    super::run::summary(&runs.runs);
+    if let Some((frame, contract)) = runs.frame.as_ref().zip(contract) {
         say!("");
-        show_frame("written", frame);
+        show_frame("written", frame, contract);
     }
 }
 
 /// A frame under a heading that says how much of it is shown.
-fn show_frame(what: &str, frame: &Frame) {
-    let (table, rows) = (&frame.contract.identifier, count(frame.rows));
+fn show_frame(what: &str, frame: &FrameDocument, contract: &Contract) {
+    let (table, rows) = (&frame.table, count(frame.rows));
     if frame.rows == 0 {
         say!("{what} into {table}: no rows");
         return;
@@ -132,14 +155,13 @@ fn show_frame(what: &str, frame: &Frame) {
         say!("{what} into {table}: {rows} rows, of which the first {shown}");
     }
     if shown > 0 {
-        let names = frame.contract.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-        let rows = frame.sample.iter().map(|row| texts(&frame.contract, row)).collect();
-        print::rows(&names, &numeric(&frame.contract), rows);
+        let rows = frame.sample.iter().map(|row| texts(contract, row)).collect();
+        print::rows(&names(contract), &numeric(contract), rows);
     }
 }
 
-fn show_dry(dry: &DryRun) {
-    let run = &dry.record;
+fn show_dry(dry: &DryRunDocument, contract: Option<&Contract>) {
+    let run = &dry.run;
     let start = run.window.start.map_or("the beginning".to_owned(), datanode_core::Timestamp::short);
     say!("dry run of {} ({}): {}; nothing was written", run.table, run.update_hash, run.status);
     let statistics = &run.statistics;
@@ -160,9 +182,9 @@ fn show_dry(dry: &DryRun) {
     for warning in &run.warnings {
         print::warning(warning);
     }
-    let Some(frame) = &dry.frame else { return };
+    let Some((frame, contract)) = dry.frame.as_ref().zip(contract) else { return };
     say!("");
-    show_frame("would be written", frame);
+    show_frame("would be written", frame, contract);
     let Some(stored) = &dry.stored else { return };
     if run.rows_dropped == 0 {
         return;
@@ -177,62 +199,29 @@ fn show_dry(dry: &DryRun) {
         say!("{} more were not compared: too many stored rows lie between them", count(stored.not_compared));
     }
     if !stored.examples.is_empty() {
-        let names = frame.contract.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-        let line = |example: &datanode_runtime::Difference| {
-            let (old, new) =
-                (texts(&frame.contract, &example.stored), texts(&frame.contract, &example.emitted));
+        let line = |example: &RowExample| {
+            let (old, new) = (texts(contract, &example.stored), texts(contract, &example.emitted));
             old.into_iter()
                 .zip(new)
                 .map(|(old, new)| if old == new { old } else { format!("{old} → {new}") })
                 .collect()
         };
-        print::rows(&names, &numeric(&frame.contract), stored.examples.iter().map(line).collect());
+        print::rows(&names(contract), &numeric(contract), stored.examples.iter().map(line).collect());
     }
+}
+
+fn names(contract: &Contract) -> Vec<String> {
+    contract.columns.iter().map(|column| column.name.clone()).collect()
 }
 
 fn numeric(contract: &Contract) -> Vec<bool> {
     contract.columns.iter().map(|column| cells::is_number(column.data_type)).collect()
 }
 
-/// The one row of a batch, for people.
-fn texts(contract: &Contract, row: &RecordBatch) -> Vec<String> {
-    let columns = contract.columns.iter().zip(row.columns());
-    columns
-        .map(|(column, array)| cells::text(&cells::value(array, column.data_type, 0), column.data_type))
-        .collect()
-}
-
-/// The one row of a batch, for programs.
-fn object(contract: &Contract, row: &RecordBatch) -> Value {
-    let columns = contract.columns.iter().zip(row.columns());
-    let cells =
-        columns.map(|(column, array)| (column.name.clone(), cells::value(array, column.data_type, 0)));
-    Value::Object(cells.collect::<Map<_, _>>())
-}
-
-fn frame_json(frame: &Frame) -> Value {
-    let columns = frame.contract.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>();
-    let sample = frame.sample.iter().map(|row| object(&frame.contract, row)).collect::<Vec<_>>();
-    json!({"table": frame.contract.identifier, "columns": columns, "rows": frame.rows, "sample": sample})
-}
-
-fn dry_json(dry: &DryRun) -> Value {
-    let stored = dry.stored.as_ref().zip(dry.frame.as_ref()).map(|(stored, frame)| {
-        let example = |example: &datanode_runtime::Difference| {
-            json!({
-                "stored": object(&frame.contract, &example.stored),
-                "emitted": object(&frame.contract, &example.emitted),
-            })
-        };
-        json!({
-            "equal": stored.equal,
-            "different": stored.different,
-            "absent": stored.absent,
-            "not_compared": stored.not_compared,
-            "examples": stored.examples.iter().map(example).collect::<Vec<_>>(),
-        })
-    });
-    json!({"run": dry.record, "frame": dry.frame.as_ref().map(frame_json), "stored": stored})
+/// A row, for people.
+fn texts(contract: &Contract, row: &Map<String, Value>) -> Vec<String> {
+    let cell = |name: &str| row.get(name).unwrap_or(&Value::Null);
+    contract.columns.iter().map(|column| cells::text(cell(&column.name), column.data_type)).collect()
 }
 
 /// Say what failed, and answer the exit code of the worst outcome.

@@ -2,14 +2,11 @@
 
 use clap::Args;
 use datanode_core::Timestamp;
-use datanode_core::ledger::NodeWindow;
-use datanode_core::node_settings::{NodeSettings, SettingChange};
-use datanode_core::run::BACKFILL;
-use datanode_runtime::Host;
+use datanode_core::node_settings::NodeSettings;
+use datanode_runtime::answers::WindowDocument;
 use datanode_store::NodeSet;
-use serde_json::{Value, json};
 
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Heading, Printer, count};
 
 #[derive(Debug, Args)]
@@ -46,22 +43,19 @@ pub(crate) struct SetArguments {
 
 pub(crate) async fn windows(
     arguments: WindowsArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<()> {
-    let node = host.store().node(&arguments.node).await.or_fail()?;
-    let ledger = host.store().node_windows(&node.uid).await.or_fail()?;
-    let wanted =
-        |window: &&NodeWindow| arguments.state.as_deref().is_none_or(|state| state == window.state.as_str());
-    let windows: Vec<&NodeWindow> = ledger.windows().iter().filter(wanted).collect();
-    printer.show(&windows.iter().map(|window| document(window)).collect::<Vec<_>>(), || {
+    let mut windows = place.windows(&arguments.node).await?;
+    windows.retain(|window| arguments.state.as_deref().is_none_or(|state| state == window.state.as_str()));
+    printer.show(&windows, || {
         let rows = windows.iter().map(|window| {
             vec![
                 start(window),
-                window.last.short(),
+                window.end.short(),
                 window.state.as_str().to_owned(),
                 count(window.failures.into()),
-                kind(window).to_owned(),
+                window.kind.clone(),
                 window.run_id.clone(),
             ]
         });
@@ -81,11 +75,8 @@ pub(crate) async fn windows(
     })
 }
 
-pub(crate) async fn set(arguments: SetArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let changes = arguments.settings.iter().map(|text| SettingChange::parse(text));
-    let changes = changes.collect::<Result<Vec<_>, _>>().or_fail()?;
-    let node = host.store().node(&arguments.node).await.or_fail()?;
-    let NodeSet { node, changed } = host.store().set_node(&node.uid, &changes).await.or_fail()?;
+pub(crate) async fn set(arguments: SetArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let NodeSet { node, changed } = place.set_node(&arguments.node, &arguments.settings).await?;
     printer.show(&node, || {
         let verb = if changed { "set" } else { "already set:" };
         print::done(&format!("{verb} {} → {}: {}", node.update_hash, node.table, settings(node.settings)));
@@ -101,20 +92,7 @@ pub(crate) fn settings(settings: NodeSettings) -> String {
     if set.is_empty() { "-".to_owned() } else { set.join(", ") }
 }
 
-/// What the last run over a window was.
-fn kind(window: &NodeWindow) -> &'static str {
-    if window.is_backfill { BACKFILL } else { "update" }
-}
-
-/// A window for programs.
-pub(crate) fn document(window: &NodeWindow) -> Value {
-    json!({
-        "start": window.start(), "end": window.last, "state": window.state, "failures": window.failures,
-        "run_id": window.run_id, "kind": kind(window), "updated_at": window.updated_at,
-    })
-}
-
 /// Where a window begins, for people.
-pub(crate) fn start(window: &NodeWindow) -> String {
-    window.start().map_or("the beginning".to_owned(), Timestamp::short)
+pub(crate) fn start(window: &WindowDocument) -> String {
+    window.start.map_or("the beginning".to_owned(), Timestamp::short)
 }

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use clap::Args;
 use datanode_core::run::RunStatus;
 use datanode_core::{ErrorClass, Timestamp};
-use datanode_runtime::{Host, Replayed, Verdict, replay_bundle};
-use datanode_store::RunFilter;
+use datanode_runtime::{Replayed, Verdict, replay_bundle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::failure::OrFail;
 use crate::home::{self, Home};
+use crate::place::{Place, WantedRuns};
 use crate::print::{self, Heading, Printer, count, duration};
 use crate::{exit_code, say, usage};
 
@@ -71,18 +71,18 @@ pub(crate) struct PruneArguments {
 
 pub(crate) async fn run(
     arguments: ReplayArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     if let Some(file) = arguments.runs.iter().find(|run| is_file(run)) {
         return Err(usage(format!("`{file}` is a file and the others are not: name either runs or files")));
     }
     let named = !arguments.runs.is_empty();
-    let runs = if named { arguments.runs } else { called(host, arguments.since).await? };
+    let runs = if named { arguments.runs } else { called(place, arguments.since).await? };
     let bar = progress(runs.len());
     let mut replayed = Vec::with_capacity(runs.len());
     for run in &runs {
-        replayed.push(host.replay(run).await.or_fail()?);
+        replayed.push(place.replay(run).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -90,8 +90,8 @@ pub(crate) async fn run(
 }
 
 /// The runs whose component was called, the oldest first.
-async fn called(host: &Host, since: Option<Timestamp>) -> anyhow::Result<Vec<String>> {
-    let runs = host.store().runs(&RunFilter::default()).await.or_fail()?;
+async fn called(place: &Place, since: Option<Timestamp>) -> anyhow::Result<Vec<String>> {
+    let runs = place.runs(WantedRuns::default()).await?;
     let called = |status| matches!(status, RunStatus::Ok | RunStatus::Empty | RunStatus::Failed);
     Ok(runs
         .into_iter()
@@ -186,17 +186,17 @@ fn show(replayed: &[Replayed]) {
     }
 }
 
-pub(crate) async fn export(run: &str, output: &Path, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let bytes = host.export_run(run, output).await.or_fail()?;
-    let run = host.store().run(run).await.or_fail()?;
+pub(crate) async fn export(run: &str, output: &Path, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let bytes = place.export_run(run, output).await?;
+    let run = place.run(run).await?;
     let document = json!({"run_id": run.run_id, "file": output, "bytes": bytes});
     printer.show(&document, || {
         print::done(&format!("wrote run {} to {} ({} bytes)", run.run_id, output.display(), count(bytes)));
     })
 }
 
-pub(crate) async fn prune(arguments: &PruneArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let pruned = host.prune_journals(arguments.before, arguments.dry_run).await.or_fail()?;
+pub(crate) async fn prune(arguments: &PruneArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let pruned = place.prune(arguments.before, arguments.dry_run).await?;
     printer.show(&pruned, || {
         let what = format!(
             "{} journals, and {} files of contents with {} bytes",

@@ -1,9 +1,8 @@
 //! `datanode table repoint`
 
 use clap::Args;
-use datanode_runtime::Host;
 
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Printer};
 
 #[derive(Debug, Args)]
@@ -24,9 +23,9 @@ pub(crate) struct RepointArguments {
     rename_old: Option<String>,
 }
 
-pub(crate) async fn run(arguments: RepointArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: RepointArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let RepointArguments { identifier, to, rename_old } = arguments;
-    let moved = host.store().repoint(&identifier, &to, rename_old.as_deref()).await.or_fail()?;
+    let moved = place.repoint(&identifier, &to, rename_old.as_deref()).await?;
     printer.show(&moved, || {
         if moved.before == identifier {
             print::done(&format!("{identifier} is table {} already", moved.table.uid));

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Subcommand};
 use datanode_core::ErrorClass;
 use datanode_core::contract::Contract;
-use datanode_runtime::{Direction, Host, Standing, Step, Steps, WrittenRevision};
-use serde_json::Value;
+use datanode_runtime::{Direction, Standing, Step, WrittenRevision};
 
-use crate::failure::{self, Failure, OrFail};
+use crate::failure;
 use crate::home::Home;
+use crate::place::{Place, StepsMade};
 use crate::print::{self, Heading, Printer, count};
 use crate::{say, usage};
 
@@ -41,7 +41,7 @@ pub(crate) enum RevisionCommand {
         #[arg(long, value_name = "REVISION")]
         complete: Option<String>,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
     /// Apply revisions, each in one transaction
     #[command(
@@ -56,7 +56,7 @@ pub(crate) enum RevisionCommand {
         #[arg(default_value = "head", value_name = "REVISION")]
         target: String,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
     /// Take revisions back, each in one transaction, by the SQL that was kept when they were applied
     #[command(after_help = "Examples:\n  datanode table downgrade fx_ecb_daily_rates -1\n  \
@@ -68,7 +68,7 @@ pub(crate) enum RevisionCommand {
         #[arg(value_name = "REVISION", allow_hyphen_values = true)]
         target: String,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
     /// Show where a table stands, and whether it is what its contract says
     #[command(after_help = "Exits with 3 when the table differs from its contract.")]
@@ -76,14 +76,14 @@ pub(crate) enum RevisionCommand {
         /// Identifier or uid
         table: String,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
     /// List the revisions of a table, applied and written
     History {
         /// Identifier or uid
         table: String,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
     /// Bind the catalogue to a table that was changed by hand
     #[command(
@@ -102,18 +102,18 @@ pub(crate) enum RevisionCommand {
         #[arg(long, value_name = "FILE")]
         contract: Option<PathBuf>,
         #[command(flatten)]
-        place: Place,
+        place: Folders,
     },
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct Folders {
     /// Where the revisions of all tables are [default: revisions beside datanode.toml]
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
 }
 
-impl Place {
+impl Folders {
     fn or_default(&self, home: &Home) -> PathBuf {
         self.dir.clone().unwrap_or_else(|| home.revisions())
     }
@@ -121,25 +121,25 @@ impl Place {
 
 pub(crate) async fn run(
     command: RevisionCommand,
-    host: &Host,
+    catalogue: &Place,
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
         RevisionCommand::Revision { table, seal: Some(revision), place, .. } => {
-            let sealed = host.seal_revision(&table, &revision, &place.or_default(home)).await.or_fail()?;
+            let sealed = catalogue.seal_revision(&table, &revision, &place.or_default(home)).await?;
             printer.show(&sealed, || told("sealed", &sealed))?;
         }
         RevisionCommand::Revision { table, complete: Some(revision), place, .. } => {
             let directory = place.or_default(home);
-            let completed = host.complete_revision(&table, &revision, &directory).await.or_fail()?;
+            let completed = catalogue.complete_revision(&table, &revision, &directory).await?;
             printer.show(&completed, || told("completed", &completed))?;
         }
         RevisionCommand::Revision { table, message, autogenerate, place, .. } => {
             let contract = autogenerate.as_deref().map(contract).transpose()?;
             let message = message.unwrap_or_default();
             let directory = place.or_default(home);
-            let written = host.write_revision(&table, &message, contract, &directory).await.or_fail()?;
+            let written = catalogue.write_revision(&table, &message, contract, &directory).await?;
             printer.show(&written, || match &written {
                 Some(written) => told("wrote", written),
                 None => say!("nothing to do: the catalogue holds a contract that means the same"),
@@ -147,31 +147,30 @@ pub(crate) async fn run(
         }
         RevisionCommand::Upgrade { table, target, place } => {
             let done = |step: &Step| tell_step(step, printer);
-            let steps = host.upgrade_table(&table, &target, &place.or_default(home), done).await.or_fail()?;
-            return show_steps(&steps, &table, printer);
+            let steps = catalogue.upgrade_table(&table, &target, &place.or_default(home), done).await?;
+            return show_steps(steps, &table, printer);
         }
         RevisionCommand::Downgrade { table, target, place } => {
             let done = |step: &Step| tell_step(step, printer);
-            let steps =
-                host.downgrade_table(&table, &target, &place.or_default(home), done).await.or_fail()?;
-            return show_steps(&steps, &table, printer);
+            let steps = catalogue.downgrade_table(&table, &target, &place.or_default(home), done).await?;
+            return show_steps(steps, &table, printer);
         }
         RevisionCommand::Current { table, place } => {
-            let standing = host.table_standing(&table, &place.or_default(home)).await.or_fail()?;
+            let standing = catalogue.table_standing(&table, &place.or_default(home)).await?;
             printer.show(&standing, || current(&standing))?;
             if !standing.drift.is_empty() {
                 return Ok(crate::exit_code(ErrorClass::Refused));
             }
         }
         RevisionCommand::History { table, place } => {
-            history(&table, &place.or_default(home), host, printer).await?;
+            history(&table, &place.or_default(home), catalogue, printer).await?;
         }
         RevisionCommand::Refresh { table, revision, contract: file, place } => {
             let step = match (revision, file) {
                 (Some(folder), _) => {
-                    host.refresh_to_revision(&table, &folder, &place.or_default(home)).await.or_fail()?
+                    catalogue.refresh_to_revision(&table, &folder, &place.or_default(home)).await?
                 }
-                (None, Some(file)) => host.refresh_to_contract(&table, contract(&file)?).await.or_fail()?,
+                (None, Some(file)) => catalogue.refresh_to_contract(&table, contract(&file)?).await?,
                 (None, None) => return Err(usage("name a --revision or a --contract")),
             };
             tell_step(&step, printer);
@@ -235,14 +234,14 @@ fn tell_step(step: &Step, printer: Printer) {
     }
 }
 
-fn show_steps(steps: &Steps, table: &str, printer: Printer) -> anyhow::Result<ExitCode> {
+fn show_steps(steps: StepsMade, table: &str, printer: Printer) -> anyhow::Result<ExitCode> {
     printer.show(&steps.done, || {
         if steps.done.is_empty() && steps.failed.is_none() {
             say!("nothing to do: table {table} is there already");
         }
     })?;
-    Ok(match &steps.failed {
-        Some(error) => failure::report(&Failure::of(error).into(), printer.json),
+    Ok(match steps.failed {
+        Some(failure) => failure::report(&failure.into(), printer.json),
         None => ExitCode::SUCCESS,
     })
 }
@@ -268,10 +267,9 @@ fn current(standing: &Standing) {
     }
 }
 
-async fn history(table: &str, directory: &Path, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let entries = host.table_history(table, directory).await.or_fail()?;
-    let documents: Vec<Value> = entries.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
-    printer.show(&documents, || {
+async fn history(table: &str, directory: &Path, catalogue: &Place, printer: Printer) -> anyhow::Result<()> {
+    let entries = catalogue.table_history(table, directory).await?;
+    printer.show(&entries, || {
         let rows = entries.iter().map(|entry| {
             vec![
                 if entry.current { "*".to_owned() } else { String::new() },

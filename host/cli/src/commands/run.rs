@@ -6,36 +6,28 @@ use std::time::Duration;
 use clap::ValueEnum;
 use datanode_core::options::{self, Options};
 use datanode_core::run::{Coverage, LogLine, RunRecord, RunStatus};
-use datanode_runtime::{Host, RunOptions};
-use datanode_store::{Lease, Node, RunFilter};
+use datanode_runtime::RunOptions;
 use serde_json::json;
 
 use crate::args::{LogLevel, RunCommand};
 use crate::commands::replay;
 use crate::failure::OrFail;
+use crate::place::{Place, WantedRuns};
 use crate::print::{self, Heading, Printer, count, duration};
-use crate::{progress, say};
+use crate::{interrupt, progress, say};
 
-pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: RunCommand, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         RunCommand::List { node, table, status, limit } => {
-            let node_uid = match node {
-                Some(node) => Some(host.store().node(&node).await.or_fail()?.uid),
-                None => None,
-            };
-            let table_uid = match table {
-                Some(table) => Some(host.store().table(&table).await.or_fail()?.uid),
-                None => None,
-            };
             let all =
                 [RunStatus::Ok, RunStatus::Empty, RunStatus::Failed, RunStatus::Skipped, RunStatus::Blocked];
             let status = status.and_then(|name| all.into_iter().find(|status| status.as_str() == name));
-            let filter = RunFilter { node_uid, table_uid, status, limit: (limit > 0).then_some(limit) };
-            let runs = host.store().runs(&filter).await.or_fail()?;
+            let wanted = WantedRuns { node, table, status, limit: (limit > 0).then_some(limit) };
+            let runs = place.runs(wanted).await?;
             printer.show(&runs, || summary(&runs))?;
         }
         RunCommand::Show { run } => {
-            let run = host.store().run(&run).await.or_fail()?;
+            let run = place.run(&run).await?;
             printer.show(&run, || show(&run))?;
         }
         RunCommand::Retry { run, option, wait, progress } => {
@@ -45,48 +37,38 @@ pub(crate) async fn run(command: RunCommand, host: &Host, printer: Printer) -> a
                 observer: progress::observer(progress),
                 ..RunOptions::default()
             };
-            let tree = host.retry_run(&run, &options).await.or_fail()?;
+            interrupt::stops(&options.stop, printer);
+            let tree = place.retry_run(&run, &options).await?.runs;
             // Clears the moving line before the summary is printed.
             drop(options);
             printer.show(&tree.runs, || summary(&tree.runs))?;
             return Ok(super::node_run::finish(&tree.runs, printer));
         }
-        RunCommand::Leases => leases(host, printer).await?,
-        RunCommand::Replay(arguments) => return replay::run(arguments, host, printer).await,
-        RunCommand::Export { run, output } => replay::export(&run, &output, host, printer).await?,
-        RunCommand::Prune(arguments) => replay::prune(&arguments, host, printer).await?,
-        RunCommand::Logs { run, level, tail } => {
-            logs(&host.store().run(&run).await.or_fail()?, level, tail, printer)?;
+        RunCommand::Leases => leases(place, printer).await?,
+        RunCommand::Replay(arguments) => return replay::run(arguments, place, printer).await,
+        RunCommand::Export { run, output } => replay::export(&run, &output, place, printer).await?,
+        RunCommand::Prune(arguments) => replay::prune(&arguments, place, printer).await?,
+        RunCommand::Logs { run, level, follow: true, .. } => {
+            place.follow_log(&run, |line| log(line, level, printer)).await?;
+        }
+        RunCommand::Logs { run, level, tail, .. } => {
+            logs(&place.run(&run).await?, level, tail, printer)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Who holds which node.
-async fn leases(host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let nodes = host.store().nodes().await.or_fail()?;
-    let held: Vec<(Lease, &Node)> = host
-        .store()
-        .leases()
-        .await
-        .or_fail()?
-        .into_iter()
-        .filter_map(|lease| nodes.iter().find(|node| node.uid == lease.node_uid).map(|node| (lease, node)))
-        .collect();
-    let document = |(lease, node): &(Lease, &Node)| {
-        json!({
-            "node_uid": lease.node_uid, "update_hash": node.update_hash, "table": node.table, "epoch": lease.epoch,
-            "holder": lease.holder, "run_id": lease.run_id, "expires_at": lease.expires_at,
-        })
-    };
-    printer.show(&held.iter().map(document).collect::<Vec<_>>(), || {
-        let rows = held.iter().map(|(lease, node)| {
+async fn leases(place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let held = place.held_nodes().await?;
+    printer.show(&held, || {
+        let rows = held.iter().map(|held| {
             vec![
-                node.table.clone(),
-                node.update_hash.clone(),
-                lease.holder.clone(),
-                lease.run_id.clone(),
-                lease.expires_at.to_string(),
+                held.table.clone(),
+                held.update_hash.clone(),
+                held.holder.clone(),
+                held.run_id.clone(),
+                held.expires_at.to_string(),
             ]
         });
         let headings = ["table", "update hash", "holder", "run", "holds until"].map(Heading::Text);
@@ -195,6 +177,23 @@ fn show(run: &RunRecord) {
             run.host.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", "),
         ),
     ];
+    if let Some(producer) = &run.producer {
+        // No component was called, and so nothing is known of one.
+        facts.retain(|(name, _)| !matches!(*name, "guest" | "options" | "lookback" | "hash namespace"));
+        let project = producer.project_uid.as_deref().unwrap_or("-");
+        for fact in &mut facts {
+            if fact.0 == "component" {
+                fact.1 = format!("{} (a program elsewhere that sends its rows)", run.component);
+            }
+        }
+        facts.insert(
+            5,
+            (
+                "sent by",
+                format!("{}, project {project}, {} uploads", producer.sent_by, count(producer.uploads)),
+            ),
+        );
+    }
     if let Some(place) = &run.backfill {
         facts.insert(1, ("backfill", format!("{}, window {}", place.backfill_id, place.window)));
     }
@@ -299,17 +298,24 @@ fn log_line(line: &LogLine) -> String {
     text.trim_end().to_owned()
 }
 
+/// A level that this host does not know is shown rather than hidden.
+fn rank(line: &LogLine) -> LogLevel {
+    LogLevel::from_str(&line.level, true).unwrap_or(LogLevel::Error)
+}
+
+/// One line, where it is of this level or above.
+fn log(line: &LogLine, level: LogLevel, printer: Printer) -> anyhow::Result<()> {
+    if rank(line) >= level {
+        say!("{}", if printer.json { serde_json::to_string(line)? } else { log_line(line) });
+    }
+    Ok(())
+}
+
 fn logs(run: &RunRecord, level: LogLevel, tail: Option<usize>, printer: Printer) -> anyhow::Result<()> {
-    // A level that this host does not know is shown rather than hidden.
-    let rank = |line: &LogLine| LogLevel::from_str(&line.level, true).unwrap_or(LogLevel::Error);
     let kept: Vec<&LogLine> = run.logs.iter().filter(|line| rank(line) >= level).collect();
     let shown = &kept[kept.len().saturating_sub(tail.unwrap_or(usize::MAX))..];
     for line in shown {
-        if printer.json {
-            say!("{}", serde_json::to_string(line)?);
-        } else {
-            say!("{}", log_line(line));
-        }
+        log(line, level, printer)?;
     }
     if run.logs_dropped > 0 {
         print::warning(&format!(

@@ -93,7 +93,8 @@ pub(crate) async fn run(arguments: SearchArguments, place: &Place, printer: Prin
             printer.show(&columns, || show_columns(&columns))
         }
         SearchMode::Both => {
-            let (tables, columns) = (place.search_tables(&wanted).await?, place.search_columns(&wanted).await?);
+            let (tables, columns) =
+                (place.search_tables(&wanted).await?, place.search_columns(&wanted).await?);
             let both = Both { tables, columns };
             printer.show(&both, || {
                 show_tables(&both.tables);
@@ -155,8 +156,12 @@ fn show_tables(page: &Page<TableHit>) {
 }
 
 fn show_columns(page: &Page<ColumnHit>) {
-    let headings =
-        [Heading::Text("table"), Heading::Number("score"), Heading::Text("columns"), Heading::Text("description")];
+    let headings = [
+        Heading::Text("table"),
+        Heading::Number("score"),
+        Heading::Text("columns"),
+        Heading::Text("description"),
+    ];
     let line = |hit: &ColumnHit| {
         vec![
             hit.table.identifier.clone(),

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use datanode_runtime::{Host, ListedSecret, NewSecret, SecretError, SecretValue};
+use datanode_runtime::{ListedSecret, NewSecret, SecretError, SecretValue};
 
-use crate::failure::{Failure, OrFail};
+use crate::failure::Failure;
+use crate::place::Place;
 use crate::print::{self, Heading, Printer};
 use crate::usage;
 
@@ -44,7 +45,11 @@ pub(crate) enum SecretCommand {
     },
 }
 
-pub(crate) async fn run(command: SecretCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    command: SecretCommand,
+    catalogue: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     match command {
         SecretCommand::Set { name, env, file } => {
             let secret = match (env, file) {
@@ -57,13 +62,13 @@ pub(crate) async fn run(command: SecretCommand, host: &Host, printer: Printer) -
                 (None, Some(file)) => NewSecret::File(absolute(&file)?),
                 (None, None) => NewSecret::Value(value(&name)?),
             };
-            let secret = host.set_secret(&name, secret).await.or_fail()?;
+            let secret = catalogue.set_secret(&name, secret).await?;
             printer.show(&secret, || {
                 print::done(&format!("set secret `{name}` ({})", place(&secret)));
             })?;
         }
         SecretCommand::List => {
-            let secrets = host.secrets().await.or_fail()?;
+            let secrets = catalogue.secrets().await?;
             printer.show(&secrets, || {
                 let rows = secrets.iter().map(|secret| {
                     let users = if secret.used_by.is_empty() {
@@ -83,7 +88,7 @@ pub(crate) async fn run(command: SecretCommand, host: &Host, printer: Printer) -
             })?;
         }
         SecretCommand::Remove { name } => {
-            host.remove_secret(&name).await.or_fail()?;
+            catalogue.remove_secret(&name).await?;
             printer.show(&serde_json::json!({ "removed": name }), || {
                 print::done(&format!("removed secret `{name}`"));
             })?;
@@ -93,7 +98,7 @@ pub(crate) async fn run(command: SecretCommand, host: &Host, printer: Printer) -
 }
 
 fn place(secret: &ListedSecret) -> String {
-    match (&secret.place, secret.kind) {
+    match (&secret.place, secret.kind.as_str()) {
         (Some(place), "env") => format!("in variable {place}"),
         (Some(place), _) => format!("in file {place}"),
         (None, _) => "sealed in the database".to_owned(),

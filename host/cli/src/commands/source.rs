@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use datanode_core::source::HttpRules;
-use datanode_runtime::Host;
 use datanode_store::{Source, SourceKind};
 
 use super::http_source::HttpOptions;
 use crate::args::SourceCommand;
-use crate::failure::OrFail;
+use crate::place::{NewSource, Place};
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
 use crate::usage;
@@ -57,35 +56,35 @@ pub(crate) struct AllowArguments {
     http: HttpOptions,
 }
 
-pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: SourceCommand, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        SourceCommand::Add(arguments) => add(arguments, host, printer).await?,
+        SourceCommand::Add(arguments) => add(arguments, place, printer).await?,
         SourceCommand::Allow(AllowArguments { name, http }) => {
             if http.is_empty() {
                 return Err(usage("say what is to be allowed; see --help"));
             }
-            let source = host.change_source(&name, http.change()?).await.or_fail()?;
+            let source = place.change_source(&name, http.change()?).await?;
             printer.show(&source, || {
                 print::done(&format!("changed source `{name}`"));
                 show(&source);
             })?;
         }
         SourceCommand::Show { name } => {
-            let source = host.store().source(&name).await.or_fail()?;
+            let source = place.source(&name).await?;
             printer.show(&source, || show(&source))?;
         }
         SourceCommand::Remove { name } => {
-            let source = host.store().remove_source(&name).await.or_fail()?;
+            let source = place.remove_source(&name).await?;
             printer.show(&source, || print::done(&format!("removed source `{name}` and its grants")))?;
         }
         SourceCommand::List => {
-            let sources = host.store().sources().await.or_fail()?;
+            let sources = place.sources().await?;
             printer.show(&sources, || {
                 let rows = sources.iter().map(|source| {
                     vec![
                         source.name.clone(),
                         kind(source).to_owned(),
-                        place(source),
+                        leads_to(source),
                         granted(&source.granted_to),
                     ]
                 });
@@ -103,13 +102,11 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -
             })?;
         }
         SourceCommand::Grant { name, component } => {
-            host.grant_source(&name, &component).await.or_fail()?;
-            let source = host.store().source(&name).await.or_fail()?;
+            let source = place.grant_source(&name, &component).await?;
             printer.show(&source, || print::done(&format!("`{component}` may read source `{name}`")))?;
         }
         SourceCommand::Revoke { name, component } => {
-            host.store().revoke_source(&name, &component).await.or_fail()?;
-            let source = host.store().source(&name).await.or_fail()?;
+            let source = place.revoke_source(&name, &component).await?;
             printer.show(&source, || {
                 print::done(&format!("`{component}` may not read source `{name}` any more"));
             })?;
@@ -118,31 +115,30 @@ pub(crate) async fn run(command: SourceCommand, host: &Host, printer: Printer) -
     Ok(ExitCode::SUCCESS)
 }
 
-async fn add(arguments: AddArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+async fn add(arguments: AddArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let AddArguments { name, path, url, grant, replace, http } = arguments;
     // All names first: what is refused leaves nothing behind.
     for component in &grant {
         datanode_core::name::check_name("component name", component)
             .map_err(|error| usage(error.to_string()))?;
     }
-    let added = match (path, url) {
-        (_, Some(url)) => host.add_http_source(&name, http.rules(&url)?, replace).await.or_fail()?,
-        (Some(path), None) if http.is_empty() => {
-            host.add_file_source(&name, &path, replace).await.or_fail()?
-        }
+    let new = match (&path, url) {
+        (_, Some(url)) => NewSource::Http(Box::new(http.rules(&url)?)),
+        (Some(path), None) if http.is_empty() => NewSource::Directory(path),
         _ => return Err(usage("a directory has no such rules: options of HTTP sources go with --url")),
     };
+    let added = place.add_source(&name, new, replace).await?;
+    let mut source = added.value;
     for component in &grant {
-        host.grant_source(&name, component).await.or_fail()?;
+        source = place.grant_source(&name, component).await?;
     }
-    let source = host.store().source(&name).await.or_fail()?;
     printer.show(&source, || {
         let verb = match (added.created, replace) {
             (true, _) => "added",
             (false, true) => "replaced",
             (false, false) => "already there:",
         };
-        print::done(&format!("{verb} source `{name}` → {}", place(&source)));
+        print::done(&format!("{verb} source `{name}` → {}", leads_to(&source)));
         say!("  granted to: {}", granted(&source.granted_to));
     })
 }
@@ -154,7 +150,7 @@ fn kind(source: &Source) -> &'static str {
     }
 }
 
-fn place(source: &Source) -> String {
+fn leads_to(source: &Source) -> String {
     match &source.kind {
         SourceKind::File { path } => path.display().to_string(),
         SourceKind::Http(rules) => rules.base_url.to_string(),
@@ -165,7 +161,7 @@ fn show(source: &Source) {
     let mut facts = vec![
         ("name", source.name.clone()),
         ("kind", kind(source).to_owned()),
-        ("leads to", place(source)),
+        ("leads to", leads_to(source)),
         ("granted to", granted(&source.granted_to)),
         ("created", source.created_at.to_string()),
     ];

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use datanode_core::contract::TableKind;
 use datanode_core::progress::CoordinateProgress;
-use datanode_runtime::Host;
-use datanode_store::{ProgressDifference, Table};
-use serde_json::{Value, json};
+use datanode_runtime::answers::{CoordinateDifference, VerifiedTable};
+use datanode_store::Table;
 
-use super::table::{progress_document, progress_table, values};
-use crate::failure::OrFail;
+use super::table::progress_table;
+use crate::place::Place;
 use crate::print::{self, Heading, Printer, count};
 use crate::{say, usage};
 
@@ -35,15 +34,15 @@ pub(crate) enum StatsCommand {
     },
 }
 
-pub(crate) async fn run(command: StatsCommand, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: StatsCommand, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        StatsCommand::Show { table } => show(&table, host, printer).await,
-        StatsCommand::Verify { tables } => verify(&tables, host, printer).await,
+        StatsCommand::Show { table } => show(&table, place, printer).await,
+        StatsCommand::Verify { tables } => verify(&tables, place, printer).await,
     }
 }
 
-async fn time_indexed(reference: &str, host: &Host) -> anyhow::Result<Table> {
-    let table = host.store().table(reference).await.or_fail()?;
+async fn time_indexed(reference: &str, place: &Place) -> anyhow::Result<Table> {
+    let table = place.table(reference).await?;
     if table.contract.kind == TableKind::TimeIndexed {
         return Ok(table);
     }
@@ -51,50 +50,39 @@ async fn time_indexed(reference: &str, host: &Host) -> anyhow::Result<Table> {
     Err(usage(format!("table `{name}` is a reference table: it has no times, and so no progress")))
 }
 
-async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
-    let table = time_indexed(reference, host).await?;
-    let progress = host.store().snapshot().await.or_fail()?.progress(&table).await.or_fail()?;
-    let answer = json!({
-        "uid": table.uid, "table": table.contract.identifier, "rows": progress.rows(),
-        "coordinates": progress.len(), "min_time": progress.min_time(), "max_time": progress.max_time(),
-        "progress": progress_document(&progress),
-    });
+async fn show(reference: &str, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
+    let table = time_indexed(reference, place).await?;
+    let answer = place.statistics(&table.uid).await?;
     printer.show(&answer, || {
-        let coordinates = count(progress.len() as u64);
         print::facts(&[
-            ("table", table.contract.identifier.clone()),
-            ("rows", count(progress.rows())),
-            ("coordinates", coordinates),
+            ("table", answer.table.clone()),
+            ("rows", count(answer.rows)),
+            ("coordinates", count(answer.coordinates)),
         ]);
-        progress_table(&progress);
+        progress_table(&answer.progress);
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify(references: &[String], host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
-    let tables = if references.is_empty() {
-        let mut tables = host.store().tables().await.or_fail()?;
-        tables.retain(|table| table.contract.kind == TableKind::TimeIndexed);
-        tables
-    } else {
-        let mut tables = Vec::with_capacity(references.len());
-        for reference in references {
-            tables.push(time_indexed(reference, host).await?);
-        }
-        tables
-    };
-    let mut verified = Vec::with_capacity(tables.len());
-    for table in tables {
-        let differences = host.store().verify_progress(&table.uid).await.or_fail()?;
-        verified.push((table, differences));
+async fn verify(references: &[String], place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
+    let mut uids = Vec::new();
+    if references.is_empty() {
+        let listed = place.tables().await?.into_iter().map(|listed| listed.table);
+        let tables = listed.filter(|table| table.contract.kind == TableKind::TimeIndexed);
+        uids.extend(tables.map(|table| table.uid));
     }
-    let answer: Vec<Value> =
-        verified.iter().map(|(table, differences)| document(table, differences)).collect();
-    let is_right = verified.iter().all(|(_, differences)| differences.is_empty());
-    printer.show(&answer, || {
+    for reference in references {
+        uids.push(time_indexed(reference, place).await?.uid);
+    }
+    let mut verified = Vec::with_capacity(uids.len());
+    for uid in uids {
+        verified.push(place.verified(&uid).await?);
+    }
+    let is_right = verified.iter().all(|table| table.differences.is_empty());
+    printer.show(&verified, || {
         let lines: Vec<_> = verified
             .iter()
-            .flat_map(|(table, differences)| differences.iter().map(|difference| line(table, difference)))
+            .flat_map(|table| table.differences.iter().map(|difference| line(table, difference)))
             .collect();
         if is_right {
             print::done(&format!(
@@ -119,25 +107,9 @@ async fn verify(references: &[String], host: &Host, printer: Printer) -> anyhow:
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn document(table: &Table, differences: &[ProgressDifference]) -> Value {
-    let held = |held: &Option<CoordinateProgress>| {
-        held.map(|held| json!({"min": held.min, "max": held.max, "rows": held.rows}))
-    };
-    let differences: Vec<Value> = differences
-        .iter()
-        .map(|difference| {
-            json!({
-                "coordinate": values(&difference.coordinate), "kept": held(&difference.kept),
-                "counted": held(&difference.counted),
-            })
-        })
-        .collect();
-    json!({"uid": table.uid, "table": table.contract.identifier, "differences": differences})
-}
-
-fn line(table: &Table, difference: &ProgressDifference) -> Vec<String> {
-    let ProgressDifference { coordinate, kept, counted } = difference;
-    let mut line = vec![table.contract.identifier.clone(), coordinate.to_string()];
+fn line(table: &VerifiedTable, difference: &CoordinateDifference) -> Vec<String> {
+    let CoordinateDifference { kept, counted, .. } = difference;
+    let mut line = vec![table.table.clone(), difference.to_string()];
     let cells: [fn(&CoordinateProgress) -> String; 3] =
         [|held| count(held.rows), |held| held.min.short(), |held| held.max.short()];
     for cell in cells {

@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use datanode_core::contract::{Contract, TableKind};
-use datanode_core::coordinate::Coordinate;
-use datanode_core::progress::{CoordinateProgress, Progress};
-use datanode_runtime::Host;
+use datanode_runtime::answers::HeldCoordinate;
 use datanode_store::{RegisteredTable, Table};
-use serde_json::{Value, json};
 
 use super::{
-    contract_file, delete_after, load, repoint, revision, table_diff, table_metadata, table_read, table_sql,
+    contract_file, delete_after, give, load, repoint, revision, search, table_diff, table_metadata,
+    table_read, table_sql,
 };
 use crate::args::TableCommand;
-use crate::failure::{Failures, OrFail};
+use crate::failure::Failures;
 use crate::home::Home;
+use crate::place::Place;
 use crate::plot;
 use crate::print::{self, Heading, Printer, count};
 use crate::say;
@@ -25,37 +24,39 @@ const SHOWN_COORDINATES: usize = 50;
 
 pub(crate) async fn run(
     command: TableCommand,
-    host: &Host,
+    place: &Place,
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        TableCommand::Register { files } => return register(&files, host, printer).await,
-        TableCommand::List => list(host, printer).await?,
-        TableCommand::Show { table, plot: None, .. } => show(&table, host, printer).await?,
+        TableCommand::Register { files } => return register(&files, place, printer).await,
+        TableCommand::List => list(place, printer).await?,
+        TableCommand::Show { table, plot: None, .. } => show(&table, place, printer).await?,
         TableCommand::Show { table, plot: Some(column), arguments } => {
-            let table = host.store().table(&table).await.or_fail()?;
-            plot::show(&table, &column, &arguments, host, printer).await?;
+            let table = place.table(&table).await?;
+            plot::show(&table, &column, &arguments, place, printer).await?;
         }
-        TableCommand::Read(arguments) => table_read::read(arguments, host, printer).await?,
-        TableCommand::Digest { table } => table_read::digest(&table, host, printer).await?,
-        TableCommand::Sql(arguments) => return table_sql::run(arguments, host, printer).await,
-        TableCommand::Load(arguments) => load::run(arguments, host, printer).await?,
-        TableCommand::DeleteAfter(arguments) => delete_after::run(arguments, host, printer).await?,
-        TableCommand::Diff(arguments) => return table_diff::run(arguments, host, printer).await,
-        TableCommand::Repoint(arguments) => repoint::run(arguments, host, printer).await?,
-        TableCommand::Label(arguments) => table_metadata::label(arguments, host, printer).await?,
-        TableCommand::Describe(arguments) => table_metadata::describe(arguments, host, printer).await?,
-        TableCommand::Revision(command) => return revision::run(command, host, home, printer).await,
+        TableCommand::Read(arguments) => table_read::read(arguments, place, printer).await?,
+        TableCommand::Digest { table } => table_read::digest(&table, place, printer).await?,
+        TableCommand::Sql(arguments) => return table_sql::run(arguments, place, printer).await,
+        TableCommand::Load(arguments) => load::run(arguments, place, printer).await?,
+        TableCommand::DeleteAfter(arguments) => delete_after::run(arguments, place, printer).await?,
+        TableCommand::Diff(arguments) => return table_diff::run(arguments, place, printer).await,
+        TableCommand::Repoint(arguments) => repoint::run(arguments, place, printer).await?,
+        TableCommand::Give(arguments) => return give::run(arguments, place, printer).await,
+        TableCommand::Label(arguments) => table_metadata::label(arguments, place, printer).await?,
+        TableCommand::Describe(arguments) => table_metadata::describe(arguments, place, printer).await?,
+        TableCommand::RefreshSearchIndex { table } => search::refresh(&table, place, printer).await?,
+        TableCommand::Revision(command) => return revision::run(command, place, home, printer).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+async fn register(files: &[PathBuf], place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
     let mut registered = Vec::with_capacity(files.len());
     let mut failures = Failures::default();
     for file in files {
-        registered.extend(failures.note(register_one(file, host).await));
+        registered.extend(failures.note(register_one(file, place).await));
     }
     printer.show(&registered, || {
         for table in &registered {
@@ -79,12 +80,12 @@ async fn register(files: &[PathBuf], host: &Host, printer: Printer) -> anyhow::R
     Ok(failures.report(printer.json))
 }
 
-async fn register_one(file: &Path, host: &Host) -> anyhow::Result<RegisteredTable> {
+async fn register_one(file: &Path, place: &Place) -> anyhow::Result<RegisteredTable> {
     let contract = contract_file::read(file, "datanode table register FILE")?;
     for warning in contract.warnings() {
         print::warning(&format!("{}: {warning}", file.display()));
     }
-    Ok(host.register_table(&contract).await.map_err(|error| contract_file::failure(&error, file))?)
+    place.register_table(&contract).await.map_err(|error| contract_file::at(error, file))
 }
 
 /// What the key of a table is called.
@@ -95,34 +96,26 @@ fn key_name(contract: &Contract) -> &'static str {
     }
 }
 
-async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let tables = host.store().tables().await.or_fail()?;
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
-    let mut listed = Vec::with_capacity(tables.len());
-    for table in tables {
-        let progress = snapshot.progress(&table).await.or_fail()?;
-        let rows = snapshot.row_count(&table).await.or_fail()?;
-        listed.push((table, progress, rows));
-    }
-    let documents: Vec<Value> =
-        listed.iter().map(|(table, progress, rows)| document(table, progress, *rows)).collect();
-    printer.show(&documents, || {
-        let rows = listed.iter().map(|(table, progress, rows)| {
+async fn list(place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let listed = place.tables().await?;
+    printer.show(&listed, || {
+        let rows = listed.iter().map(|listed| {
+            let contract = &listed.table.contract;
             let time = |time: Option<datanode_core::Timestamp>| {
                 time.map_or("-".to_owned(), datanode_core::Timestamp::short)
             };
-            let coordinates = match table.contract.kind {
-                TableKind::TimeIndexed => count(progress.len() as u64),
+            let coordinates = match contract.kind {
+                TableKind::TimeIndexed => count(listed.coordinates),
                 TableKind::Reference => "-".to_owned(),
             };
             vec![
-                table.contract.identifier.clone(),
-                count(*rows),
+                contract.identifier.clone(),
+                count(listed.rows),
                 coordinates,
-                time(progress.min_time()),
-                time(progress.max_time()),
-                table.contract.cadence.map_or("-".to_owned(), |cadence| cadence.to_string()),
-                print::first_line(&table.contract.description, 60),
+                time(listed.min_time),
+                time(listed.max_time),
+                contract.cadence.map_or("-".to_owned(), |cadence| cadence.to_string()),
+                print::first_line(&contract.description, 60),
             ]
         });
         let headings = [
@@ -142,31 +135,11 @@ async fn list(host: &Host, printer: Printer) -> anyhow::Result<()> {
     })
 }
 
-fn document(table: &Table, progress: &Progress, rows: u64) -> Value {
-    json!({
-        "uid": table.uid, "contract": table.contract, "epoch": table.epoch, "created_at": table.created_at,
-        "rows": rows, "coordinates": progress.len(),
-        "min_time": progress.min_time(), "max_time": progress.max_time(),
-    })
-}
-
-async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let table = host.store().table(reference).await.or_fail()?;
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
-    let progress = snapshot.progress(&table).await.or_fail()?;
-    let rows = snapshot.row_count(&table).await.or_fail()?;
-    drop(snapshot);
-    let referrers = host.store().referrers(&table.uid).await.or_fail()?;
-    let targets = targets(&table.contract, host).await?;
-    let nodes = host.store().nodes().await.or_fail()?;
-    let writers: Vec<_> = nodes.into_iter().filter(|node| node.table_uid == table.uid).collect();
-    let mut answer = document(&table, &progress, rows);
-    answer["progress"] = progress_document(&progress);
-    answer["referred_to_by"] = referrers
-        .iter()
-        .map(|referrer| json!({"uid": referrer.table_uid, "table": referrer.table, "columns": referrer.foreign_key.columns}))
-        .collect();
-    answer["nodes"] = writers.iter().map(|node| Value::from(node.update_hash.clone())).collect();
+async fn show(reference: &str, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let answer = place.table_detail(reference).await?;
+    let (table, rows) = (&answer.listed.table, answer.listed.rows);
+    let (referrers, writers) = (&answer.referred_to_by, &answer.nodes);
+    let targets = targets(&table.contract, place).await?;
     printer.show(&answer, || {
         let contract = &table.contract;
         print::facts(&[
@@ -184,18 +157,21 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
                 } else if writers.is_empty() {
                     "no node yet".to_owned()
                 } else {
-                    writers.iter().map(|node| node.update_hash.as_str()).collect::<Vec<_>>().join("\n")
+                    writers.join("\n")
                 },
             ),
             ("description", contract.description.clone()),
         ]);
+        if let Some(owner) = &table.owner {
+            print::facts(&[("owner", format!("user {owner}"))]);
+        }
         if !targets.is_empty() {
             print::facts(&[("refers to", targets.join("\n"))]);
         }
         if !referrers.is_empty() {
             let lines = referrers
                 .iter()
-                .map(|referrer| format!("{} ({})", referrer.table, referrer.foreign_key.columns.join(", ")));
+                .map(|referrer| format!("{} ({})", referrer.table, referrer.columns.join(", ")));
             print::facts(&[("referred to by", lines.collect::<Vec<_>>().join("\n"))]);
         }
         say!("\ncolumns");
@@ -223,26 +199,16 @@ async fn show(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<
             return;
         }
         say!("\nprogress");
-        progress_table(&progress);
+        progress_table(&answer.progress);
     })
 }
 
-/// What a table holds, coordinate by coordinate.
-pub(super) fn progress_document(progress: &Progress) -> Value {
-    let one = |(coordinate, held): (&Coordinate, &CoordinateProgress)| json!({"coordinate": values(coordinate), "min": held.min, "max": held.max, "rows": held.rows});
-    progress.iter().map(one).collect()
-}
-
-/// The values of a coordinate, in the order of its dimensions.
-pub(super) fn values(coordinate: &Coordinate) -> Vec<Value> {
-    serde_json::from_str(&coordinate.to_json()).unwrap_or_default()
-}
-
-/// Print it, but for what is too long.
-pub(super) fn progress_table(progress: &Progress) {
-    let rows = progress.iter().take(SHOWN_COORDINATES).map(|(coordinate, held)| {
-        vec![format!("  {coordinate}"), held.min.short(), held.max.short(), count(held.rows)]
-    });
+/// Print what a table holds, but for what is too long.
+pub(super) fn progress_table(progress: &[HeldCoordinate]) {
+    let rows = progress
+        .iter()
+        .take(SHOWN_COORDINATES)
+        .map(|held| vec![format!("  {held}"), held.min.short(), held.max.short(), count(held.rows)]);
     let headings = [
         Heading::Text("  coordinate"),
         Heading::Text("first"),
@@ -279,10 +245,10 @@ fn show_checks(contract: &Contract) {
 }
 
 /// The foreign keys of a table, with the identifiers that their tables have now.
-async fn targets(contract: &Contract, host: &Host) -> anyhow::Result<Vec<String>> {
+async fn targets(contract: &Contract, place: &Place) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::with_capacity(contract.foreign_keys.len());
     for key in &contract.foreign_keys {
-        let target = host.store().table(&key.references.table).await.or_fail()?.contract.identifier;
+        let target = place.table(&key.references.table).await?.contract.identifier;
         lines.push(format!(
             "({}) → {target} ({}), on delete {}",
             key.columns.join(", "),

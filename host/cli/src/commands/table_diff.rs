@@ -5,13 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use datanode_core::diagnostic::shell_word;
-use datanode_core::difference::{Change, Reach, farthest};
-use datanode_runtime::Host;
-use datanode_store::StoreError;
-use serde::Serialize;
+use datanode_runtime::answers::{ChangeEntry, DifferenceDocument};
 
 use super::contract_file;
-use crate::failure::OrFail;
+use crate::failure::Failure;
+use crate::place::Place;
 use crate::print::{self, Printer};
 use crate::say;
 
@@ -26,60 +24,28 @@ pub(crate) struct DiffArguments {
     file: PathBuf,
 }
 
-/// What differs, and the ways on.
-#[derive(Debug, Serialize)]
-struct Answer {
-    uid: String,
-    table: String,
-    /// The farthest reach; null when nothing differs.
-    reach: Option<Reach>,
-    changes: Vec<Entry>,
-    /// Commands that apply the file.
-    next: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Entry {
-    reach: Reach,
-    #[serde(flatten)]
-    change: Change,
-    /// The change in words.
-    text: String,
-}
-
-pub(crate) async fn run(arguments: DiffArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    arguments: DiffArguments,
+    place: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     let name = arguments.file.display().to_string();
     let contract = contract_file::read(&arguments.file, "datanode table diff FILE")?;
-    let difference = match host.store().table_difference(&contract).await {
-        Err(error @ StoreError::NotFound { .. }) => {
-            let step = format!("register it: datanode table register {}", shell_word(&name));
-            return Err(contract_file::failure(&error, &arguments.file).with_next_step(step).into());
-        }
-        Err(error) => return Err(contract_file::failure(&error, &arguments.file).into()),
-        found => found.or_fail()?,
-    };
-    let reach = farthest(&difference.changes);
-    let identifier = difference.table.contract.identifier.clone();
     let file = shell_word(&name);
-    let next = match reach {
-        None => Vec::new(),
-        Some(Reach::Metadata) => vec![format!("datanode table register {file}")],
-        Some(_) => vec![
-            format!("datanode table revision {identifier} --autogenerate {file} -m \"...\""),
-            format!("datanode table register {file}, with another identifier in it"),
-        ],
+    let mut answer: DifferenceDocument = match place.difference(&contract).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(not_registered(contract_file::at(error, &arguments.file), &file)),
     };
-    let changes = difference.changes.into_iter();
-    let changes = changes.map(|change| Entry { reach: change.reach(), text: change.to_string(), change });
-    let answer =
-        Answer { uid: difference.table.uid, table: identifier, reach, changes: changes.collect(), next };
+    for command in &mut answer.next {
+        *command = command.replace("FILE", &file);
+    }
     printer.show(&answer, || {
         if answer.changes.is_empty() {
             print::done(&format!("{name} and table {} mean the same", answer.table));
             return;
         }
         say!("{name} differs from table {} ({}):", answer.table, answer.uid);
-        for Entry { reach, text, .. } in &answer.changes {
+        for ChangeEntry { reach, text, .. } in &answer.changes {
             say!("  {:<9} {}", reach.as_str(), print::visible(text));
         }
         for command in &answer.next {
@@ -87,4 +53,15 @@ pub(crate) async fn run(arguments: DiffArguments, host: &Host, printer: Printer)
         }
     })?;
     Ok(if answer.changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// A table that is not there can be registered.
+fn not_registered(error: anyhow::Error, file: &str) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) if failure.code == "store.table_not_found" => {
+            failure.with_next_step(format!("register it: datanode table register {file}")).into()
+        }
+        Ok(failure) => failure.into(),
+        Err(error) => error,
+    }
 }

@@ -2,9 +2,9 @@
 
 use clap::Args;
 use datanode_core::contract::MetadataEdit;
-use datanode_runtime::Host;
 
-use crate::failure::{Failure, OrFail};
+use crate::failure::Failure;
+use crate::place::Place;
 use crate::print::{self, Printer};
 use crate::say;
 
@@ -49,7 +49,7 @@ pub(crate) struct DescribeArguments {
     column_label: Vec<String>,
 }
 
-pub(crate) async fn label(arguments: LabelArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
+pub(crate) async fn label(arguments: LabelArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
     let LabelArguments { table, add, remove, set } = arguments;
     let set_labels = set.map(|labels| labels.into_iter().filter(|label| !label.is_empty()).collect());
     let edit = MetadataEdit { set_labels, add_labels: add, remove_labels: remove, ..MetadataEdit::default() };
@@ -59,12 +59,12 @@ pub(crate) async fn label(arguments: LabelArguments, host: &Host, printer: Print
             .with_next_step(step)
             .into());
     }
-    apply(&table, &edit, host, printer).await
+    apply(&table, &edit, place, printer).await
 }
 
 pub(crate) async fn describe(
     arguments: DescribeArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<()> {
     let DescribeArguments { table, description, column, column_label } = arguments;
@@ -79,7 +79,7 @@ pub(crate) async fn describe(
         let failure = Failure::usage("nothing to change: give --description, --column or --column-label");
         return Err(failure.with_next_step(step).into());
     }
-    apply(&table, &edit, host, printer).await
+    apply(&table, &edit, place, printer).await
 }
 
 fn pairs(table: &str, texts: &[String]) -> anyhow::Result<Vec<(String, String)>> {
@@ -95,8 +95,8 @@ fn pairs(table: &str, texts: &[String]) -> anyhow::Result<Vec<(String, String)>>
     texts.iter().map(pair).collect()
 }
 
-async fn apply(table: &str, edit: &MetadataEdit, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let changed = host.store().edit_table(table, edit).await.or_fail()?;
+async fn apply(table: &str, edit: &MetadataEdit, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let changed = place.edit_table(table, edit).await?;
     printer.show(&changed, || {
         let identifier = &changed.value.contract.identifier;
         if changed.changes.is_empty() {

@@ -9,11 +9,14 @@ use datanode_core::contract::{Column, Contract};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::query::{RangeMap, ReadQuery, TimeRange};
 use datanode_core::query_text;
-use datanode_runtime::{AtomicFile, ExportFormat, Host, ReadError, RowsWriter, TableQuery, TableReader};
+use datanode_runtime::answers::TableDigest;
+use datanode_runtime::{AtomicFile, ExportFormat, RowsWriter, TableQuery};
+use datanode_store::Table;
 use serde_json::json;
 
 use crate::args::{ReadArguments, RowFormat};
 use crate::failure::{Failure, OrFail};
+use crate::place::{Place, RowSource};
 use crate::print::{self, Printer, count};
 use crate::progress::RowCounter;
 use crate::{cells, say, usage};
@@ -25,8 +28,8 @@ const MOST_SHOWN_ROWS: u64 = 10_000;
 /// The largest file with a range map.
 const MAX_RANGE_MAP_BYTES: u64 = 64 << 20;
 
-pub(crate) async fn read(arguments: ReadArguments, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let table = host.store().table(&arguments.table).await.or_fail()?;
+pub(crate) async fn read(arguments: ReadArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let table = place.table(&arguments.table).await?;
     let format = format(&arguments, printer)?;
     let limit = match (format, arguments.limit) {
         (None, limit) => Some(match limit.unwrap_or(SHOWN_ROWS) {
@@ -45,14 +48,11 @@ pub(crate) async fn read(arguments: ReadArguments, host: &Host, printer: Printer
             .with_next_step("write it to a file: --output FILE")
             .into());
     }
-    let mut reader = host.read_table(&table.uid, &query).await.map_err(|error| match error {
-        ReadError::Query(error) => does_not_fit(&table.contract, error),
-        ReadError::Store(error) => Failure::of(&error).into(),
-    })?;
+    let mut reader = place.rows(&table, &query).await?;
     match (format, &arguments.output) {
         (None, _) => show(&mut reader).await,
         (Some(format), None) => write_out(&mut reader, format).await,
-        (Some(format), Some(place)) => write_file(&mut reader, format, place, printer).await,
+        (Some(format), Some(output)) => write_file(&mut reader, &table, format, (output, printer)).await,
     }
 }
 
@@ -145,15 +145,16 @@ pub(crate) fn filters(
     Ok(filters)
 }
 
-async fn show(reader: &mut TableReader) -> anyhow::Result<()> {
+async fn show(reader: &mut RowSource) -> anyhow::Result<()> {
     let mut rows = Vec::new();
-    while let Some(batch) = reader.next().await.or_fail()? {
-        rows.extend((0..batch.num_rows()).map(|row| texts(&reader.columns, &batch, row)));
+    while let Some(batch) = reader.next().await? {
+        rows.extend((0..batch.num_rows()).map(|row| texts(reader.columns(), &batch, row)));
     }
-    let numeric: Vec<bool> = reader.columns.iter().map(|column| cells::is_number(column.data_type)).collect();
-    let names: Vec<String> = reader.columns.iter().map(|column| column.name.clone()).collect();
+    let numeric: Vec<bool> =
+        reader.columns().iter().map(|column| cells::is_number(column.data_type)).collect();
+    let names: Vec<String> = reader.columns().iter().map(|column| column.name.clone()).collect();
     print::rows(&names, &numeric, rows);
-    if reader.is_cut().await.or_fail()? {
+    if reader.is_cut().await? {
         say!(
             "… there are more rows; --limit 0 shows up to {}, --format csv or --output FILE all",
             count(MOST_SHOWN_ROWS)
@@ -170,12 +171,12 @@ fn texts(columns: &[Column], batch: &RecordBatch, row: usize) -> Vec<String> {
 }
 
 /// Write to standard output. A reader that went away (`| head`) is not an error.
-async fn write_out(reader: &mut TableReader, format: ExportFormat) -> anyhow::Result<()> {
+async fn write_out(reader: &mut RowSource, format: ExportFormat) -> anyhow::Result<()> {
     let gone = Gone::default();
     let out = BufWriter::new(Watched { out: std::io::stdout(), gone: gone.clone() });
     let outcome = async {
-        let mut writer = RowsWriter::new(format, &reader.columns, out).or_fail()?;
-        while let Some(batch) = reader.next().await.or_fail()? {
+        let mut writer = RowsWriter::new(format, reader.columns(), out).or_fail()?;
+        while let Some(batch) = reader.next().await? {
             writer.write(&batch).or_fail()?;
         }
         writer.finish().or_fail()?;
@@ -224,10 +225,10 @@ impl<W: Write> Write for Watched<W> {
 }
 
 async fn write_file(
-    reader: &mut TableReader,
+    reader: &mut RowSource,
+    table: &Table,
     format: ExportFormat,
-    place: &Path,
-    printer: Printer,
+    (place, printer): (&Path, Printer),
 ) -> anyhow::Result<()> {
     let failed = |error: std::io::Error| {
         Failure::machine(format!("{} cannot be written: {error}", place.display()))
@@ -236,9 +237,9 @@ async fn write_file(
     };
     let file = AtomicFile::begin(place).map_err(failed)?;
     let counter = RowCounter::start("writing rows", reader.rows_of_table);
-    let mut writer = RowsWriter::new(format, &reader.columns, file).or_fail()?;
+    let mut writer = RowsWriter::new(format, reader.columns(), file).or_fail()?;
     let mut rows = 0;
-    while let Some(batch) = reader.next().await.or_fail()? {
+    while let Some(batch) = reader.next().await? {
         writer.write(&batch).or_fail()?;
         rows += batch.num_rows() as u64;
         counter.set(rows);
@@ -246,18 +247,14 @@ async fn write_file(
     writer.finish().or_fail()?.finish().map_err(failed)?;
     drop(counter);
     let answer = json!({
-        "uid": reader.table.uid, "table": reader.table.contract.identifier, "rows": rows,
+        "uid": table.uid, "table": table.contract.identifier, "rows": rows,
         "output": place.display().to_string(),
     });
     printer.show(&answer, || print::done(&format!("wrote {} rows to {}", count(rows), place.display())))
 }
 
-pub(crate) async fn digest(reference: &str, host: &Host, printer: Printer) -> anyhow::Result<()> {
-    let table = host.store().table(reference).await.or_fail()?;
-    let counter = RowCounter::start("digesting rows", 0);
-    let (digest, rows) = host.digest_table(&table.uid, &|rows| counter.set(rows)).await.or_fail()?;
-    drop(counter);
-    let answer =
-        json!({"uid": table.uid, "table": table.contract.identifier, "rows": rows, "digest": digest});
-    printer.show(&answer, || say!("{digest}  {} ({} rows)", table.contract.identifier, count(rows)))
+pub(crate) async fn digest(reference: &str, place: &Place, printer: Printer) -> anyhow::Result<()> {
+    let answer = place.digest(reference).await?;
+    let TableDigest { digest, table, rows, .. } = &answer;
+    printer.show(&answer, || say!("{digest}  {table} ({} rows)", count(*rows)))
 }

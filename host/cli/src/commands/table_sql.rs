@@ -4,23 +4,25 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use datanode_core::sql::{SqlAnswer, SqlLimits};
-use datanode_runtime::Host;
 use serde_json::Value;
 
 use crate::args::SqlArguments;
-use crate::failure::{Failure, OrFail};
+use crate::failure::Failure;
+use crate::place::Place;
 use crate::print::{self, Printer, count};
 use crate::say;
 
-pub(crate) async fn run(arguments: SqlArguments, host: &Host, printer: Printer) -> anyhow::Result<ExitCode> {
-    let table = host.store().table(&arguments.table).await.or_fail()?;
-    let store = host.store().read_only_sql().or_fail()?;
+pub(crate) async fn run(
+    arguments: SqlArguments,
+    place: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     let limits = SqlLimits {
         max_rows: usize::try_from(arguments.max_rows).unwrap_or(usize::MAX),
         timeout: Duration::from_secs(arguments.timeout.into()),
         ..SqlLimits::default()
     };
-    let answer = store.run_sql(&table, &arguments.sql, &limits).await.or_fail()?;
+    let answer = place.sql(&arguments.table, &arguments.sql, &limits).await?;
     if printer.json {
         printer.show(&answer, || {})?;
     } else if let Some(error) = &answer.error {

@@ -1,7 +1,9 @@
 //! People: users, teams, tokens, roles, and what they have changed.
 
 use datanode_core::access::Role;
-use datanode_runtime::answers::{IssuedToken, RoleChange, RoleRequest, TeamDetail, TokenDocument, UserDetail};
+use datanode_runtime::answers::{
+    IssuedToken, RoleChange, RoleRequest, TeamDetail, TokenDocument, UserDetail,
+};
 use datanode_store::{
     AuditEntry, AuditFilter, AuditPage, HeldRole, NewTeam, NewToken, NewUser, Table, Team, User,
 };
@@ -61,8 +63,8 @@ impl Place {
                 host.user_detail(&user.uid).await.or_fail()
             }
             Self::There(server) => {
-                let call = Call::patch(server.at(&["users", reference])).json(&json!({ "enabled": enabled }))?;
-                server.ask(call).await
+                let verb = if enabled { "enable" } else { "disable" };
+                server.ask(Call::post(server.at(&["users", reference, verb]))).await
             }
         }
     }
@@ -95,12 +97,7 @@ impl Place {
     pub(crate) async fn add_team_members(&self, team: &str, users: &[String]) -> anyhow::Result<TeamDetail> {
         match self {
             Self::Here(host) => host.add_team_members(team, users).await.or_fail(),
-            Self::There(server) => {
-                for user in users {
-                    server.send(Call::post(server.at(&["teams", team, "members", user]))).await?;
-                }
-                self.team(team).await
-            }
+            Self::There(server) => server.post(&["teams", team, "members"], &json!({ "users": users })).await,
         }
     }
 
@@ -158,8 +155,7 @@ impl Place {
         match self {
             Self::Here(host) => host.give_table(reference, user).await.or_fail(),
             Self::There(server) => {
-                let url = server.at(&["tables", reference, "owner"]);
-                server.ask(Call::put(url).json(&json!({ "user": user }))?).await
+                server.post(&["tables", reference, "owner"], &json!({ "user": user })).await
             }
         }
     }
@@ -169,9 +165,7 @@ impl Place {
         match self {
             Self::Here(host) => host.create_token(new).await.or_fail(),
             // Once: the answer that is kept for a repeated request must not hold the token.
-            Self::There(server) => {
-                server.ask(Call::post(server.at(&["tokens"])).json(new)?.once()).await
-            }
+            Self::There(server) => server.ask(Call::post(server.at(&["tokens"])).json(new)?.once()).await,
         }
     }
 
@@ -179,9 +173,7 @@ impl Place {
     pub(crate) async fn tokens(&self, user: Option<&str>) -> anyhow::Result<Vec<TokenDocument>> {
         match self {
             Self::Here(host) => host.token_documents(user).await.or_fail(),
-            Self::There(server) => {
-                server.items(Call::get(server.at(&["tokens"])).maybe("user", user)).await
-            }
+            Self::There(server) => server.items(Call::get(server.at(&["tokens"])).maybe("user", user)).await,
         }
     }
 
@@ -202,7 +194,8 @@ impl Place {
         let AuditFilter { since, actor, action, subject, before, limit } = filter;
         let (mut entries, mut next) = (Vec::new(), *before);
         loop {
-            let left = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX) - entries.len());
+            let left = limit
+                .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX) - entries.len());
             let call = Call::get(server.at(&["audit"]))
                 .maybe("since", since.map(|since| since.to_string()).as_deref())
                 .maybe("actor", actor.as_deref())
@@ -213,7 +206,8 @@ impl Place {
             let page: Page = server.ask(call).await?;
             entries.extend(page.items);
             next = page.next_cursor.and_then(|_| entries.last()).map(|last: &AuditEntry| last.id);
-            let is_enough = limit.is_some_and(|limit| entries.len() >= usize::try_from(limit).unwrap_or(usize::MAX));
+            let is_enough =
+                limit.is_some_and(|limit| entries.len() >= usize::try_from(limit).unwrap_or(usize::MAX));
             if next.is_none() || is_enough {
                 return Ok(AuditPage { entries, next });
             }

@@ -17,7 +17,8 @@ use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
-use datanode_runtime::Host;
+use datanode_runtime::TableQuery;
+use datanode_runtime::answers::HeldCoordinate;
 use datanode_store::Table;
 use serde_json::{Value, json};
 
@@ -25,12 +26,10 @@ use self::draw::{Glyphs, chart, short, sparkline};
 use self::series::{Axis, Series};
 use crate::args::PlotArguments;
 use crate::commands::table_read::{does_not_fit, filters};
-use crate::failure::OrFail;
+use crate::place::Place;
 use crate::print::{self, Heading, Printer, count};
 use crate::{cells, say};
 
-/// Rows fetched at a time.
-const PAGE: usize = 10_000;
 /// Coordinates that are drawn; the rest are counted.
 const SHOWN_COORDINATES: usize = 20;
 /// Width in characters where standard output is no terminal.
@@ -46,7 +45,7 @@ pub(crate) async fn show(
     table: &Table,
     column: &str,
     arguments: &PlotArguments,
-    host: &Host,
+    place: &Place,
     printer: Printer,
 ) -> anyhow::Result<()> {
     let contract = &table.contract;
@@ -56,8 +55,7 @@ pub(crate) async fn show(
     }
     let plotted = plottable(contract, column)?;
     let filters = filters(contract, &arguments.filters)?;
-    let mut snapshot = host.store().snapshot().await.or_fail()?;
-    let progress = snapshot.progress(table).await.or_fail()?;
+    let progress = progress(contract, &place.statistics(&table.uid).await?.progress)?;
     let found = matching(contract, &progress, &filters);
     let glyphs = Glyphs::of_locale(|name| std::env::var(name).ok());
     let width = width(arguments.width, found.len());
@@ -82,14 +80,11 @@ pub(crate) async fn show(
         }
         query.check(contract).map_err(|error| does_not_fit(contract, error))?;
         let reader = Reader::new(contract, &query, plotted, &all);
-        let rows = snapshot.read(table, &query);
-        let mut after = None;
-        while let Some(page) = rows.page(after.as_ref(), PAGE).await.or_fail()? {
-            reader.take(&page.batch, &mut all);
-            after = Some(page.last);
+        let mut rows = place.rows(table, &TableQuery { query, last: false }).await?;
+        while let Some(batch) = rows.next().await? {
+            reader.take(&batch, &mut all);
         }
     }
-    drop(snapshot);
     let answer = json!({
         "table": contract.identifier, "column": column, "coordinates": found.len(),
         "start": all.first().map(|series| series.axis.first()),
@@ -178,6 +173,16 @@ fn plottable<'c>(contract: &'c Contract, column: &str) -> anyhow::Result<&'c Col
             format!("table `{table}` {problem} `{column}`; columns that can be drawn: {known}"),
         )
     })
+}
+
+/// The progress that was told.
+fn progress(contract: &Contract, held: &[HeldCoordinate]) -> anyhow::Result<Progress> {
+    let types = contract.dimension_types();
+    let one = |held: &HeldCoordinate| {
+        let coordinate = Coordinate::from_values(&held.coordinate, &types)?;
+        Ok((coordinate, CoordinateProgress { min: held.min, max: held.max, rows: held.rows }))
+    };
+    held.iter().map(one).collect()
 }
 
 /// Coordinates with rows that the filters keep, in order.

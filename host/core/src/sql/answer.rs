@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ErrorClass;
@@ -25,7 +25,7 @@ impl Default for SqlLimits {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SqlErrorKind {
     /// It does not read as SQL.
@@ -87,7 +87,7 @@ impl SqlErrorKind {
 }
 
 /// Why there is no result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqlError {
     /// What went wrong.
     pub kind: SqlErrorKind,
@@ -140,7 +140,7 @@ impl SqlRows {
 }
 
 /// The answer to a statement, whatever became of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SqlAnswer {
     /// Whether there is a result.
     pub ok: bool,

@@ -1,0 +1,155 @@
+//! Sources and secrets: what components may ask of the world, and what sources prove themselves with.
+
+use std::path::Path;
+
+use datanode_core::source::{HttpRules, RuleError};
+use datanode_runtime::{ListedSecret, NewSecret};
+use datanode_store::{Registered, Source, SourceKind};
+use serde_json::{Value, json};
+
+use super::Place;
+use crate::failure::{Failure, OrFail};
+use crate::remote::Call;
+
+/// Where a new source leads.
+pub(crate) enum NewSource<'s> {
+    /// A directory: of this machine, or of the server's where one is asked.
+    Directory(&'s Path),
+    /// A place that is asked by HTTP.
+    Http(Box<HttpRules>),
+}
+
+impl Place {
+    /// All sources, by name.
+    pub(crate) async fn sources(&self) -> anyhow::Result<Vec<Source>> {
+        match self {
+            Self::Here(host) => host.store().sources().await.or_fail(),
+            Self::There(server) => server.items(Call::get(server.at(&["sources"]))).await,
+        }
+    }
+
+    /// A source by name.
+    pub(crate) async fn source(&self, name: &str) -> anyhow::Result<Source> {
+        match self {
+            Self::Here(host) => host.store().source(name).await.or_fail(),
+            Self::There(server) => server.get(&["sources", name]).await,
+        }
+    }
+
+    /// Add a source, or let one that is there lead elsewhere.
+    pub(crate) async fn add_source(
+        &self,
+        name: &str,
+        source: NewSource<'_>,
+        replace: bool,
+    ) -> anyhow::Result<Registered<Source>> {
+        match self {
+            Self::Here(host) => match source {
+                NewSource::Directory(path) => host.add_file_source(name, path, replace).await.or_fail(),
+                NewSource::Http(rules) => host.add_http_source(name, *rules, replace).await.or_fail(),
+            },
+            Self::There(server) => {
+                let mut body = json!({ "name": name, "replace": replace });
+                match source {
+                    // It is one of the server, which has another current directory.
+                    NewSource::Directory(path) if path.is_relative() => {
+                        let problem = "a directory of the server is meant, so that its whole path is needed";
+                        return Err(Failure::usage(format!("{}: {problem}", path.display()))
+                            .with_next_step(
+                                "write the path from the root on, as it is on the machine of the server",
+                            )
+                            .into());
+                    }
+                    NewSource::Directory(path) => body["path"] = json!(path),
+                    NewSource::Http(rules) => body["http"] = json!(rules),
+                }
+                server.post(&["sources"], &body).await
+            }
+        }
+    }
+
+    /// Change the rules of an HTTP source.
+    pub(crate) async fn change_source(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut HttpRules) + Send,
+    ) -> anyhow::Result<Source> {
+        match self {
+            Self::Here(host) => host.change_source(name, change).await.or_fail(),
+            Self::There(_) => {
+                // The rules as they are now, changed by the same function that changes them in this process.
+                let SourceKind::Http(mut rules) = self.source(name).await?.kind else {
+                    return Err(Failure::of(&RuleError::Directory { name: name.to_owned() }).into());
+                };
+                change(&mut rules);
+                Ok(self.add_source(name, NewSource::Http(rules), true).await?.value)
+            }
+        }
+    }
+
+    /// Remove a source and its grants.
+    pub(crate) async fn remove_source(&self, name: &str) -> anyhow::Result<Source> {
+        match self {
+            Self::Here(host) => host.store().remove_source(name).await.or_fail(),
+            Self::There(server) => server.ask(Call::delete(server.at(&["sources", name]))).await,
+        }
+    }
+
+    /// Let a component read a source.
+    pub(crate) async fn grant_source(&self, name: &str, component: &str) -> anyhow::Result<Source> {
+        match self {
+            Self::Here(host) => {
+                host.grant_source(name, component).await.or_fail()?;
+                host.store().source(name).await.or_fail()
+            }
+            Self::There(server) => {
+                server.ask(Call::post(server.at(&["sources", name, "grants", component]))).await
+            }
+        }
+    }
+
+    /// Take a grant back.
+    pub(crate) async fn revoke_source(&self, name: &str, component: &str) -> anyhow::Result<Source> {
+        match self {
+            Self::Here(host) => {
+                host.store().revoke_source(name, component).await.or_fail()?;
+                host.store().source(name).await.or_fail()
+            }
+            Self::There(server) => {
+                server.ask(Call::delete(server.at(&["sources", name, "grants", component]))).await
+            }
+        }
+    }
+
+    /// All secrets, by name, without their values.
+    pub(crate) async fn secrets(&self) -> anyhow::Result<Vec<ListedSecret>> {
+        match self {
+            Self::Here(host) => host.secrets().await.or_fail(),
+            Self::There(server) => server.items(Call::get(server.at(&["secrets"]))).await,
+        }
+    }
+
+    /// Set a secret. A variable or a file is one of the machine that runs nodes.
+    pub(crate) async fn set_secret(&self, name: &str, secret: NewSecret) -> anyhow::Result<ListedSecret> {
+        match self {
+            Self::Here(host) => host.set_secret(name, secret).await.or_fail(),
+            Self::There(server) => {
+                let mut body = json!({ "name": name });
+                match &secret {
+                    NewSecret::Value(value) => body["value"] = Value::from(value.reveal()),
+                    NewSecret::Env(variable) => body["env"] = json!(variable),
+                    NewSecret::File(path) => body["file"] = json!(path),
+                }
+                server.post(&["secrets"], &body).await
+            }
+        }
+    }
+
+    /// Remove a secret that no source uses.
+    pub(crate) async fn remove_secret(&self, name: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Here(host) => host.remove_secret(name).await.or_fail(),
+            Self::There(server) => server.send(Call::delete(server.at(&["secrets", name]))).await.map(drop),
+        }
+    }
+}
