@@ -16,7 +16,7 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, Timestamp};
 use datanode_store::{Node, Scratch, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::moved::bound_config;
@@ -70,7 +70,7 @@ pub struct CheckRequest {
 }
 
 /// What a check found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Checked {
     /// Component; of a file that could not be asked, the file.
     pub component: String,
@@ -93,7 +93,8 @@ impl Host {
         // What is judged need not be signed yet.
         let host = Self { store: copy.store(), trusted: TrustedKeys::default(), ..self.clone() };
         let options = RunOptions { until: request.until, force: false, ..options.clone() };
-        let checked = host.check_in_scratch(request.subject, options, &*copy).await;
+        // On the heap: futures around this one would carry all of its runs with them.
+        let checked = Box::pin(host.check_in_scratch(request.subject, options, &*copy)).await;
         drop(host);
         drop(copy);
         checked

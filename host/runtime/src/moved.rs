@@ -5,12 +5,12 @@ use std::fmt;
 
 use datanode_core::binding::{Binding, bindings};
 use datanode_store::{Node, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Host, RuntimeError};
 
 /// An identifier in a node's config that does not name the node's table any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovedIdentifier {
     /// As the config has it.
     pub identifier: String,

@@ -11,10 +11,11 @@ use datanode_core::Timestamp;
 use datanode_core::backfill::{
     BackfillRequest, BackfillState, Control, WindowCounts, WindowStatus, time_left_us,
 };
+use datanode_core::run::RunRecord;
 use datanode_core::window::Window;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{ClaimLease, CommitOutcome, CommitRun, Lease, StoreError};
+use crate::{ClaimLease, CommitOutcome, CommitRun, Lease, RunJournal, StoreError};
 
 /// A backfill as it is begun.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +77,7 @@ impl Backfill {
 }
 
 /// What became of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BackfillRows {
     /// Were not there.
     pub inserted: u64,
@@ -87,7 +88,7 @@ pub struct BackfillRows {
 }
 
 /// One window of a backfill.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackfillWindow {
     /// Counted from 1, by time.
     #[serde(rename = "window")]
@@ -113,7 +114,7 @@ pub struct BackfillWindow {
 }
 
 /// Why the last run over a window failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowError {
     /// Stable dotted code.
     pub code: String,
@@ -199,8 +200,20 @@ pub trait Backfills {
     /// Give a window to another run of the same process, which makes it again. Refused as above.
     async fn pass_window(&self, held: &HeldWindow, run_id: &str) -> Result<HeldWindow, StoreError>;
 
-    /// The last run over a window has failed. Nothing happens to a window that another run has claimed since.
-    async fn fail_window(&self, held: &HeldWindow, error: &WindowError) -> Result<(), StoreError>;
+    /// The last run over a window has failed. Its record is stored as [`Store::record_run`](crate::Store::record_run) does,
+    /// and in the same transaction the window has failed, and the ledger of the node says so; the record that stands.
+    /// Nothing happens to a window that another run has claimed since, nor to the ledger for it.
+    async fn fail_window(
+        &self,
+        held: &HeldWindow,
+        error: &WindowError,
+        record: &RunRecord,
+        journal: Option<&RunJournal>,
+    ) -> Result<RunRecord, StoreError>;
+
+    /// Give a window back whose run was ended from outside: nobody works on it any more. Nothing happens to one that another
+    /// run has claimed since.
+    async fn release_window(&self, held: &HeldWindow) -> Result<(), StoreError>;
 
     /// Give a window back that is to be made again once all before it are finished, and work on this backfill in the order
     /// of its windows from now on.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
@@ -23,7 +23,7 @@ pub struct ClaimLease {
 
 /// The right of one run to commit to one node. Its epoch only grows: each claim of a node raises it, and the commit
 /// asks whether it is still this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// Uid of the node.
     pub node_uid: String,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use datanode_core::ledger::{Ledger, NodeWindow};
 use datanode_core::node_settings::SettingChange;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Node, StoreError};
 
@@ -19,7 +19,7 @@ pub struct Reopened {
 }
 
 /// The answer to a changed setting.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeSet {
     /// The node as it is now.
     pub node: Node,

@@ -9,7 +9,7 @@ use datanode_core::digest::Digest;
 use datanode_core::run::RunRecord;
 use datanode_sandbox::{Cell, Sandbox};
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Difference, Ends, Executed, Material, Verdict, execute};
 use crate::{Host, RuntimeError};
@@ -19,7 +19,7 @@ use crate::{Host, RuntimeError};
 const STACK: u64 = 8;
 
 /// A recorded run in all cells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatrixRun {
     /// The run.
     pub run_id: String,
@@ -44,7 +44,7 @@ pub struct MatrixRun {
 }
 
 /// What became of it in one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellResult {
     /// The cell.
     pub cell: Cell,
@@ -60,7 +60,7 @@ pub struct CellResult {
 }
 
 /// What was found in one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum CellVerdict {
     /// What was recorded, to the byte.

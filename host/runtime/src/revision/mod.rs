@@ -14,7 +14,7 @@ use datanode_core::revision::{self, Dialect, MAX_MESSAGE_BYTES, RevisionError, R
 use datanode_store::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, SqlText, Table,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Host, RuntimeError, clock};
 use folder::{Folder, NewFolder};
@@ -23,7 +23,7 @@ use folder::{Folder, NewFolder};
 const BASE: &str = "base";
 
 /// A revision that was written or sealed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WrittenRevision {
     /// Its id.
     pub revision: String,
@@ -48,7 +48,7 @@ pub struct WrittenRevision {
 }
 
 /// A step of a table, there or back.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Step {
     /// Identifier of the table.
     pub table: String,
@@ -69,7 +69,7 @@ pub struct Step {
 }
 
 /// Which way a step led.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// A revision was applied.
@@ -90,7 +90,7 @@ pub struct Steps {
 }
 
 /// Where a table stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Standing {
     /// Identifier of the table.
     pub table: String,
@@ -107,7 +107,7 @@ pub struct Standing {
 }
 
 /// One revision of a table's history.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// Its id.
     pub revision: String,

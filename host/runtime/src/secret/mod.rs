@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use datanode_core::name::check_name;
 use datanode_store::{SecretPlace, Source, SourceKind, StoredSecret};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use error::SecretError;
 pub use key::SecretKeys;
@@ -31,12 +31,12 @@ pub enum NewSecret {
 }
 
 /// A secret, as it is listed: never with its value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedSecret {
     /// Name.
     pub name: String,
     /// `env`, `file` or `sealed` (in the database).
-    pub kind: &'static str,
+    pub kind: String,
     /// The variable or file.
     pub place: Option<String>,
     /// Sources that use it.
@@ -113,7 +113,7 @@ fn listed(stored: StoredSecret, sources: &[Source]) -> ListedSecret {
     };
     ListedSecret {
         used_by: users(&stored.name, sources),
-        kind,
+        kind: kind.to_owned(),
         place,
         set_at: stored.set_at,
         name: stored.name,

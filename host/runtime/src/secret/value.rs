@@ -34,8 +34,8 @@ impl SecretValue {
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// The text, for the request that it is for.
-    pub(crate) fn reveal(&self) -> &str {
+    /// The text, for the request that it is for, and for a server that is to seal it.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }
