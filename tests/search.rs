@@ -46,15 +46,16 @@ fn read<T: for<'de> Deserialize<'de>>(file: &str) -> T {
 /// The contracts, checked as those of files are.
 fn contracts() -> Vec<Contract> {
     let catalogue: Catalogue = read("tables.toml");
-    let checked = |contract: Contract| Contract::from_json(&serde_json::to_string(&contract).unwrap()).unwrap();
+    let checked =
+        |contract: Contract| Contract::from_json(&serde_json::to_string(&contract).unwrap()).unwrap();
     catalogue.tables.into_iter().map(checked).collect()
 }
 
 /// A host over a database of its own.
 struct Place {
     host: Host,
-    /// What the database is in, for as long as it is used.
-    _directory: TempDir,
+    /// What an embedded database is in, for as long as it is used.
+    directory: TempDir,
     server: Option<ServerDatabase>,
 }
 
@@ -66,24 +67,22 @@ impl Place {
     async fn sqlite() -> Self {
         let directory = TempDir::new().unwrap();
         let store = SqliteStore::open(&directory.path().join("data.sqlite")).await.unwrap();
-        Self { host: host(Arc::new(store)), _directory: directory, server: None }
+        Self { host: host(Arc::new(store)), directory, server: None }
     }
 
     async fn postgres() -> Self {
         let server = tokio::task::spawn_blocking(ServerDatabase::new).await.unwrap();
         let store = PostgresStore::open(&server.url()).await.unwrap();
-        Self { host: host(Arc::new(store)), _directory: TempDir::new().unwrap(), server: Some(server) }
+        Self { host: host(Arc::new(store)), directory: TempDir::new().unwrap(), server: Some(server) }
     }
 
     /// Another process over the same database.
     async fn another(&self) -> Host {
-        match &self.server {
-            Some(server) => host(Arc::new(PostgresStore::open(&server.url()).await.unwrap())),
-            None => {
-                let path = self._directory.path().join("data.sqlite");
-                host(Arc::new(SqliteStore::open(&path).await.unwrap()))
-            }
+        if let Some(server) = &self.server {
+            return host(Arc::new(PostgresStore::open(&server.url()).await.unwrap()));
         }
+        let path = self.directory.path().join("data.sqlite");
+        host(Arc::new(SqliteStore::open(&path).await.unwrap()))
     }
 
     async fn with_evaluation(self) -> Self {
@@ -91,6 +90,15 @@ impl Place {
             self.host.register_table(&contract).await.unwrap();
         }
         self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // A database of a server goes by a runtime of its own, for which this is no place.
+        if let Some(server) = self.server.take() {
+            std::thread::spawn(move || drop(server)).join().unwrap();
+        }
     }
 }
 
@@ -172,10 +180,14 @@ async fn both_databases_give_the_same_order() {
     let server = Place::postgres().await.with_evaluation().await;
     let mut compared = 0;
     for query in queries.tuning.iter().chain(&queries.held_out) {
-        let search = TableSearch { page: PageRequest { offset: 0, limit: 200 }, ..asked(&query.query, Knobs::default()) };
+        let search = TableSearch {
+            page: PageRequest { offset: 0, limit: 200 },
+            ..asked(&query.query, Knobs::default())
+        };
         let of = async |host: &Host| {
             let page = host.search_tables(&search).await.unwrap();
-            let ranks = page.items.into_iter().map(|hit| (hit.table.identifier, hit.rank)).collect::<Vec<_>>();
+            let ranks =
+                page.items.into_iter().map(|hit| (hit.table.identifier, hit.rank)).collect::<Vec<_>>();
             (page.count, ranks, names_by_columns(host, &query.query).await)
         };
         let (here, there) = (of(&embedded.host).await, of(&server.host).await);
@@ -197,7 +209,7 @@ async fn names_are_never_stale(place: Place) {
     assert!(names(first, "euro rates", &knobs).await.is_empty());
     first.register_table(prices).await.unwrap();
     for host in [first, &second] {
-        assert_eq!(names(host, "euro rates", &knobs).await, [prices.identifier.clone()]);
+        assert_eq!(names(host, "euro rates", &knobs).await, std::slice::from_ref(&prices.identifier));
     }
     let edit = MetadataEdit {
         description: Some("Tide gauges of the North Sea.".to_owned()),
@@ -230,10 +242,7 @@ async fn what_cannot_be_asked_is_refused(place: Place) {
         (asked("x", Knobs { trigram_k: 10_001, ..knobs() }), "search.knob"),
         (asked("x", Knobs { w_emb: -1.0, ..knobs() }), "search.knob"),
         (asked("x", Knobs { embedding_model: "gpt".to_owned(), ..knobs() }), "search.unknown_model"),
-        (
-            TableSearch { query_embedding: Some(vec![1.0]), ..asked("x", knobs()) },
-            "search.query_vector",
-        ),
+        (TableSearch { query_embedding: Some(vec![1.0]), ..asked("x", knobs()) }, "search.query_vector"),
         (
             TableSearch { query_embedding: Some(vec![f32::NAN; 64]), ..asked("x", knobs()) },
             "search.query_vector",
@@ -301,7 +310,7 @@ async fn with_ten_thousand(place: &Place) {
         .collect();
     match &place.server {
         None => {
-            let mut raw = rusqlite::Connection::open(place._directory.path().join("data.sqlite")).unwrap();
+            let mut raw = rusqlite::Connection::open(place.directory.path().join("data.sqlite")).unwrap();
             let transaction = raw.transaction().unwrap();
             for (uid, identifier, contract) in &rows {
                 transaction
@@ -315,8 +324,11 @@ async fn with_ten_thousand(place: &Place) {
             transaction.commit().unwrap();
         }
         Some(server) => {
-            let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await.unwrap();
-            let of = |part: fn(&(String, String, String)) -> &String| rows.iter().map(part).cloned().collect::<Vec<_>>();
+            let mut connection =
+                <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await.unwrap();
+            let of = |part: fn(&(String, String, String)) -> &String| {
+                rows.iter().map(part).cloned().collect::<Vec<_>>()
+            };
             sqlx::query(
                 "INSERT INTO datanode.tables (uid, identifier, physical_name, contract, epoch, created_at) \
                  SELECT uid, identifier, identifier, contract, 0, 0 FROM unnest($1::text[], $2::text[], $3::text[]) \
@@ -386,7 +398,8 @@ async fn ten_thousand_tables_are_searched_at_once() {
 
 /// Some tables and a component that writes one of them, in a project.
 fn with_some(project: &Project) {
-    let kept = ["us_cpi_monthly", "eurostat_hicp", "usgs_earthquakes", "us_equity_daily_bars", "vix_index_daily"];
+    let kept =
+        ["us_cpi_monthly", "eurostat_hicp", "usgs_earthquakes", "us_equity_daily_bars", "vix_index_daily"];
     let mut files = Vec::new();
     for contract in contracts().into_iter().filter(|contract| kept.contains(&contract.identifier.as_str())) {
         let file = project.path().join(format!("{}.json", contract.identifier));

@@ -97,7 +97,7 @@ fn member(wheel: &mut ZipArchive<File>, (name, digest): (&str, &str)) -> anyhow:
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The first numbers of each vector, as a safetensors file: eight bytes for the length of a JSON document, the document, and

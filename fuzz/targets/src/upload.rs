@@ -2,18 +2,23 @@
 
 use datanode_core::Diagnostic as _;
 use datanode_core::component::ComponentClass;
-use datanode_sandbox::STUBBED_IMPORTS;
+use datanode_core::search::MAX_DOCS_BYTES;
 use datanode_sandbox::imports::{NODE_EXPORT, PURE_IMPORTS, check};
+use datanode_sandbox::{STUBBED_IMPORTS, docs};
 
 /// Judge the imports and exports of a component by its bytes.
 ///
 /// Promises: what is admitted imports nothing that is not on the list of its class, and what is pure is of that class whatever
-/// else would be admitted; what is not is refused with a code and a next step.
+/// else would be admitted; what is not is refused with a code and a next step. What its author has documented is bounded text
+/// that commands no terminal.
 /// (Whether its code is valid is judged by wasmtime, which its authors fuzz.)
 pub fn upload(data: &[u8]) {
     for most in [ComponentClass::Pure, ComponentClass::Stubbed] {
         judge(data, most);
     }
+    let documented = docs(data);
+    assert!(documented.len() <= MAX_DOCS_BYTES, "{}", documented.len());
+    assert!(!documented.chars().any(|character| character.is_control() && character != '\n'), "{documented:?}");
 }
 
 fn judge(data: &[u8], most: ComponentClass) {

@@ -42,7 +42,7 @@ fn broken(problem: String) -> EmbeddingError {
 
 impl Embedder for BuiltIn {
     fn model(&self) -> Result<Model, EmbeddingError> {
-        let digest = DIGEST.trim().parse::<Digest>().map_err(|error| broken(error.to_string()))?;
+        let digest = DIGEST.trim().parse::<Digest>().map_err(broken)?;
         Ok(Model { name: BUILT_IN.to_owned(), dimension: DIMENSION, digest })
     }
 
@@ -73,8 +73,13 @@ mod tests {
     #[test]
     fn texts_of_like_meaning_are_near() {
         let model = built_in();
-        let vectors =
-            model.embed(&texts(["joblessness among young people", "youth unemployment rate", "rainfall in millimetres"])).unwrap();
+        let vectors = model
+            .embed(&texts([
+                "joblessness among young people",
+                "youth unemployment rate",
+                "rainfall in millimetres",
+            ]))
+            .unwrap();
         let (near, far) = (cosine(&vectors[0], &vectors[1]), cosine(&vectors[0], &vectors[2]));
         assert!(near > far + 0.2, "{near} {far}");
     }

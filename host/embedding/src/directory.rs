@@ -30,13 +30,16 @@ impl DirectoryModel {
     ///
     /// [`EmbeddingError::Directory`] when one of its files is not there. What is in them is looked at later.
     pub fn new(directory: &Path) -> Result<Self, EmbeddingError> {
-        let refused = |problem: String| EmbeddingError::Directory { directory: directory.to_owned(), problem };
+        let refused =
+            |problem: String| EmbeddingError::Directory { directory: directory.to_owned(), problem };
         if let Some(missing) = NAMES.iter().find(|name| !directory.join(name).is_file()) {
             return Err(refused(format!("there is no file {missing}")));
         }
         // Absolute, so that `.` has a name and a later change of directory leads nowhere else.
         let absolute = directory.canonicalize().map_err(|error| refused(error.to_string()))?;
-        let name = absolute.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = absolute
+            .file_name()
+            .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
         Ok(Self { directory: absolute, name, read: OnceLock::new() })
     }
 

@@ -33,7 +33,9 @@ impl Loaded {
     pub(crate) fn read(files: Files<'_>) -> Result<Self, String> {
         let (rows, dimension) = shape(files.weights)?;
         if dimension == 0 || dimension > MAX_DIMENSION {
-            return Err(format!("its vectors have {dimension} numbers where 1 to {MAX_DIMENSION} are allowed"));
+            return Err(format!(
+                "its vectors have {dimension} numbers where 1 to {MAX_DIMENSION} are allowed"
+            ));
         }
         // The crate looks pieces up without asking whether there are as many rows.
         let tokenizer = Tokenizer::from_bytes(files.tokenizer)
@@ -52,9 +54,14 @@ impl Loaded {
         if vectors.len() != texts.len() {
             return Err(format!("{} vectors for {} texts", vectors.len(), texts.len()));
         }
-        let is_whole =
-            |vector: &Vec<f32>| vector.len() == self.dimension && vector.iter().all(|number| number.is_finite());
-        if vectors.iter().all(is_whole) { Ok(vectors) } else { Err("a vector has numbers that are none".to_owned()) }
+        let is_whole = |vector: &Vec<f32>| {
+            vector.len() == self.dimension && vector.iter().all(|number| number.is_finite())
+        };
+        if vectors.iter().all(is_whole) {
+            Ok(vectors)
+        } else {
+            Err("a vector has numbers that are none".to_owned())
+        }
     }
 }
 
@@ -69,7 +76,8 @@ fn shape(weights: &[u8]) -> Result<(usize, usize), String> {
     let matrix = ["embeddings", "0", "embedding.weight"].iter().find_map(|name| header.get(name));
     let shape = matrix.and_then(|matrix| matrix["shape"].as_array()).ok_or_else(unreadable)?;
     let [rows, columns] = shape.as_slice() else { return Err(unreadable()) };
-    let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or_else(unreadable);
+    let size =
+        |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok()).ok_or_else(unreadable);
     Ok((size(rows)?, size(columns)?))
 }
 

@@ -14,10 +14,11 @@ const MAX_SECTIONS: usize = 16;
 pub fn docs(bytes: &[u8]) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut length = 0;
-    let sections = Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
-        Payload::CustomSection(section) if section.name() == DOCS_SECTION => Some(section.data()),
-        _ => None,
-    });
+    let sections =
+        Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
+            Payload::CustomSection(section) if section.name() == DOCS_SECTION => Some(section.data()),
+            _ => None,
+        });
     for section in sections.take(MAX_SECTIONS) {
         let left = MAX_DOCS_BYTES.saturating_sub(length);
         let text = readable(section, left);

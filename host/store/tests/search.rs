@@ -141,8 +141,11 @@ async fn vectors_are_kept_for_each_model(place: Place) {
         vector: vector.to_vec(),
         computed_at: at(1),
     };
-    let entries =
-        [entry(&a.uid, "first", &[0.5, -1e-30]), entry(&b.uid, "second", &[f32::MAX, 0.0]), entry("gone", "third", &[1.0])];
+    let entries = [
+        entry(&a.uid, "first", &[0.5, -1e-30]),
+        entry(&b.uid, "second", &[f32::MAX, 0.0]),
+        entry("gone", "third", &[1.0]),
+    ];
     store.put_search_entries(&small, &entries).await.unwrap();
     store.put_search_entries(&small, &[]).await.unwrap();
     store.put_search_entries(&large, &entries[..1]).await.unwrap();
@@ -154,12 +157,15 @@ async fn vectors_are_kept_for_each_model(place: Place) {
         vector: vector.to_vec(),
     };
     let mut found = store.search_vectors(&small, None).await.unwrap();
-    found.sort_by(|a, b| a.text_digest.to_string().cmp(&b.text_digest.to_string()));
+    found.sort_by_key(|found| found.text_digest.to_string());
     let mut expected = vec![stored(&a.uid, "anew", &[0.25, 0.5]), stored(&b.uid, "second", &[f32::MAX, 0.0])];
-    expected.sort_by(|a, b| a.text_digest.to_string().cmp(&b.text_digest.to_string()));
+    expected.sort_by_key(|found| found.text_digest.to_string());
     assert_eq!(found, expected);
     let asked = [a.uid.clone(), "gone".to_owned()];
-    assert_eq!(store.search_vectors(&large, Some(&asked)).await.unwrap(), [stored(&a.uid, "first", &[0.5, -1e-30])]);
+    assert_eq!(
+        store.search_vectors(&large, Some(&asked)).await.unwrap(),
+        [stored(&a.uid, "first", &[0.5, -1e-30])]
+    );
     assert!(store.search_vectors(&Digest::of(b"none"), None).await.unwrap().is_empty());
     assert!(store.search_vectors(&small, Some(&[])).await.unwrap().is_empty());
 }
@@ -218,7 +224,10 @@ async fn with_trigrams() -> Option<(PgConnection, String)> {
 async fn gone(inside: PgConnection, name: &str) {
     inside.close().await.unwrap();
     let mut outside = PgConnection::connect(&server("postgres")).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).execute(&mut outside).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
+        .execute(&mut outside)
+        .await
+        .unwrap();
 }
 
 /// Texts as people write them, in scripts whose letters have one lower case each, with much in common.
@@ -240,13 +249,14 @@ fn texts() -> impl Strategy<Value = String> {
 fn letters_are_compared_as_by_pg_trgm() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let Some((inside, name)) = runtime.block_on(with_trigrams()) else { return };
-    let inside = std::cell::RefCell::new(inside);
+    // The runner wants a function that changes nothing.
+    let inside = tokio::sync::Mutex::new(inside);
     let compared = runner(500).run(&(texts(), texts()), |(a, b)| {
         let (similarity, of_words, length): (f32, f32, i32) = runtime.block_on(async {
             sqlx::query_as("SELECT similarity($1, $2), word_similarity($1, $2), cardinality(show_trgm($1))")
                 .bind(&a)
                 .bind(&b)
-                .fetch_one(&mut *inside.borrow_mut())
+                .fetch_one(&mut *inside.lock().await)
                 .await
                 .unwrap()
         });
@@ -266,7 +276,7 @@ fn letters_are_compared_as_by_pg_trgm() {
             sqlx::query_scalar("SELECT word_similarity($1, $2)")
                 .bind(query)
                 .bind(&long)
-                .fetch_one(&mut *inside.borrow_mut())
+                .fetch_one(&mut *inside.lock().await)
                 .await
                 .unwrap()
         });

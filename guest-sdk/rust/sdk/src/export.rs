@@ -17,9 +17,27 @@ use crate::{
 
 /// Make the crate (a `cdylib`) a component of this node. Natively it only checks the type.
 ///
+/// With `docs`, a text of at most 16 KiB that is known at compile time is stamped into the component: method, caveats, words
+/// that people search for. Hosts let searches find the tables by it that the component writes.
+///
+/// ```ignore
+/// datanode_sdk::export!(MyNode, docs = include_str!("../README.md"));
+/// ```
+///
 /// See the [crate's page](crate) for an example.
 #[macro_export]
 macro_rules! export {
+    ($node:ty, docs = $docs:expr $(,)?) => {
+        $crate::export!($node);
+        const _: () = {
+            const DOCS: &str = $docs;
+            ::core::assert!(DOCS.len() <= $crate::export::MAX_DOCS_BYTES, "the documentation is longer than 16 KiB");
+            #[cfg(target_arch = "wasm32")]
+            #[unsafe(link_section = "datanode:docs")]
+            #[used]
+            static STAMP: [u8; DOCS.len()] = $crate::export::stamp(DOCS);
+        };
+    };
     ($node:ty) => {
         const _: &str = <$node as $crate::DataNode>::NAME;
         #[cfg(target_arch = "wasm32")]
@@ -28,6 +46,19 @@ macro_rules! export {
     $crate::bindings::__export_data_node!(Component with_types_in $crate::bindings);
         };
     };
+}
+
+/// The longest documentation that a host reads.
+pub const MAX_DOCS_BYTES: usize = 16 * 1024;
+
+/// The bytes of a text, by value: what a custom section holds must have no address.
+pub const fn stamp<const LENGTH: usize>(docs: &str) -> [u8; LENGTH] {
+    let (docs, mut bytes, mut place) = (docs.as_bytes(), [0; LENGTH], 0);
+    while place < LENGTH && place < docs.len() {
+        bytes[place] = docs[place];
+        place += 1;
+    }
+    bytes
 }
 
 /// What the exports call.

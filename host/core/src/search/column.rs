@@ -114,7 +114,7 @@ impl<'q> Gathered<'q> {
     }
 
     /// A word of the query is as much alike a word that stands there.
-    pub(super) fn add(&mut self, word: usize, place: &Posting, alike: f32) {
+    pub(super) fn add(&mut self, word: usize, place: Posting, alike: f32) {
         let columns = self.tables.entry(place.table).or_default();
         let position = columns.iter().position(|column| column.number == place.column).unwrap_or_else(|| {
             let words = vec![0.0; self.query.words.len()].into_boxed_slice();

@@ -77,7 +77,8 @@ impl Diagnostic for SearchError {
             Self::Knob { .. } => "leave it out, which is best for most searches".to_owned(),
             Self::UnknownModel { .. } => "leave the model out, or ask for `default`".to_owned(),
             Self::QueryVector { .. } => {
-                "make the vector with the model of this host, or leave it out: the host makes it of the text".to_owned()
+                "make the vector with the model of this host, or leave it out: the host makes it of the text"
+                    .to_owned()
             }
             Self::UnknownFilter { .. } | Self::FilterValue { .. } => {
                 "see what can be asked: docs/reference/search.md".to_owned()

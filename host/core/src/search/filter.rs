@@ -432,7 +432,10 @@ mod tests {
         .unwrap();
         let place = Place::default();
         assert!(!none.hold(&TableFacts::of("u", &contract, &place)));
-        let called = TableFacts { published_identifier: Some("Prices, daily"), ..TableFacts::of("u", &contract, &place) };
+        let called = TableFacts {
+            published_identifier: Some("Prices, daily"),
+            ..TableFacts::of("u", &contract, &place)
+        };
         assert!(Filters::parse([("identifier", "Prices, daily")]).unwrap().hold(&called));
     }
 }

@@ -13,7 +13,8 @@ use super::column::{self, ColumnRank};
 use super::rank::rounded;
 use super::text::{Part, TableText};
 use super::trigram::{Trigrams, words};
-use super::{Knobs, Matched, Page, PageRequest, Rank, Writer, cosine};
+use super::vector::{cosine_of, length};
+use super::{Knobs, Matched, Page, PageRequest, Rank, Writer};
 
 /// The most words of a query that are looked at.
 pub const MAX_QUERY_WORDS: usize = 32;
@@ -78,6 +79,8 @@ struct Entry<T> {
     trigrams: Box<[Trigrams]>,
     /// Empty where there is none.
     vector: Box<[f32]>,
+    /// Of the vector.
+    length: f64,
     /// Its words, as positions in [`Index::words`].
     words: Box<[u32]>,
 }
@@ -195,10 +198,12 @@ impl<T: Searched> Index<T> {
         }
         let contract = item.contract();
         let identifiers = || std::iter::once(contract.identifier.as_str()).chain(item.published_identifier());
+        let vector = vector.unwrap_or_default().into_boxed_slice();
         let entry = Entry {
             names: identifiers().chain([contract.physical_name()]).map(name_of).collect(),
             trigrams: identifiers().map(Trigrams::of).collect(),
-            vector: vector.unwrap_or_default().into_boxed_slice(),
+            length: length(&vector),
+            vector,
             words: places.into_keys().collect(),
             item,
         };
@@ -250,20 +255,26 @@ impl<T: Searched> Index<T> {
         let accepted = self.accepted(accept);
         let trigram = if knobs.uses_trigrams() { self.trigram_scores(&query.0) } else { Vec::new() };
         let vector = vector.filter(|_| knobs.uses_embeddings());
-        let score_of = |scores: &[f64], number: usize| scores.get(number).copied().unwrap_or(0.0);
         let embedding: Vec<f64> = vector.map_or_else(Vec::new, |vector| {
-            let cosine_of = |entry: &Entry<T>| cosine(vector, &entry.vector);
-            self.entries.iter().map(|entry| entry.as_ref().map_or(0.0, cosine_of)).collect()
+            let query = (vector, length(vector));
+            let near = |entry: &Entry<T>| rounded(cosine_of(query, (&entry.vector, entry.length)));
+            self.entries.iter().map(|entry| entry.as_ref().map_or(0.0, near)).collect()
         });
+        let score_of = |scores: &[f64], number: usize| scores.get(number).copied().unwrap_or(0.0);
         let mut candidates = vec![false; self.entries.len()];
         for (scores, most) in [(&trigram, knobs.trigram_k), (&embedding, knobs.embed_k)] {
             let mut best: Vec<&(usize, &Entry<T>)> =
                 accepted.iter().filter(|(number, _)| score_of(scores, *number) > 0.0).collect();
-            best.sort_unstable_by(|(a, of_a), (b, of_b)| {
-                let by_score = rounded(score_of(scores, *b)).total_cmp(&rounded(score_of(scores, *a)));
-                by_score.then_with(|| by_name(&of_a.item, &of_b.item))
-            });
-            for (number, _) in best.into_iter().take(most as usize) {
+            let most = most as usize;
+            if best.len() > most {
+                // Which ones they are is all that counts here, and not their order.
+                best.select_nth_unstable_by(most, |(a, of_a), (b, of_b)| {
+                    let by_score = score_of(scores, *b).total_cmp(&score_of(scores, *a));
+                    by_score.then_with(|| by_name(&of_a.item, &of_b.item))
+                });
+                best.truncate(most);
+            }
+            for (number, _) in best {
                 candidates[*number] = true;
             }
         }
@@ -275,7 +286,7 @@ impl<T: Searched> Index<T> {
             }
             let (trigram, embedding) = (score_of(&trigram, *number), score_of(&embedding, *number));
             let score = rounded(knobs.w_trgm * trigram + knobs.w_emb * embedding);
-            let rank = Rank { score, trigram: rounded(trigram), embedding: rounded(embedding), matched };
+            let rank = Rank { score, trigram, embedding, matched };
             found.push((&entry.item, rank));
         }
         found.sort_unstable_by(|(a, of_a), (b, of_b)| {
@@ -303,7 +314,7 @@ impl<T: Searched> Index<T> {
             for (alike, postings) in self.alike(word) {
                 for posting in postings.iter().filter(|posting| posting.column != NO_COLUMN) {
                     if is_accepted[posting.table as usize] {
-                        gathered.add(position, posting, alike);
+                        gathered.add(position, *posting, alike);
                     }
                 }
             }
@@ -323,7 +334,10 @@ impl<T: Searched> Index<T> {
 
     fn accepted(&self, accept: impl Fn(&T) -> bool) -> Vec<(usize, &Entry<T>)> {
         let entries = self.entries.iter().enumerate();
-        entries.filter_map(|(number, entry)| Some((number, entry.as_ref()?))).filter(|(_, entry)| accept(&entry.item)).collect()
+        entries
+            .filter_map(|(number, entry)| Some((number, entry.as_ref()?)))
+            .filter(|(_, entry)| accept(&entry.item))
+            .collect()
     }
 
     /// The trigram score of each table, by number: how much of the query its words say. For each word of the query, the
@@ -347,8 +361,9 @@ impl<T: Searched> Index<T> {
         let all = f64::from(query.weight()).max(1.0);
         for (score, entry) in scores.iter_mut().zip(&self.entries) {
             let Some(entry) = entry else { continue };
-            let alike = entry.trigrams.iter().map(|name| f64::from(name.similarity(&query.trigrams)));
-            *score = alike.fold(*score / all, f64::max);
+            let whole = entry.trigrams.iter().map(|name| name.similarity(&query.trigrams));
+            let alike = whole.filter(|alike| *alike >= ALIKE).map(f64::from);
+            *score = rounded(alike.fold(*score / all, f64::max));
         }
         scores
     }

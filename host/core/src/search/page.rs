@@ -87,7 +87,10 @@ mod tests {
         assert_eq!((first.items.as_slice(), first.count), (&[0, 1][..], 5));
         assert_eq!((first.next_offset(), first.previous_offset()), (Some(2), None));
         let last = page(4, 2);
-        assert_eq!((last.items.as_slice(), last.next_offset(), last.previous_offset()), (&[4][..], None, Some(2)));
+        assert_eq!(
+            (last.items.as_slice(), last.next_offset(), last.previous_offset()),
+            (&[4][..], None, Some(2))
+        );
         let behind = page(9, 2);
         assert_eq!((behind.items.len(), behind.next_offset(), behind.previous_offset()), (0, None, Some(3)));
         assert!(PageRequest { offset: 0, limit: 0 }.check().is_err());

@@ -132,9 +132,14 @@ impl<'t> TableText<'t> {
             let kind = family(column.data_type);
             [(Part::ColumnLabel, Some(at), column.label.as_str()), (Part::ColumnType, Some(at), kind)]
         });
-        let long = columns().map(|(at, column)| (Part::ColumnDescription, Some(at), column.description.as_str()));
+        let long =
+            columns().map(|(at, column)| (Part::ColumnDescription, Some(at), column.description.as_str()));
         // The short ones first: of a text without end, only descriptions get lost.
-        whole.chain(names).chain(short).chain(long).map(|(part, column, text)| (part, column, cut(text, MAX_PART_CHARS)))
+        whole
+            .chain(names)
+            .chain(short)
+            .chain(long)
+            .map(|(part, column, text)| (part, column, cut(text, MAX_PART_CHARS)))
     }
 
     /// What a model reads of it: name, labels, description, columns, and last what components say, for models read a few
@@ -174,7 +179,10 @@ impl<'t> TableText<'t> {
 
 /// A text as models are given it, queries too: in lower case, names as words.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|character| if character == '_' { ' ' } else { character }).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .map(|character| if character == '_' { ' ' } else { character })
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// The word for a type.
@@ -213,7 +221,8 @@ mod tests {
              { name = \"rate\", type = \"float64\", description = \"Units per euro\" }]",
         )
         .unwrap();
-        let writer = Writer { component: "ecb".to_owned(), description: "Reads the ECB".into(), docs: "".into() };
+        let writer =
+            Writer { component: "ecb".to_owned(), description: "Reads the ECB".into(), docs: "".into() };
         let passage = TableText::of(&contract, &[writer]).passage();
         assert_eq!(passage, "fx rates. fx. euro rates. day: rate: units per euro. reads the ecb.");
         let long = Contract { description: "wörter ".repeat(100_000), ..contract };

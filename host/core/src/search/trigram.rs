@@ -71,11 +71,9 @@ pub fn word_similarity(query: &str, text: &str) -> f32 {
     let mut best = 0.0_f32;
     for (place, trigram) in found.iter().enumerate() {
         let wanted_here = is_wanted(trigram);
-        if lower.is_some() || wanted_here {
-            if last_seen.insert(*trigram, place).is_none() {
-                distinct += 1;
-                shared += usize::from(wanted_here);
-            }
+        if (lower.is_some() || wanted_here) && last_seen.insert(*trigram, place).is_none() {
+            distinct += 1;
+            shared += usize::from(wanted_here);
         }
         if !wanted_here {
             continue;

@@ -4,20 +4,26 @@
 ///
 /// Summed up in double precision in the order of the dimensions: the same on every machine.
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    cosine_of((a, length(a)), (b, length(b)))
+}
+
+/// The same of vectors whose lengths are known.
+pub(super) fn cosine_of((a, of_a): (&[f32], f64), (b, of_b): (&[f32], f64)) -> f64 {
     if a.len() != b.len() {
         return 0.0;
     }
-    let (mut both, mut ours, mut theirs) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (f64::from(*a), f64::from(*b));
-        both += a * b;
-        ours += a * a;
-        theirs += b * b;
-    }
-    let length = (ours * theirs).sqrt();
-    let cosine = both / length;
+    let cosine = dot(a, b) / (of_a * of_b);
     // Not a number where one is zero.
     if cosine.is_finite() { cosine.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+/// The length of a vector.
+pub(super) fn length(vector: &[f32]) -> f64 {
+    dot(vector, vector).sqrt()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + f64::from(*a) * f64::from(*b))
 }
 
 /// A vector as databases keep it: each number in four bytes, the lowest first.

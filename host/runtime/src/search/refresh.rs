@@ -68,7 +68,8 @@ impl Texted {
                 docs: writer.docs.clone().unwrap_or_default(),
             })
             .collect();
-        let text = TableText::of(&table.table.contract, &writers).called(table.published.identifier.as_deref());
+        let text =
+            TableText::of(&table.table.contract, &writers).called(table.published.identifier.as_deref());
         let passage = text.passage();
         let digest = TableText::digest(&passage);
         Self { table, writers, passage, digest }
@@ -110,9 +111,10 @@ impl Host {
         for stored in self.store.search_vectors(&model.digest, wanted).await? {
             kept.insert(stored.table_uid, (stored.text_digest, stored.vector));
         }
-        let texted =
-            blocking("reading tables for searches", move || Ok(tables.into_iter().map(Texted::of).collect::<Vec<_>>()))
-                .await?;
+        let texted = blocking("reading tables for searches", move || {
+            Ok(tables.into_iter().map(Texted::of).collect::<Vec<_>>())
+        })
+        .await?;
         let (mut prepared, mut missing) = (Vec::with_capacity(texted.len()), Vec::new());
         for text in texted {
             match kept.remove(&text.table.table.uid) {
@@ -167,12 +169,15 @@ impl Host {
             }
             let mut writers: Vec<TableWriter> = table.writers.to_vec();
             for writer in &mut writers {
-                if writer.docs.is_none() {
-                    if !read.contains_key(&writer.digest) {
-                        read.insert(writer.digest, self.read_docs(&writer.digest).await?);
-                    }
-                    writer.docs = read.get(&writer.digest).cloned();
+                if writer.docs.is_some() {
+                    continue;
                 }
+                let known = match read.get(&writer.digest) {
+                    Some(known) => Arc::clone(known),
+                    None => self.read_docs(&writer.digest).await?,
+                };
+                read.insert(writer.digest, Arc::clone(&known));
+                writer.docs = Some(known);
             }
             with_docs.push(SearchedTable { writers: writers.into(), ..table });
         }
@@ -187,8 +192,8 @@ impl Host {
             Err(datanode_store::StoreError::NotFound { .. }) => return Ok("".into()),
             Err(error) => return Err(error.into()),
         };
-        let docs =
-            blocking("reading what a component documents", move || Ok(datanode_sandbox::docs(&bytes))).await?;
+        let docs = blocking("reading what a component documents", move || Ok(datanode_sandbox::docs(&bytes)))
+            .await?;
         self.store.put_component_docs(component, &docs).await?;
         Ok(docs.into())
     }
@@ -220,9 +225,10 @@ impl Host {
         }
         // Again, for what was documented may have been read otherwise before.
         self.bring_search_up_to_date().await?;
-        let found = match self.search.get(&uid) {
-            Some(found) => found,
-            None => return Err(self.store.table(table).await.err().map_or(RuntimeError::Panicked("searching"), Into::into)),
+        let Some(found) = self.search.get(&uid) else {
+            // It has gone meanwhile; then the store says so.
+            let gone = self.store.table(&uid).await.err();
+            return Err(gone.map_or(RuntimeError::Panicked("reading what searches need"), Into::into));
         };
         let _turn = self.search.updating.lock().await;
         let model = self.embedding_model().await?;

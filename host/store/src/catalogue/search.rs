@@ -9,7 +9,8 @@ use datanode_core::search::from_bytes;
 use super::components::highest_enabled;
 use super::stored::damaged;
 use crate::{
-    PublishedNames, Registration, SearchedTable, StoreError, StoredComponent, StoredVector, Table, TableWriter,
+    PublishedNames, Registration, SearchedTable, StoreError, StoredComponent, StoredVector, Table,
+    TableWriter,
 };
 
 /// Who writes a table: its uid, the component, and the release that the node is pinned to.
@@ -25,7 +26,8 @@ pub(crate) fn searched(
     components: Vec<StoredComponent>,
     docs: HashMap<String, String>,
 ) -> Result<Vec<SearchedTable>, StoreError> {
-    let docs: HashMap<String, Arc<str>> = docs.into_iter().map(|(digest, docs)| (digest, docs.into())).collect();
+    let docs: HashMap<String, Arc<str>> =
+        docs.into_iter().map(|(digest, docs)| (digest, docs.into())).collect();
     let descriptions: HashMap<Digest, Arc<str>> = components
         .iter()
         .map(|component| (component.digest, component.manifest.description.as_str().into()))
@@ -41,8 +43,10 @@ pub(crate) fn searched(
         writers.entry(table_uid).or_default().insert((component, pinned));
     }
     // The highest release of each component is looked for once, and not for each of its nodes.
-    let highest: HashMap<&String, Option<StoredComponent>> =
-        releases.iter().map(|(name, releases)| (name, highest_enabled(name, releases.clone()).ok())).collect();
+    let highest: HashMap<&String, Option<StoredComponent>> = releases
+        .iter()
+        .map(|(name, releases)| (name, highest_enabled(name, releases.clone()).ok()))
+        .collect();
     let release = |(name, pinned): &(String, Option<Digest>)| match pinned {
         Some(digest) => releases.get(name)?.iter().find(|release| release.digest == *digest),
         None => highest.get(name)?.as_ref(),
@@ -72,7 +76,10 @@ pub(crate) fn searched(
 /// A vector as it was kept.
 pub(crate) fn vector((table_uid, text_digest, vector): RawVector) -> Result<StoredVector, StoreError> {
     let place = format!("search entry of table {table_uid}");
-    let vector =
-        from_bytes(&vector).ok_or_else(|| damaged(&place)("its vector is none"))?;
-    Ok(StoredVector { text_digest: text_digest.parse().map_err(damaged::<String>(&place))?, table_uid, vector })
+    let vector = from_bytes(&vector).ok_or_else(|| damaged(&place)("its vector is none"))?;
+    Ok(StoredVector {
+        text_digest: text_digest.parse().map_err(damaged::<String>(&place))?,
+        table_uid,
+        vector,
+    })
 }

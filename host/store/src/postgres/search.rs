@@ -107,21 +107,17 @@ async fn changes(connection: &mut PgConnection, since: Option<i64>) -> Result<Se
         return Ok(SearchChanges { revision: reached, all: false, tables: Vec::new(), gone: Vec::new() });
     }
     let after = since.unwrap_or(-1);
-    let (found, gone) = match since {
-        None => (tables::all(connection).await?, Vec::new()),
-        Some(_) => {
-            let found: Vec<Raw> = sqlx::query_as(TABLES)
-                .bind(after)
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(failed(READING))?;
-            let gone = sqlx::query_scalar(MARKED)
-                .bind(after)
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(failed(READING))?;
-            (found.into_iter().map(table).collect::<Result<_, _>>()?, gone)
-        }
+    let (found, gone) = if since.is_none() {
+        (tables::all(connection).await?, Vec::new())
+    } else {
+        let found: Vec<Raw> =
+            sqlx::query_as(TABLES).bind(after).fetch_all(&mut *connection).await.map_err(failed(READING))?;
+        let gone = sqlx::query_scalar(MARKED)
+            .bind(after)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(failed(READING))?;
+        (found.into_iter().map(table).collect::<Result<_, _>>()?, gone)
     };
     let registered: Vec<(String, String)> = sqlx::query_as(REGISTRATIONS)
         .bind(after)

@@ -132,9 +132,12 @@ fn changes(connection: &Connection, since: Option<i64>) -> Result<SearchChanges,
     let (releases, docs) = if nodes.is_empty() {
         (Vec::new(), HashMap::new())
     } else {
-        let docs = rows(connection, "SELECT digest, docs FROM _component_docs WHERE ?1 IS NOT NULL", after, |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
+        let docs = rows(
+            connection,
+            "SELECT digest, docs FROM _component_docs WHERE ?1 IS NOT NULL",
+            after,
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         (components::all(connection)?, docs.into_iter().collect())
     };
     let tables = searched(found, registered, nodes, releases, docs)?;
@@ -162,8 +165,7 @@ fn vectors(
     table_uids: Option<&[String]>,
 ) -> Result<Vec<StoredVector>, StoreError> {
     const ALL: &str = "SELECT table_uid, text_digest, vector FROM _search_entries WHERE model_digest = ?1";
-    const ONE: &str =
-        "SELECT table_uid, text_digest, vector FROM _search_entries WHERE model_digest = ?1 AND table_uid = ?2";
+    const ONE: &str = "SELECT table_uid, text_digest, vector FROM _search_entries WHERE model_digest = ?1 AND table_uid = ?2";
     let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<RawVector> {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     };

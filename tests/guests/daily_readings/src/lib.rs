@@ -106,4 +106,4 @@ fn last_value(context: &Context) -> Result<f64, NodeError> {
     Ok(last)
 }
 
-datanode_sdk::export!(DailyReadings);
+datanode_sdk::export!(DailyReadings, docs = "Invented measurements without any use, such as a broken barometer would give.");

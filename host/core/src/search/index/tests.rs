@@ -34,7 +34,11 @@ fn table(identifier: &str, description: &str, columns: &[(&str, &str)]) -> Table
     for (name, description) in columns {
         toml += &format!("[[columns]]\nname = {name:?}\ntype = \"float64\"\ndescription = {description:?}\n");
     }
-    Table { uid: format!("uid of {identifier}"), contract: Contract::from_toml(&toml).unwrap(), published: None }
+    Table {
+        uid: format!("uid of {identifier}"),
+        contract: Contract::from_toml(&toml).unwrap(),
+        published: None,
+    }
 }
 
 fn some() -> Index<Table> {
@@ -73,7 +77,11 @@ fn who_is_named_comes_first_then_who_begins_so() {
     assert_eq!(names(&index, "crude")[0], "crude");
     let begins = found(&index, "oil", None, &Knobs::default());
     assert_eq!(begins[0].1, Matched::Prefix);
-    assert_eq!([begins[0].0.as_str(), &begins[1].0], ["oil_prices", "oil_stocks"], "equal scores by identifier");
+    assert_eq!(
+        [begins[0].0.as_str(), &begins[1].0],
+        ["oil_prices", "oil_stocks"],
+        "equal scores by identifier"
+    );
 }
 
 #[test]
@@ -129,7 +137,8 @@ fn what_changes_is_found_as_it_is_now() {
     rain.contract.identifier = "drizzle".to_owned();
     rain.contract.description = "Fine drops.".to_owned();
     rain.published = Some("Weather, of England".to_owned());
-    let writer = Writer { component: "met".to_owned(), description: "".into(), docs: "tipping bucket gauges".into() };
+    let writer =
+        Writer { component: "met".to_owned(), description: "".into(), docs: "tipping bucket gauges".into() };
     index.put(rain, &[writer], None);
     assert_eq!(index.len(), 4);
     assert!(names(&index, "precipitation").is_empty() && names(&index, "rain").is_empty());
@@ -152,10 +161,11 @@ fn words_of_a_query_are_counted() {
 #[test]
 fn texts_without_end_are_bounded() {
     let mut index = Index::default();
-    let words: String = (0..100_000).map(|number| format!("w{number} ")).collect();
+    let words = (0..100_000).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
     let columns: Vec<(String, String)> =
         (0..500).map(|number| (format!("c{number}"), words.clone())).collect();
-    let columns: Vec<(&str, &str)> = columns.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let columns: Vec<(&str, &str)> =
+        columns.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     index.put(table("wide", &"x".repeat(100_000), &columns), &[], None);
     let places: usize = index.words.iter().map(|word| word.postings.len()).sum();
     assert!(places <= MAX_TABLE_PLACES, "{places}");
