@@ -70,7 +70,7 @@ fn every_command_prints_what_the_schema_says() {
             schemas.check("run", &event);
         }
     }
-    assert_eq!(events.len(), 8, "{events:?}");
+    assert_eq!(events.len(), 9, "{events:?}");
 
     schemas.each("component", &project.json(&["component", "list"]));
     schemas.check("component", &project.json(&["component", "show", "fx_log_returns"]));
@@ -229,6 +229,34 @@ fn every_command_prints_what_the_schema_says() {
     schemas.each("node_window", &project.json(&["node", "windows", "fx_ecb_daily_rates"]));
     schemas.each("run", &project.json(&["run", "list"]));
 
+    // People, and what was done.
+    schemas.check("user_shown", &project.json(&["user", "create", "ada", "--role", "admin"]));
+    schemas.check("user_shown", &project.json(&["user", "disable", "ada"]));
+    schemas.check("user_shown", &project.json(&["user", "enable", "ada"]));
+    schemas.each("user", &project.json(&["user", "list"]));
+    schemas.check("team_shown", &project.json(&["team", "create", "desk", "--user", "ada"]));
+    schemas.each("team", &project.json(&["team", "list"]));
+    let on_table = ["--team", "desk", "--table", "fx_log_returns"];
+    for role in [&["--user", "ada", "--namespace", "fx"][..], &on_table] {
+        let granted = project.json(&[&["role", "grant", "viewer"], role].concat());
+        schemas.check("role_changed", &granted);
+    }
+    schemas.each("held_role", &project.json(&["role", "list"]));
+    let created = project.json(&["token", "create", "--user", "ada", "--per-minute", "60"]);
+    schemas.check("token_created", &created);
+    schemas.each("token", &project.json(&["token", "list"]));
+    schemas.check("user_shown", &project.json(&["user", "show", "ada"]));
+    schemas.check("team_shown", &project.json(&["team", "show", "desk"]));
+    schemas.check("token", &project.json(&["token", "revoke", created["id"].as_str().unwrap()]));
+    schemas.check("role_changed", &project.json(&[&["role", "revoke"][..], &on_table].concat()));
+    schemas.check("table_given", &project.json(&["table", "give", "fx_log_returns", "--to", "ada"]));
+    schemas.each("table", &project.json(&["table", "list"]));
+    schemas.check("table_shown", &project.json(&["table", "show", "fx_log_returns"]));
+    schemas.check("table_given", &project.json(&["table", "give", "fx_log_returns", "--to-nobody"]));
+    let page = project.json(&["audit", "list", "--limit", "5"]);
+    schemas.check("audit_page", &page);
+    schemas.each("audit_entry", &page["entries"]);
+
     // A node that a run of another process holds.
     let database = rusqlite::Connection::open(project.path().join(".datanode/datanode.db")).unwrap();
     database
@@ -269,6 +297,14 @@ fn every_command_prints_what_the_schema_says() {
     schemas.check("repointed", &project.json(&repoint));
     schemas.check("node_shown", &project.json(&["node", "show", "fx_log_returns"]));
     schemas.check("repointed", &project.json(&["table", "repoint", "codes", "--to", "rates"]));
+
+    schemas.check("found_tables", &project.json(&["search", "returns"]));
+    schemas.check("found_columns", &project.json(&["search", "log return", "--mode", "column"]));
+    let both = project.json(&["search", "currency", "--mode", "both"]);
+    schemas.check("found_both", &both);
+    schemas.each("found_table", &both["tables"]["items"]);
+    schemas.each("found_columns_of_table", &both["columns"]["items"]);
+    schemas.check("search_refreshed", &project.json(&["table", "refresh-search-index", "fx_log_returns"]));
 
     // A backup, tails that go, progress that somebody broke, and the backup in its place.
     let backup = project.path().join("backup.db");

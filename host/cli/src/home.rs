@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use datanode_core::journal::JournalMode;
 use datanode_core::node_settings::MAX_RETRIES;
+use datanode_embedding::{DirectoryModel, Embedder};
 use datanode_runtime::{
     Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SecretKeys, SpillSettings, TrustedKeys,
 };
+use datanode_server::ServerSettings;
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
@@ -35,6 +37,8 @@ const CACHE: &str = "compiled";
 const SPILL: &str = "spill";
 /// What guests were given, by digest, inside the data directory.
 const CONTENTS: &str = "contents";
+/// Uploads that wait, inside the data directory.
+const UPLOADS: &str = "uploads";
 /// The key that seals secrets, inside the data directory.
 const SECRET_KEY: &str = "secret.key";
 /// The variable that gives it in the place of the file.
@@ -48,6 +52,16 @@ struct Settings {
     compile: CompileLimits,
     runs: RunSettings,
     components: ComponentSettings,
+    search: SearchSettings,
+    server: ServerSettings,
+}
+
+/// How tables are found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SearchSettings {
+    /// Directory of a static embedding model in the format of model2vec, in the place of the one that is built in.
+    model: Option<PathBuf>,
 }
 
 /// Which components are taken.
@@ -117,12 +131,32 @@ pub(crate) struct Home {
     server: Option<DatabaseUrl>,
     /// The login there for SQL of users.
     reader: Option<DatabaseUrl>,
+    /// Directory of the embedding model, where one is named beside the settings.
+    embedding_model: Option<PathBuf>,
 }
 
 impl Home {
     /// The same, with its catalogue and tables in a database of a server.
     pub(crate) fn with_server(self, server: Option<DatabaseUrl>, reader: Option<DatabaseUrl>) -> Self {
         Self { server, reader, ..self }
+    }
+
+    /// The same, with an embedding model in the place of the one that the settings name.
+    pub(crate) fn with_embedding_model(self, embedding_model: Option<PathBuf>) -> Self {
+        Self { embedding_model, ..self }
+    }
+
+    /// What makes vectors for searches: the model that is named, the one of the settings (beside which a relative path is
+    /// meant), or the one that is built in.
+    fn embedder(&self, search: &SearchSettings) -> anyhow::Result<Arc<dyn Embedder>> {
+        let beside = |path: &PathBuf| {
+            let project = self.settings.as_deref().and_then(Path::parent);
+            project.map_or_else(|| path.clone(), |project| project.join(path))
+        };
+        match self.embedding_model.clone().or_else(|| search.model.as_ref().map(beside)) {
+            Some(directory) => Ok(Arc::new(DirectoryModel::new(&directory).or_fail()?)),
+            None => Ok(datanode_embedding::built_in()),
+        }
     }
 
     /// The embedded database is asked for something that only it can do.
@@ -205,7 +239,7 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     };
     if let Some(data) = given {
         let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file()).or_else(|| beside(data));
-        return Ok(Home { data: data.to_owned(), settings, server: None, reader: None });
+        return Ok(Home { data: data.to_owned(), settings, server: None, reader: None, embedding_model: None });
     }
     let here = std::env::current_dir()?;
     if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {
@@ -214,6 +248,7 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
             settings: Some(project.join(SETTINGS)),
             server: None,
             reader: None,
+            embedding_model: None,
         });
     }
     let folders = directories::ProjectDirs::from("", "", "datanode").ok_or_else(|| {
@@ -221,7 +256,7 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     })?;
     let data = folders.data_dir().to_owned();
     let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file());
-    Ok(Home { data, settings, server: None, reader: None })
+    Ok(Home { data, settings, server: None, reader: None, embedding_model: None })
 }
 
 fn settings(home: &Home) -> anyhow::Result<Settings> {
@@ -263,7 +298,8 @@ pub(crate) enum Missing {
 /// Open the store of a home, and a host over it.
 pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
     // First what a person may have to mend: then nothing is left behind.
-    let Settings { runs, components, .. } = settings(home)?;
+    let Settings { runs, components, search, .. } = settings(home)?;
+    let embedder = home.embedder(&search)?;
     let trusted = TrustedKeys::new(&components.trusted_keys, components.require_signature).or_fail()?;
     if missing == Missing::Refuse && home.is_embedded() && !home.database().is_file() {
         return Err(no_data(home).into());
@@ -285,9 +321,15 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
             std::env::var(SECRET_KEY_VARIABLE).ok().filter(|key| !key.is_empty()),
         ))
         .with_trusted_keys(trusted)
+        .with_embedder(embedder)
         .with_retries(runs.retries.min(MAX_RETRIES))
         .with_journals(journals);
     Ok(Session { host, database })
+}
+
+/// What bounds a server over this home.
+pub(crate) fn server_settings(home: &Home) -> anyhow::Result<ServerSettings> {
+    Ok(ServerSettings { upload_directory: home.data.join(UPLOADS), ..settings(home)?.server })
 }
 
 /// There is nothing that could be read.

@@ -3,9 +3,9 @@
 use datanode_core::digest::Digest;
 use datanode_core::provenance::Provenance;
 use datanode_sandbox::imports::{self, Admitted};
-use datanode_sandbox::producers;
+use datanode_sandbox::{docs, producers};
 use datanode_store::{NewComponent, Registered, StoredComponent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::signature::SignatureError;
 use crate::{Host, RuntimeError, clock};
@@ -28,7 +28,7 @@ pub struct Upload {
 }
 
 /// Answer to an upload.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Uploaded {
     /// The component as the catalogue has it.
     pub component: StoredComponent,
@@ -59,7 +59,7 @@ impl Host {
         if !accept_new_identity {
             self.refuse_new_identity(&manifest).await?;
         }
-        let built = producers(&bytes);
+        let (built, docs) = (producers(&bytes), docs(&bytes));
         let provenance = Provenance {
             file: Some(label.chars().take(1_000).collect()),
             uploaded_by,
@@ -72,6 +72,8 @@ impl Host {
         let new =
             NewComponent { manifest, imports, class, digest, bytes, uploaded_at: clock::now(), provenance };
         let Registered { value, created } = self.store.add_component(new).await?;
+        // For searches alone; where this is not reached, they look into the bytes themselves.
+        self.store.put_component_docs(&value.digest, &docs).await?;
         Ok(Uploaded { component: value, created })
     }
 }
