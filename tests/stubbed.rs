@@ -12,7 +12,11 @@ const TABLE: &str = "clock_and_dice";
 
 /// The golden component that looks at everything that a node does not have, as a file of the project.
 fn component(project: &Project) -> String {
-    let bundle = std::fs::File::open(root().join(format!("tests/golden/{NAME}.tar"))).unwrap();
+    golden(project, NAME)
+}
+
+fn golden(project: &Project, name: &str) -> String {
+    let bundle = std::fs::File::open(root().join(format!("tests/golden/{name}.tar"))).unwrap();
     let mut bundle = tar::Archive::new(bundle);
     let mut entries = bundle.entries().unwrap().map(Result::unwrap);
     let mut entry = entries.find(|entry| entry.path().unwrap().to_str() == Some("component.wasm")).unwrap();
@@ -30,10 +34,15 @@ fn with_component(project: &Project) {
 }
 
 fn register(project: &Project, identifier: &str) {
-    let contract = root().join(format!("tests/golden/contracts/{TABLE}.toml"));
+    register_like(project, TABLE, identifier);
+}
+
+/// A table with the contract of another one.
+fn register_like(project: &Project, known: &str, identifier: &str) {
+    let contract = root().join(format!("tests/golden/contracts/{known}.toml"));
     let text = std::fs::read_to_string(contract).unwrap();
     let file = project.path().join(format!("{identifier}.toml"));
-    std::fs::write(&file, text.replacen(TABLE, identifier, 1)).unwrap();
+    std::fs::write(&file, text.replacen(known, identifier, 1)).unwrap();
     project.run(&["table", "register", file.to_str().unwrap()]);
 }
 
@@ -125,6 +134,31 @@ fn what_wasi_answers_follows_from_the_call(project: Project) {
     project.run(&["node", "run", "later", "--until", "2026-01-03"]);
     assert_ne!(seen(&project, "later")["a random number"], first["a random number"]);
 
+    for run in project.json(&["run", "replay", "--all"]).as_array().unwrap() {
+        assert_eq!(run["verdict"], "identical", "{run}");
+    }
+}
+
+/// A language whose runtime was built without stubbing sees no more than a window, whatever its words for it are.
+#[test]
+fn a_program_in_javascript_has_the_clock_of_its_window_and_the_same_dice_again() {
+    const NAME: &str = "js_clock_and_dice";
+    let project = Project::new();
+    let file = golden(&project, NAME);
+    let (code, said) = project.fails(&["component", "upload", &file]);
+    assert!(code == 3 && said.contains("wasi:clocks/wall-clock@0.2.12"), "{said}");
+    assert!(said.contains("componentize-qjs --stub-wasi") && said.contains("--allow-stubbed-wasi"), "{said}");
+    project.run(&["component", "upload", &file, "--allow-stubbed-wasi"]);
+    for table in [NAME, "again"] {
+        register_like(&project, NAME, table);
+        project.run(&["node", "create", NAME, "--table", table]);
+        project.run(&["node", "run", table, "--until", "2026-01-02"]);
+    }
+    let first = seen(&project, NAME);
+    assert_eq!(first["milliseconds of the clock"], 1_767_312_000_000_i64);
+    assert_eq!(first["a year of the calendar"], 2026);
+    assert_ne!(first["a random number"], first["another one"]);
+    assert_eq!(seen(&project, "again"), first);
     for run in project.json(&["run", "replay", "--all"]).as_array().unwrap() {
         assert_eq!(run["verdict"], "identical", "{run}");
     }

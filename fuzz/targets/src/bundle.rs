@@ -24,7 +24,7 @@ pub fn bundle(data: &[u8]) {
     }
 }
 
-fn replayed(data: &[u8]) -> Result<Replayed, RuntimeError> {
+fn replayed(data: &[u8]) -> Result<Replayed, Box<RuntimeError>> {
     let file = match data.strip_prefix(PIECES) {
         None => data.to_vec(),
         Some(pieces) => {
@@ -34,7 +34,7 @@ fn replayed(data: &[u8]) -> Result<Replayed, RuntimeError> {
     };
     let mut place = tempfile::NamedTempFile::new().unwrap();
     place.write_all(&file).unwrap();
-    replay_bundle(sandbox(), place.path())
+    replay_bundle(sandbox(), place.path()).map_err(Box::new)
 }
 
 /// Compiled once, on this machine: not for each input.

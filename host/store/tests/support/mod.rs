@@ -181,20 +181,26 @@ impl Place {
             }
             Database::Server { name, .. } => {
                 // Every relation of this database, as text; one without rows is there, too.
-                let names = texts_on_server(
-                    name,
-                    "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c \
-                     JOIN pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' \
-                     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')"
-                        .to_owned(),
-                );
-                let rows = |relation: String| {
-                    let all = format!("SELECT t::text FROM {relation} t ORDER BY 1");
+                let relations = |kinds: &str| {
+                    let sql = format!(
+                        "SELECT format(CASE c.relkind WHEN 'S' THEN '(SELECT last_value, is_called FROM %I.%I)' \
+                     ELSE '%I.%I' END, n.nspname, c.relname) FROM pg_class c \
+                         JOIN pg_namespace n ON n.oid = c.relnamespace \
+                         WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' \
+                         AND c.relkind IN ({kinds})"
+                    );
+                    texts_on_server(name, sql)
+                };
+                let rows = |what: &'static str, relation: String| {
+                    let all = format!("SELECT {what}::text FROM {relation} t ORDER BY 1");
                     let rows = texts_on_server(name, all);
                     (relation, rows)
                 };
-                names.into_iter().map(rows).collect()
+                let tables = relations("'r', 'p', 'v', 'm', 'f'").into_iter().map(|table| rows("t", table));
+                // Of a sequence the row is no value.
+                let sequences =
+                    relations("'S'").into_iter().map(|name| rows("(last_value, is_called)", name));
+                tables.chain(sequences).collect()
             }
         }
     }
