@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use datanode_core::name::check_name;
-use datanode_core::source::HttpRules;
+use datanode_core::source::{BaseUrl, HttpRules};
 use datanode_store::Source;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::auth::Caller;
 use crate::input::{Document, Params, Place};
@@ -65,14 +65,25 @@ struct Add {
     name: String,
     /// A directory of the server's machine.
     path: Option<PathBuf>,
-    /// A place that is asked by HTTP.
-    http: Option<Box<HttpRules>>,
+    /// A place that is asked by HTTP: its `base_url`, and what its rules are beside the defaults.
+    http: Option<Map<String, Value>>,
     /// Let one that is there lead elsewhere.
     #[serde(default)]
     replace: bool,
     /// Components that may read it.
     #[serde(default)]
     grants: Vec<String>,
+}
+
+/// Rules as they are written: what is left out is as it is of a new source.
+fn rules_of(given: Map<String, Value>) -> Result<HttpRules, Problem> {
+    let unread = |error: serde_json::Error| Problem::usage(format!("the rules cannot be read: {error}"));
+    let base_url = given.get("base_url").and_then(Value::as_str).unwrap_or_default();
+    let mut rules = serde_json::to_value(HttpRules::new(BaseUrl::parse(base_url)?)).map_err(unread)?;
+    if let Some(rules) = rules.as_object_mut() {
+        rules.extend(given);
+    }
+    serde_json::from_value(rules).map_err(unread)
 }
 
 async fn add(
@@ -91,10 +102,11 @@ async fn add(
             host.add_file_source(&asked.name, &path, asked.replace).await?
         }
         (None, Some(rules)) => {
+            let rules = rules_of(rules)?;
             if rules.ca_file.is_some() {
                 of_this_machine(&state, &caller, "files of authorities")?;
             }
-            host.add_http_source(&asked.name, *rules, asked.replace).await?
+            host.add_http_source(&asked.name, rules, asked.replace).await?
         }
         _ => return Err(Problem::usage("give either `path` or `http`")),
     };
@@ -111,8 +123,9 @@ async fn replace(
     caller: Caller,
     Place(name): Place<String>,
     headers: HeaderMap,
-    Document(rules): Document<HttpRules>,
+    Document(rules): Document<Map<String, Value>>,
 ) -> Result<Response, Problem> {
+    let rules = rules_of(rules)?;
     let host = caller.host(&state);
     let source = host.store().source(&name).await?;
     etag::check(&headers, &etag::of(&source))?;
