@@ -14,7 +14,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use datanode_runtime::{ReadError, RowsWriter, TableReader};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Sender};
 
@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     let pieces = stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|piece| (piece, receiver))
     });
-    let mut answer = Body::from_stream(pieces).into_response();
+    let mut answer = Body::from_stream(pieces.fuse()).into_response();
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(wanted.media_type));
     headers.insert(TABLE_ROWS, HeaderValue::from(table_rows));

@@ -16,7 +16,7 @@ use datanode_core::run::{RunRecord, RunStatus};
 use datanode_runtime::{Observer, Pruned, RunOptions};
 use datanode_sandbox::Cell;
 use datanode_store::{RunFilter, Table};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -242,7 +242,7 @@ async fn bundle(
             Err(error) => Some((Err(error), (file, directory))),
         }
     });
-    let mut answer = Body::from_stream(pieces).into_response();
+    let mut answer = Body::from_stream(pieces.fuse()).into_response();
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
     headers.insert(axum::http::header::CONTENT_LENGTH, HeaderValue::from(bytes));

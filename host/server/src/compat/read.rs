@@ -22,7 +22,7 @@ use datanode_core::progress::Progress;
 use datanode_core::query::{Bound, QueryError, RangeMap, ReadQuery, TimeRange};
 use datanode_runtime::Host;
 use datanode_store::{IndexKey, Opened, Snapshot, Table, TableRead};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -295,7 +295,8 @@ pub(crate) async fn last_observation(
     // The first page may fail, and is told; from then on a failure ends the connection.
     let first = read.page(None, BATCH).await?;
     let rows = Rows { _snapshot: snapshot, read, columns, state: Reading::Begun(first) };
-    Ok(as_json(Body::from_stream(stream::unfold(rows, Rows::next))))
+    // What compresses it asks once more after the end.
+    Ok(as_json(Body::from_stream(stream::unfold(rows, Rows::next).fuse())))
 }
 
 /// The query for the newest row of each coordinate that another one leaves. What is known per coordinate is its last moment
