@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Fields whose values are of one process, or of one moment.
-const FIELDS: [&str; 6] = ["holder", "actor", "token", "uploaded_by", "by", "request_id"];
+const FIELDS: [&str; 8] = ["holder", "actor", "token", "by", "request_id", "journal", "id", "next"];
 
 /// A text without it.
 pub(crate) fn text(text: &str) -> String {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use datanode_core::contract::Contract;
 use datanode_core::revision::statement::MAX_SQL_BYTES;
+use datanode_core::revision::{REVISION_FILE, RevisionError};
 use datanode_runtime::{HistoryEntry, Standing, Step, Steps, WrittenRevision};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -268,7 +269,8 @@ fn read_all(directory: &Path) -> anyhow::Result<Files> {
 
 /// The files of one revision.
 fn read_folder(folder: &Path, name: &str, files: &mut Files) -> anyhow::Result<()> {
-    for entry in fs::read_dir(folder).map_err(|error| problem(folder, &error))? {
+    // What a folder is judged by first.
+    for entry in fs::read_dir(folder).map_err(|error| problem(&folder.join(REVISION_FILE), &error))? {
         let path = entry.map_err(|error| problem(folder, &error))?.path();
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_of_revision = [".toml", ".sql"].iter().any(|end| file.ends_with(end));
@@ -327,10 +329,10 @@ fn is_plain(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
+/// As the host itself says it.
 fn problem(place: &Path, problem: &impl ToString) -> Failure {
-    Failure::usage(format!("{}: {}", place.display(), problem.to_string()))
-        .with_code("revision.folder")
-        .with_next_step("make it a folder that this user can read and write, or name another with --dir")
+    let (place, problem) = (place.display().to_string(), problem.to_string());
+    Failure::of(&RevisionError::Folder { place, problem })
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use crate::commands::table_read::does_not_fit;
 use crate::failure::{Failure, OrFail};
 use crate::remote::RemoteRows;
 
+/// The code by which a server says that a query does not fit its table.
+const UNFIT: &str = "server.query";
+
 /// Rows in the order of the key.
 pub(crate) struct RowSource {
     source: Source,
@@ -34,7 +37,14 @@ impl Place {
                 Ok(RowSource { rows_of_table: reader.rows_of_table, source: Source::Here(Box::new(reader)) })
             }
             Self::There(server) => {
-                let rows = server.rows(table, wanted).await?;
+                let rows =
+                    server.rows(table, wanted).await.map_err(|error| match error.downcast::<Failure>() {
+                        Ok(failure) if failure.code == UNFIT => {
+                            does_not_fit(&table.contract, failure.message)
+                        }
+                        Ok(failure) => failure.into(),
+                        Err(error) => error,
+                    })?;
                 Ok(RowSource { rows_of_table: 0, source: Source::There(Box::new(rows)) })
             }
         }

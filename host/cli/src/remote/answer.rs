@@ -48,7 +48,8 @@ struct Problem {
 impl Problem {
     fn failure(self, otherwise: ErrorClass) -> Option<Failure> {
         let Self { title, detail, code, class, next, guest } = self;
-        let next = if code.as_deref() == Some("access.no_token") { Some(GIVE_TOKEN.to_owned()) } else { next };
+        let next =
+            if code.as_deref() == Some("access.no_token") { Some(GIVE_TOKEN.to_owned()) } else { next };
         let class = class.as_deref().and_then(class_of).unwrap_or(otherwise);
         Some(Failure { code: code?, class, message: detail.unwrap_or(title), next_step: next, guest })
     }

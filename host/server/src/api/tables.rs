@@ -173,7 +173,7 @@ async fn repoint(
     Place(identifier): Place<String>,
     Document(Repoint { to, rename_old }): Document<Repoint>,
 ) -> Result<Json<Repointed>, Problem> {
-    let target = caller.table(state.host(), &to, Action::ReshapeTable).await?;
+    caller.table(state.host(), &to, Action::ReshapeTable).await?;
     match state.host().store().table(&identifier).await {
         Ok(holder) => {
             caller.may_with(Action::ReshapeTable, &holder)?;
@@ -183,7 +183,7 @@ async fn repoint(
         Err(error) => return Err(error.into()),
     }
     let host = caller.host(&state);
-    Ok(Json(host.store().repoint(&identifier, &target.uid, rename_old.as_deref()).await?))
+    Ok(Json(host.store().repoint(&identifier, &to, rename_old.as_deref()).await?))
 }
 
 /// Whose a table is to be.
