@@ -24,7 +24,7 @@ refused(ApiError, TimeIndexMetaTable.get, namespace="examples.fx")
 for filters, expected in [
     ({"identifier__in": ["fx_log_returns", "nothing"]}, ["fx_log_returns"]),
     ({"identifier__contains": "ecb"}, ["fx_ecb_daily_rates"]),
-    ({"labels": "ecb"}, ["fx_ecb_daily_rates"]),
+    ({"labels": "returns"}, ["fx_log_returns"]),
     ({"namespace__isnull": True}, []),
     ({"physical_schema": "public", "physical_table_name": "fx_log_returns"}, ["fx_log_returns"]),
     ({"data_source__uid": rates.data_source_uid, "uid": RATES}, ["fx_ecb_daily_rates"]),

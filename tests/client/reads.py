@@ -69,7 +69,7 @@ statistics = table.get_data_updates()
 same(statistics.max_time_index_value, times.max())
 dollar = statistics.index_progress["USD"]
 same(pd.Timestamp(dollar), times.max())
-onward = statistics.get_dimension_range_map_great_or_equal(["currency"])
+onward = statistics.get_dimension_range_map_great_or_equal(identity_dimensions=["currency"])
 again = node.get_df_between_dates(dimension_range_map=onward)
 same(len(again), len(last))
 empty = TimeIndexMetaTable.get(identifier="fx_log_returns").get_data_updates()

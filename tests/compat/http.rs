@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
 
 /// An answer.
@@ -64,6 +65,7 @@ impl<'r> Request<'r> {
         let body = &answer[end + 4..];
         let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         let body = if is_chunked { dechunked(body) } else { body.to_vec() };
+        let body = if head.to_ascii_lowercase().contains("content-encoding: gzip") { unpacked(&body) } else { body };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         Answer { status, head, text: String::from_utf8(body).expect("UTF-8") }
     }
@@ -76,10 +78,16 @@ fn dechunked(mut body: &[u8]) -> Vec<u8> {
             std::str::from_utf8(&body[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
         let size = size.expect("the size of a chunk");
         if size == 0 {
-            break;
+            return whole;
         }
         whole.extend_from_slice(&body[end + 2..end + 2 + size]);
         body = &body[end + 4 + size..];
     }
+    panic!("an answer that ends before its end")
+}
+
+fn unpacked(body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut whole).expect("gzip");
     whole
 }

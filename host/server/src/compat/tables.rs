@@ -318,8 +318,9 @@ fn removal(uid: &str, parameters: &Parameters) -> Result<RemoveTable, CompatErro
             instead: "leave it out, or see whether a table is still what its contract says: datanode table current TABLE",
         });
     }
-    let protected = flag("override_protection")?;
-    if protected && !flag("full_delete_selected")? {
+    // Whichever of them says so, the table goes.
+    let (selected, protected) = (flag("full_delete_selected")?, flag("override_protection")?);
+    if protected && !selected {
         return Err(CompatError::field(
             "override_protection",
             "it holds together with full_delete_selected alone",
