@@ -1,5 +1,5 @@
 //! People, tokens, roles and the audit log, through the command line, on both databases.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
 use datanode_tests::{Project, on_both_databases};
 use serde_json::Value;
@@ -211,7 +211,13 @@ fn the_audit_log_tells_what_was_done(project: Project) {
     assert_eq!((of(&["--actor", "ada"]), of(&["--actor", "local", "--limit", "3"])), (0, 3));
     assert_eq!(of(&["--since", "2999-01-01"]), 0);
     let page = project.run(&["audit", "list", "--action", "token", "--limit", "1"]);
-    insta::assert_snapshot!("audit", masked(&page));
+    let is_number =
+        |word: &str| !word.is_empty() && word.trim_end_matches(',').bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = |line: &str| {
+        line.split(' ').map(|word| if is_number(word) { "N" } else { word }).collect::<Vec<_>>().join(" ")
+    };
+    let page: Vec<_> = masked(&page).lines().map(numbers).collect();
+    insta::assert_snapshot!("audit", page.join("\n"));
     let more = project.run(&["audit", "list", "--limit", "2"]);
     let before = more.rsplit("--before ").next().unwrap().split(',').next().unwrap();
     let (first, second) = (

@@ -90,7 +90,7 @@ fn list(entries: &[AuditEntry]) {
 /// The detail on one line: what is none is left out.
 fn detail(entry: &AuditEntry) -> String {
     let Some(fields) = entry.detail.as_object() else { return entry.detail.to_string() };
-    let said = fields.iter().filter(|(_, value)| !value.is_null());
+    let said = fields.iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
     let words = said.map(|(name, value)| match value.as_str() {
         Some(text) => format!("{name}={text}"),
         None => format!("{name}={value}"),

@@ -98,8 +98,8 @@ pub(super) async fn revoke(
     let taken = take(connection, subject, member, asked).await?;
     if taken.is_empty() {
         let (name, member) = names(connection, subject, member).await?;
-        let role = role.map_or("any role", Role::as_str);
-        return Err(not_found("role", &format!("{role} of {member} on {name}")));
+        let role = role.map(|role| format!("{role} ")).unwrap_or_default();
+        return Err(not_found("role", &format!("{role}of {member} on {name}")));
     }
     Ok(taken)
 }

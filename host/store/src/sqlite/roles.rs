@@ -79,8 +79,8 @@ pub(super) fn revoke(
     let taken = take(connection, subject, member, one.as_ref().map_or(&Role::ALL, |one| one.as_slice()))?;
     if taken.is_empty() {
         let (name, member) = names(connection, subject, member)?;
-        let role = role.map_or("any role", Role::as_str);
-        return Err(not_found("role", &format!("{role} of {member} on {name}")));
+        let role = role.map(|role| format!("{role} ")).unwrap_or_default();
+        return Err(not_found("role", &format!("{role}of {member} on {name}")));
     }
     Ok(taken)
 }
