@@ -14,12 +14,13 @@ pub(crate) const AFTER_HELP: &str = "\
 With --json the records of all runs are printed, the node asked for last; what failed is then in the
 records and not on standard error. With --debug that is an object with `runs` and `frame`, with --dry-run one with
 `run`, `frame` and `stored`. Events of --progress json, one line each on standard error: started, loading, updating,
-rows_read, rows_emitted, committing, rows_written, finished. Rows written are visible to nobody before `finished`.
+logged, rows_read, rows_emitted, committing, rows_written, finished. Rows written are visible to nobody before `finished`.
 
 With --hash-namespace the node of the same component, config and table under that namespace is run, and created with
 its dependencies if it is not there: its identity is isolated, its rows are not.
 
-A dry run computes the node on what its dependencies have stored, and writes nothing at all. Its --statistics are a
+A dry run computes the node on what its dependencies have stored, and leaves nothing behind. (Foreign keys, and checks that
+compare with stored rows, are judged in a transaction that is rolled back.) Its --statistics are a
 JSON array such as [{\"coordinate\": [\"USD\"], \"min\": \"2020-01-01\", \"max\": \"2020-12-31\"}]; [] stands for an empty table.
 
 Examples:
