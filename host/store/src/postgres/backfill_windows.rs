@@ -7,10 +7,11 @@ use datanode_core::run::RunRecord;
 use datanode_core::window::Window;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::lease::micros;
+use super::lease::{self, micros};
 use super::stored::{count, failed, timestamp, to_integer};
+use super::{runs, tables};
 use crate::catalogue::backfill::{Head, committed, lost};
-use crate::{ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow, StoreError, WindowError};
+use crate::{ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow, RunJournal, StoreError, WindowError};
 
 const READING: &str = "reading backfills";
 const STORING: &str = "storing a backfill";
@@ -170,24 +171,39 @@ pub(super) async fn pass(
     Ok(HeldWindow { run_id: run_id.to_owned(), ..held.clone() })
 }
 
+/// The last run over a window has failed: what is told of the window, the record, and what the ledger of the node says.
 pub(super) async fn fail(
     connection: &mut PgConnection,
     held: &HeldWindow,
     error: &WindowError,
-) -> Result<(), StoreError> {
+    record: &RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<RunRecord, StoreError> {
+    // In the order of a commit: lease, table, window. Windows that fail side by side hold no lease of the node: it is the
+    // table that keeps them, and everybody else who writes the ledger, apart.
+    lease::wait_for_commit(connection, &record.node_uid, &record.run_id).await?;
+    tables::locked(connection, &record.table_uid).await?;
     let set = "status = 'failed', expires_at = NULL, finished_at = datanode.now_micros(), error_code = $4, \
          error_message = $5";
-    match update!(connection, held, set, &error.code, &error.message) {
+    // Where a commit of the run is there, the window is not running any more.
+    let holds = match update!(connection, held, set, &error.code, &error.message) {
+        Ok(()) => true,
+        Err(StoreError::WindowLost { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    runs::end(connection, record, journal, holds).await
+}
+
+/// Give a window back that was not finished.
+pub(super) async fn release(connection: &mut PgConnection, held: &HeldWindow) -> Result<(), StoreError> {
+    match update!(connection, held, "status = 'pending', expires_at = NULL") {
         Err(StoreError::WindowLost { .. }) => Ok(()),
         answer => answer,
     }
 }
 
 pub(super) async fn order(connection: &mut PgConnection, held: &HeldWindow) -> Result<(), StoreError> {
-    match update!(connection, held, "status = 'pending', expires_at = NULL") {
-        Ok(()) | Err(StoreError::WindowLost { .. }) => {}
-        Err(error) => return Err(error),
-    }
+    release(connection, held).await?;
     sqlx::query("UPDATE datanode.backfills SET is_ordered = true WHERE uid = $1")
         .bind(&held.backfill_uid)
         .execute(connection)

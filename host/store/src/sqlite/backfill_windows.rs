@@ -9,9 +9,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::lease::{NOW, micros};
+use super::runs;
 use super::stored::{change, count, failed, find, timestamp, to_integer};
 use crate::catalogue::backfill::{Head, committed, lost};
-use crate::{ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow, StoreError, WindowError};
+use crate::{ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow, RunJournal, StoreError, WindowError};
 
 const READING: &str = "reading backfills";
 const STORING: &str = "storing a backfill";
@@ -139,26 +140,36 @@ pub(super) fn pass(
     Ok(HeldWindow { run_id: run_id.to_owned(), ..held.clone() })
 }
 
+/// The last run over a window has failed: what is told of the window, the record, and what the ledger of the node says.
 pub(super) fn fail(
     connection: &Connection,
     held: &HeldWindow,
     error: &WindowError,
-) -> Result<(), StoreError> {
+    record: RunRecord,
+    journal: Option<&RunJournal>,
+) -> Result<RunRecord, StoreError> {
     let sql = format!(
         "UPDATE _backfill_windows SET status = 'failed', expires_at = NULL, finished_at = {NOW}, error_code = ?4, \
          error_message = ?5 WHERE backfill_uid = ?1 AND position = ?2 AND run_id = ?3 AND status = 'running'"
     );
     let values = params![held.backfill_uid, held.position, held.run_id, error.code, error.message];
-    change(connection, &sql, values).map(|_| ()).map_err(failed(STORING))
+    // Where a commit of the run is there, the window is not running any more.
+    let holds = change(connection, &sql, values).map_err(failed(STORING))? > 0;
+    runs::end(connection, record, journal, holds)
+}
+
+/// Give a window back that was not finished.
+pub(super) fn release(connection: &Connection, held: &HeldWindow) -> Result<(), StoreError> {
+    match update(connection, held, "status = 'pending', expires_at = NULL", []) {
+        Err(StoreError::WindowLost { .. }) => Ok(()),
+        answer => answer,
+    }
 }
 
 pub(super) fn order(connection: &Connection, held: &HeldWindow) -> Result<(), StoreError> {
     change(connection, "UPDATE _backfills SET is_ordered = 1 WHERE uid = ?1", [&held.backfill_uid])
         .map_err(failed(STORING))?;
-    match update(connection, held, "status = 'pending', expires_at = NULL", []) {
-        Err(StoreError::WindowLost { .. }) => Ok(()),
-        answer => answer,
-    }
+    release(connection, held)
 }
 
 /// How often commits of a backfill have raised the epoch of its table.

@@ -47,6 +47,10 @@ pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
         ("node_uid = ?", filter.node_uid.clone()),
         ("table_uid = ?", filter.table_uid.clone()),
         ("status = ?", filter.status.map(|status| status.as_str().to_owned())),
+        (
+            "(started_at, run_id) < (SELECT started_at, run_id FROM _runs WHERE run_id = ?)",
+            filter.before.clone(),
+        ),
     ] {
         if let Some(value) = value {
             conditions.push(condition);
@@ -115,18 +119,19 @@ pub(super) fn insert_lineage(connection: &Connection, run: &RunRecord) -> Result
 }
 
 /// Store the record of a run that stores no rows, unless its run id is there: the first outcome of a run stands. Its
-/// lease is given up with it. The record that stands.
+/// lease is given up with it. `holds_window` says that it holds its window of a backfill. The record that stands.
 pub(super) fn end(
     connection: &Connection,
     run: RunRecord,
     journal: Option<&RunJournal>,
+    holds_window: bool,
 ) -> Result<RunRecord, StoreError> {
     let held = lease::release_of_run(connection, &run.node_uid, &run.run_id)?;
     if let Some(first) = by_id(connection, &run.run_id)? {
         return Ok(first);
     }
     // Whoever has claimed the node since, or holds it still, knows better what became of its windows.
-    if held && run.status == RunStatus::Failed {
+    if (held || holds_window) && run.status == RunStatus::Failed {
         ledger::fail(connection, &run)?;
     }
     insert(connection, &run)?;
