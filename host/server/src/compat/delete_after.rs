@@ -91,7 +91,7 @@ fn deletes(
     if contract.kind != TableKind::TimeIndexed {
         let problem =
             format!("table `{}` is a plain table: it has no time, so it has no tail", contract.identifier);
-        return Err(CompatError::Body(problem));
+        return Err(CompatError::Table(problem));
     }
     let known = |key: &String| key == AFTER || SCOPE_FIELDS.contains(&key.as_str());
     if let Some(unknown) = body.keys().find(|key| !known(key)) {

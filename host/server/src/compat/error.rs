@@ -12,6 +12,9 @@ pub(crate) enum CompatError {
     /// A body that is no JSON of the expected shape.
     #[error("the body cannot be read: {0}")]
     Body(String),
+    /// A body that asks for what its table does not have.
+    #[error("{0}")]
+    Table(String),
     /// A field of a body.
     #[error("`{field}`: {problem}")]
     Field {
@@ -56,7 +59,7 @@ impl CompatError {
 impl Diagnostic for CompatError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Body(_) => "compat.body",
+            Self::Body(_) | Self::Table(_) => "compat.body",
             Self::Field { .. } => "compat.field",
             Self::Cursor(_) => "compat.cursor",
             Self::EmptyScope { .. } => "compat.empty_scope",

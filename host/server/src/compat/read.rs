@@ -160,7 +160,7 @@ fn known_fields(body: &Map<String, Value>, known: &[&str]) -> Result<(), CompatE
 
 /// What is not of this table, as a problem of the caller.
 pub(crate) fn query_problem(error: &QueryError) -> Problem {
-    CompatError::Body(error.to_string()).problem()
+    CompatError::Table(error.to_string()).problem()
 }
 
 /// The query of a body.
@@ -332,7 +332,7 @@ fn time_indexed(contract: &Contract) -> Result<(), CompatError> {
         return Ok(());
     }
     let problem = format!("table `{}` is a plain table: it has no time", contract.identifier);
-    Err(CompatError::Body(problem))
+    Err(CompatError::Table(problem))
 }
 
 /// Rows on their way out, a page at a time.
