@@ -52,7 +52,8 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Result<Respon
     let matched =
         request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned());
     let route = matched.and_then(|path| routes::find(request.method(), &path)).map(|(_, route)| route);
-    let caller = request.extensions().get::<Caller>().map(Caller::name);
+    let asks = request.extensions().get::<Caller>().cloned();
+    let caller = asks.as_ref().map(Caller::name);
     // Uploads and loads are such by what they are: the same bytes again change nothing. Of secrets nothing is kept.
     let is_kept = route.is_some_and(|route| {
         request.method() == Method::POST
@@ -80,7 +81,11 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Result<Respon
     };
     match state.host().store().begin_request(&keyed).await? {
         BegunRequest::New => {}
-        BegunRequest::Answered(answer) => return Ok(again(&answer)),
+        BegunRequest::Answered(answer) => {
+            // It was given to this very caller, by a handler that had asked.
+            asks.iter().for_each(Caller::needs_no_role);
+            return Ok(again(&answer));
+        }
         BegunRequest::UnderWay => {
             return Err(Problem::new(
                 StatusCode::CONFLICT,

@@ -26,7 +26,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Document<T> {
             return Err(media_type("application/json"));
         }
         let bytes = whole(request.into_body()).await?;
-        parse(&bytes).map(Self)
+        object(&bytes).map(Self)
     }
 }
 
@@ -46,8 +46,16 @@ impl<T: DeserializeOwned> FromRequest<AppState> for OptionalDocument<T> {
         if !json {
             return Err(media_type("application/json"));
         }
-        parse(&bytes).map(Self)
+        object(&bytes).map(Self)
     }
+}
+
+/// A JSON object. (A list of values in the order of the fields would be read, too.)
+fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::usage("the body is no JSON object"));
+    }
+    parse(bytes)
 }
 
 /// A body that is of another type than the one that is read.
