@@ -18,12 +18,19 @@ use super::{Figures, ROWS_OF_RUN};
 pub(super) fn measure(address: SocketAddr, token: &str, nodes: &[String], duration: Duration) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        // One run of each that does not count: the first of all prepares the component.
+        let warm = |node: &String| {
+            let client = Client::new(address, token, node);
+            tokio::spawn(async move {
+                let mut client = client.await;
+                client.run().await.unwrap();
+                client
+            })
+        };
+        let warming: Vec<_> = nodes.iter().map(warm).collect();
         let mut clients = Vec::new();
-        for node in nodes {
-            let mut client = Client::new(address, token, node).await;
-            // One that does not count: the first of all prepares the component.
-            client.run().await.unwrap();
-            clients.push(client);
+        for client in warming {
+            clients.push(client.await.unwrap());
         }
         let begun = Instant::now();
         let tasks: Vec<_> = clients
@@ -54,6 +61,14 @@ pub(super) fn measure(address: SocketAddr, token: &str, nodes: &[String], durati
     })
 }
 
+async fn connected(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 /// One of them, with one connection.
 struct Client {
     sender: SendRequest<Full<Bytes>>,
@@ -63,12 +78,9 @@ struct Client {
 }
 
 impl Client {
-    async fn new(address: SocketAddr, token: &str, node: &str) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Self { sender, address, token: token.to_owned(), node: node.to_owned() }
+    fn new(address: SocketAddr, token: &str, node: &str) -> impl Future<Output = Self> + Send + use<> {
+        let (token, node) = (token.to_owned(), node.to_owned());
+        async move { Self { sender: connected(address).await, address, token, node } }
     }
 
     /// From the request that begins a run until its end is told: its rows are stored then. What went wrong, in short.
@@ -100,7 +112,10 @@ impl Client {
         }
         let request =
             request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|error| error.to_string())?;
-        self.sender.ready().await.map_err(|error| error.to_string())?;
+        // A server ends connections on which nothing comes for a while, which is no error.
+        if self.sender.ready().await.is_err() {
+            self.sender = connected(self.address).await;
+        }
         let answer = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();

@@ -36,23 +36,25 @@ fn time(seconds: f64) -> String {
     }
 }
 
-/// Three figures at least, and thousands apart.
+/// A rate, with thousands apart.
 fn rate(value: f64) -> String {
-    let digits = match value {
-        value if value < 1.0 => 2,
-        value if value < 100.0 => 1,
-        _ => 0,
-    };
-    let text = format!("{value:.digits$}");
-    let whole = text.find('.').unwrap_or(text.len());
-    let mut apart = String::new();
-    for (at, sign) in text.char_indices() {
-        if at > 0 && at < whole && (whole - at) % 3 == 0 {
-            apart.push(',');
-        }
-        apart.push(sign);
+    match value {
+        value if value < 1.0 => format!("{value:.2}"),
+        value if value < 100.0 => format!("{value:.1}"),
+        value => apart(&format!("{value:.0}")),
     }
-    apart
+}
+
+/// A whole number with its thousands apart.
+fn apart(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn who(by: By) -> String {
@@ -95,7 +97,7 @@ pub(super) fn page(machine: &str, options: Options, tool: &Tool, sections: &[Sec
          server answers to 1, 16 and 64 clients at once, beside the same calls in the process of the host, over a catalogue \
          of {} tables. Figures of one page compare; figures of two machines do not. The clients run on the same machine, and \
          take a part of its processors.\n\nMeasured: {machine}; {BUILD}; {}, {} s of each line.\n",
-        rate(options.tables as f64),
+        apart(&options.tables.to_string()),
         tool.version,
         options.seconds
     );
@@ -147,7 +149,7 @@ fn table(section: &Section) -> String {
             "| {} | {} | {} | {} | {rows} | {} | {} | {} |",
             call.name(),
             who(*by),
-            rate(figures.answers as f64),
+            apart(&figures.answers.to_string()),
             rate(figures.rate()),
             time(figures.p50),
             time(figures.p99),
