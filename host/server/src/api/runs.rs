@@ -228,8 +228,9 @@ async fn bundle(
     tokio::fs::create_dir_all(&place).await.map_err(machine)?;
     let directory = tempfile::Builder::new().prefix("bundle-").tempdir_in(&place).map_err(machine)?;
     let path = directory.path().join("run.tar");
-    let bytes = state.host().export_run(&run.run_id, &path).await?;
+    state.host().export_run(&run.run_id, &path).await?;
     let file = tokio::fs::File::open(&path).await.map_err(machine)?;
+    let bytes = file.metadata().await.map_err(machine)?.len();
     // The directory goes with the last piece.
     let pieces = stream::unfold((file, directory), |(mut file, directory)| async move {
         let mut piece = vec![0; PIECE];
