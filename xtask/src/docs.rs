@@ -74,6 +74,7 @@ What the command prints with `--json`, on standard output, one document per comm
 | `node backfill list` | array of [backfill](#backfill), newest first |
 | `node backfill show` | [backfill_shown](#backfill_shown) |
 | `node backfill --progress json` | [event](#event) and [backfill_event](#backfill_event), one per line on standard error |
+| `serve` | [served](#served), once it listens |
 | `backup` | [backed_up](#backed_up) |
 | `restore` | [restored](#restored) |
 | `check` | [checked](#checked) |
