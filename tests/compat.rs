@@ -73,7 +73,8 @@ impl Place {
     fn ask(&self, method: &str, path: &str, body: &Value) -> Answer {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         // The client labels its bodies by chance, and takes compressed ones.
-        let request = Request::new(method, path).header("Content-Type", "text/plain").header("Accept-Encoding", "gzip");
+        let request =
+            Request::new(method, path).header("Content-Type", "text/plain").header("Accept-Encoding", "gzip");
         self.send(&request.body(body))
     }
 
@@ -641,8 +642,7 @@ fn sql_is_answered_in_an_envelope(project: Project) {
         let answer = place.send(&request);
         (answer.status, answer.json())
     };
-    let count =
-        "SELECT count(*) AS n, '漢😀' AS said FROM public.fx_ecb_daily_rates WHERE currency = 'USD'";
+    let count = "SELECT count(*) AS n, '漢😀' AS said FROM public.fx_ecb_daily_rates WHERE currency = 'USD'";
     for (content_type, sql) in [
         (Some("text/plain"), count.to_owned()),
         (None, count.to_owned()),
@@ -744,7 +744,10 @@ fn searches_find_and_filter(project: Project) {
     assert!(find(DYNAMIC, "column-search/?q=currency").contains(&RATES.to_owned()));
     assert_eq!(find(DYNAMIC, "column-search/?q=currency&identifier=fx_ecb_daily_rates"), [RATES]);
     // A hit is a table, and nothing else: the client refuses more.
-    let hit = place.get(&format!("{DYNAMIC}/column-search/?q=currency&identifier=fx_ecb_daily_rates"))["results"][0].clone();
+    let hit =
+        place.get(&format!("{DYNAMIC}/column-search/?q=currency&identifier=fx_ecb_daily_rates"))["results"]
+            [0]
+        .clone();
     let table = place.get(&place.of_rates(""));
     assert_eq!(hit, table);
     // The name of a table comes first, whatever it is.

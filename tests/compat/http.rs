@@ -65,7 +65,8 @@ impl<'r> Request<'r> {
         let body = &answer[end + 4..];
         let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         let body = if is_chunked { dechunked(body) } else { body.to_vec() };
-        let body = if head.to_ascii_lowercase().contains("content-encoding: gzip") { unpacked(&body) } else { body };
+        let body =
+            if head.to_ascii_lowercase().contains("content-encoding: gzip") { unpacked(&body) } else { body };
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         Answer { status, head, text: String::from_utf8(body).expect("UTF-8") }
     }

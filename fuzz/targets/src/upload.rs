@@ -18,7 +18,10 @@ pub fn upload(data: &[u8]) {
     }
     let documented = docs(data);
     assert!(documented.len() <= MAX_DOCS_BYTES, "{}", documented.len());
-    assert!(!documented.chars().any(|character| character.is_control() && character != '\n'), "{documented:?}");
+    assert!(
+        !documented.chars().any(|character| character.is_control() && character != '\n'),
+        "{documented:?}"
+    );
 }
 
 fn judge(data: &[u8], most: ComponentClass) {

@@ -18,12 +18,12 @@ use crate::commands::determinism::is_of_bundles;
 use crate::commands::give::GiveArguments;
 use crate::commands::load::LoadArguments;
 use crate::commands::node_windows::{SetArguments, WindowsArguments};
-use crate::commands::replay::{PruneArguments, ReplayArguments};
 use crate::commands::reference::ReferencePage;
+use crate::commands::replay::{PruneArguments, ReplayArguments};
 use crate::commands::repoint::RepointArguments;
 use crate::commands::revision::RevisionCommand;
-use crate::commands::search::SearchArguments;
 use crate::commands::role::RoleCommand;
+use crate::commands::search::SearchArguments;
 use crate::commands::secret::SecretCommand;
 use crate::commands::serve::ServeArguments;
 use crate::commands::source::{AddArguments, AllowArguments};
@@ -231,12 +231,14 @@ impl Arguments {
             .with_code("cli.local")
             .with_next_step("leave --url out")
             .into()),
-            Reach::Database(name) if self.remote.server(self.database.as_ref())?.is_some() => Err(Failure::usage(
-                format!("`datanode {name}` works on a database of this machine, and asks no server"),
-            )
-            .with_code("cli.local")
-            .with_next_step("run it on the machine of the server, without --url and DATANODE_URL")
-            .into()),
+            Reach::Database(name) if self.remote.server(self.database.as_ref())?.is_some() => {
+                Err(Failure::usage(format!(
+                    "`datanode {name}` works on a database of this machine, and asks no server"
+                ))
+                .with_code("cli.local")
+                .with_next_step("run it on the machine of the server, without --url and DATANODE_URL")
+                .into())
+            }
             _ => Ok(()),
         }
     }
@@ -472,9 +474,11 @@ pub(crate) enum TableCommand {
     /// Describe a table and its columns
     Describe(DescribeArguments),
     /// Make anew what searches know of a table
-    #[command(after_help = "Searches see every change of the catalogue at once. This is for whoever doubts it: it reads what the\n\
+    #[command(
+        after_help = "Searches see every change of the catalogue at once. This is for whoever doubts it: it reads what the\n\
         components document that write the table, and computes the vector of its text.\n\n\
-        Example:\n  datanode table refresh-search-index fx_log_returns")]
+        Example:\n  datanode table refresh-search-index fx_log_returns"
+    )]
     RefreshSearchIndex {
         /// Identifier or uid
         table: String,

@@ -13,8 +13,8 @@ use datanode_embedding::{DirectoryModel, Embedder};
 use datanode_runtime::{
     Contents, DEFAULT_RETRIES, Host, JournalSettings, LeaseSettings, SecretKeys, SpillSettings, TrustedKeys,
 };
-use datanode_server::ServerSettings;
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
+use datanode_server::ServerSettings;
 use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
 use datanode_store::sqlite::SqliteStore;
@@ -239,7 +239,13 @@ pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Home> {
     };
     if let Some(data) = given {
         let settings = Some(data.join(SETTINGS)).filter(|path| path.is_file()).or_else(|| beside(data));
-        return Ok(Home { data: data.to_owned(), settings, server: None, reader: None, embedding_model: None });
+        return Ok(Home {
+            data: data.to_owned(),
+            settings,
+            server: None,
+            reader: None,
+            embedding_model: None,
+        });
     }
     let here = std::env::current_dir()?;
     if let Some(project) = here.ancestors().find(|directory| directory.join(SETTINGS).is_file()) {

@@ -140,29 +140,29 @@ async fn answer(
     printer: print::Printer,
 ) -> anyhow::Result<ExitCode> {
     match command {
-    // Done above, or another one by now.
-    Command::Init { .. }
-    | Command::Build(_)
-    | Command::Serve(_)
-    | Command::Backup(_)
-    | Command::Restore(_)
-    | Command::Completions { .. }
-    | Command::Reference { .. }
-    | Command::DataNode(_) => Ok(ExitCode::SUCCESS),
-    Command::Component(command) => commands::component::run(command, place, printer).await,
-    Command::Table(command) => commands::table::run(command, place, home, printer).await,
-    Command::Search(arguments) => answered(commands::search::run(arguments, place, printer).await),
-    Command::Stats(command) => commands::stats::run(command, place, printer).await,
-    Command::Secret(command) => commands::secret::run(command, place, printer).await,
-    Command::Source(command) => commands::source::run(command, place, printer).await,
-    Command::Node(command) => commands::node::run(command, place, printer).await,
-    Command::Run(command) => commands::run::run(command, place, printer).await,
-    Command::Token(command) => commands::token::run(command, place, printer).await,
-    Command::User(command) => commands::user::run(command, place, printer).await,
-    Command::Team(command) => commands::team::run(command, place, printer).await,
-    Command::Role(command) => commands::role::run(command, place, printer).await,
-    Command::Audit(command) => commands::audit::run(command, place, printer).await,
-    Command::Check(arguments) => commands::check::run(arguments, place, printer).await,
+        // Done above, or another one by now.
+        Command::Init { .. }
+        | Command::Build(_)
+        | Command::Serve(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Completions { .. }
+        | Command::Reference { .. }
+        | Command::DataNode(_) => Ok(ExitCode::SUCCESS),
+        Command::Component(command) => commands::component::run(command, place, printer).await,
+        Command::Table(command) => commands::table::run(command, place, home, printer).await,
+        Command::Search(arguments) => answered(commands::search::run(arguments, place, printer).await),
+        Command::Stats(command) => commands::stats::run(command, place, printer).await,
+        Command::Secret(command) => commands::secret::run(command, place, printer).await,
+        Command::Source(command) => commands::source::run(command, place, printer).await,
+        Command::Node(command) => commands::node::run(command, place, printer).await,
+        Command::Run(command) => commands::run::run(command, place, printer).await,
+        Command::Token(command) => commands::token::run(command, place, printer).await,
+        Command::User(command) => commands::user::run(command, place, printer).await,
+        Command::Team(command) => commands::team::run(command, place, printer).await,
+        Command::Role(command) => commands::role::run(command, place, printer).await,
+        Command::Audit(command) => commands::audit::run(command, place, printer).await,
+        Command::Check(arguments) => commands::check::run(arguments, place, printer).await,
     }
 }
 

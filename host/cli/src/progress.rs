@@ -159,6 +159,8 @@ impl Observer for Lines {
                 self.phase(WORKING, None, format!("loading {}", visible(component)));
             }
             RunEvent::Updating { .. } => self.phase(COUNTING, None, "updating".to_owned()),
+            // They are in the record, and a moving line has no place for them.
+            RunEvent::Logged { .. } => {}
             RunEvent::RowsRead { rows, .. } => self.rows(*rows, "read"),
             RunEvent::RowsEmitted { rows, .. } => self.rows(*rows, "emitted"),
             RunEvent::Committing { rows, .. } => self.phase(COMMITTING, Some(*rows), String::new()),

@@ -153,7 +153,9 @@ impl Host {
         hash_namespace: &str,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
         let planning = match self.store.planning(reference).await {
-            Err(StoreError::NotFound { kind: "component", reference: component }) if component == PRODUCER => {
+            Err(StoreError::NotFound { kind: "component", reference: component })
+                if component == PRODUCER =>
+            {
                 return Err(runs_elsewhere(&self.store.node(reference).await?));
             }
             planning => planning?,

@@ -65,10 +65,12 @@ pub use replay::{
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{
     BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill, DEFAULT_RETRIES, Difference, DryRun,
-    DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings,
-    Stop, StoredRows,
+    DryRunRequest, Frame, LeaseSettings, MAX_SAMPLE_ROWS, RunOptions, RunTree, Scope, SpillSettings, Stop,
+    StoredRows,
 };
-pub use search::{ColumnHit, ColumnSearch, FoundTable, Refreshed, SearchState, TableHit, TableSearch, Visible};
+pub use search::{
+    ColumnHit, ColumnSearch, FoundTable, Refreshed, SearchState, TableHit, TableSearch, Visible,
+};
 pub use secret::{ListedSecret, NewSecret, SecretError, SecretKeys, SecretValue};
 pub use signature::{SignatureError, TrustedKeys};
 pub use source::Resolver;

@@ -83,8 +83,8 @@ pub use sqlite::SqliteStore;
 pub use store::{
     CommitOutcome, CommitRun, IndexKey, LoadRows, Loaded, NewComponent, NewNode, Node, NodeDependency,
     Opened, Page, PlacedBatch, PlacedRows, Planning, Referrer, Registered, RegisteredTable, Rehearsal,
-    Rehearsed, Repointed, Rows, RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent, Table, TableDifference,
-    TableRead,
+    Rehearsed, Repointed, Rows, RowsError, RunFilter, Snapshot, Source, SourceKind, Store, StoredComponent,
+    Table, TableDifference, TableRead,
 };
 pub use tail_delete::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, TailDeletes};
 pub use write_mode::WriteMode;

@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Access, Audit, Backfills, Journals, KeyedRequests, Lease, Leases, Ledgers, Producers, ReadOnlySql, Registrations, Revisions, RunJournal, Scratch, SearchIndex, Secrets,
-    StoreError, TailDeletes, WriteMode,
+    Access, Audit, Backfills, Journals, KeyedRequests, Lease, Leases, Ledgers, Producers, ReadOnlySql,
+    Registrations, Revisions, RunJournal, Scratch, SearchIndex, Secrets, StoreError, TailDeletes, WriteMode,
 };
 
 /// A component as it is uploaded; its bytes were checked before.

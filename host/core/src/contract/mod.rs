@@ -218,6 +218,12 @@ impl Contract {
         Ok(contract)
     }
 
+    /// The same contract, which was made and not read from a file, where it keeps the rules.
+    pub fn checked(self) -> Result<Self, ContractError> {
+        self.check_file(|_| None)?;
+        Ok(self)
+    }
+
     fn check_file(&self, place: impl Fn(&[Step]) -> Option<Place>) -> Result<(), ContractError> {
         self.check().map_err(|fault| {
             let (identifier, place) = (self.identifier.clone(), place(&fault.path));

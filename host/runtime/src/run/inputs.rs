@@ -463,7 +463,13 @@ mod tests {
         let contract = "identifier = \"t\"\nindex = [\"time_index\", \"name\"]\ncolumns = [\
             { name = \"time_index\", type = \"timestamp_tz\" }, { name = \"name\", type = \"string\" }]";
         let created_at = Timestamp::from_micros(0).unwrap();
-        Table { uid: "u".to_owned(), contract: Contract::from_toml(contract).unwrap(), epoch: 0, created_at, owner: None }
+        Table {
+            uid: "u".to_owned(),
+            contract: Contract::from_toml(contract).unwrap(),
+            epoch: 0,
+            created_at,
+            owner: None,
+        }
     }
 
     fn inputs(bytes: &[usize]) -> (Inputs, Arc<Rows>) {

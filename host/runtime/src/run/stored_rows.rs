@@ -226,7 +226,13 @@ mod tests {
             { name = \"time_index\", type = \"timestamp_tz\" }, { name = \"name\", type = \"string\" }, \
             { name = \"value\", type = \"float64\", nullable = true }]";
         let created_at = Timestamp::from_micros(0).unwrap();
-        Table { uid: "u".to_owned(), contract: Contract::from_toml(contract).unwrap(), epoch: 0, created_at, owner: None }
+        Table {
+            uid: "u".to_owned(),
+            contract: Contract::from_toml(contract).unwrap(),
+            epoch: 0,
+            created_at,
+            owner: None,
+        }
     }
 
     fn batch(rows: &[(i64, &'static str, Option<f64>)]) -> RecordBatch {

@@ -52,41 +52,96 @@ macro_rules! of_root {
     ($root:literal) => {
         [
             Route::new("GET", concat!($root, "/"), READ, "tables, by filters"),
-            Route::new("POST", concat!($root, "/"), REGISTER, "register several tables").taking(Body::Document),
-            Route::new("POST", concat!($root, "/filter/"), READ, "tables, by filters of a body").taking(Body::Document),
-            Route::new("POST", concat!($root, "/register/"), REGISTER, "register a table").taking(Body::Document),
-            Route::new("POST", concat!($root, "/validate-contract/"), Demand::Caller, "whether a contract would be taken")
+            Route::new("POST", concat!($root, "/"), REGISTER, "register several tables")
                 .taking(Body::Document),
-            Route::new("GET", concat!($root, "/description-search/"), READ, "search by what tables are about"),
+            Route::new("POST", concat!($root, "/filter/"), READ, "tables, by filters of a body")
+                .taking(Body::Document),
+            Route::new("POST", concat!($root, "/register/"), REGISTER, "register a table")
+                .taking(Body::Document),
+            Route::new(
+                "POST",
+                concat!($root, "/validate-contract/"),
+                Demand::Caller,
+                "whether a contract would be taken",
+            )
+            .taking(Body::Document),
+            Route::new(
+                "GET",
+                concat!($root, "/description-search/"),
+                READ,
+                "search by what tables are about",
+            ),
             Route::new("GET", concat!($root, "/column-search/"), READ, "search by columns"),
             Route::new("GET", concat!($root, "/{uid}/"), READ, "a table"),
-            Route::new("PATCH", concat!($root, "/{uid}/"), WRITE, "change what is told of a table").taking(Body::Document),
+            Route::new("PATCH", concat!($root, "/{uid}/"), WRITE, "change what is told of a table")
+                .taking(Body::Document),
             Route::new("DELETE", concat!($root, "/{uid}/"), RESHAPE, "remove a table"),
-            Route::new("POST", concat!($root, "/{uid}/add-label/"), WRITE, "add labels").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/remove-label/"), WRITE, "remove labels").taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/add-label/"), WRITE, "add labels")
+                .taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/remove-label/"), WRITE, "remove labels")
+                .taking(Body::Document),
             Route::new("GET", concat!($root, "/{uid}/can-view/"), READ, "who may see a table by a share"),
             Route::new("GET", concat!($root, "/{uid}/can-edit/"), READ, "who may change a table by a share"),
-            Route::new("POST", concat!($root, "/{uid}/add-to-view/"), SHARE, "let a user see a table").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/add-to-edit/"), SHARE, "let a user change a table").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/remove-from-view/"), SHARE, "end a user's view").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/remove-from-edit/"), SHARE, "end a user's changes").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/add-team-to-view/"), SHARE, "let a team see a table").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/add-team-to-edit/"), SHARE, "let a team change a table").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/remove-team-from-view/"), SHARE, "end a team's view").taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/remove-team-from-edit/"), SHARE, "end a team's changes")
+            Route::new("POST", concat!($root, "/{uid}/add-to-view/"), SHARE, "let a user see a table")
                 .taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/refresh-table-search-index/"), WRITE, "make a table's text anew").long(),
-            Route::new("POST", concat!($root, "/{uid}/run_query/"), READ, "SQL that reads a table").taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/add-to-edit/"), SHARE, "let a user change a table")
+                .taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/remove-from-view/"), SHARE, "end a user's view")
+                .taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/remove-from-edit/"), SHARE, "end a user's changes")
+                .taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/add-team-to-view/"), SHARE, "let a team see a table")
+                .taking(Body::Document),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/add-team-to-edit/"),
+                SHARE,
+                "let a team change a table",
+            )
+            .taking(Body::Document),
+            Route::new("POST", concat!($root, "/{uid}/remove-team-from-view/"), SHARE, "end a team's view")
+                .taking(Body::Document),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/remove-team-from-edit/"),
+                SHARE,
+                "end a team's changes",
+            )
+            .taking(Body::Document),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/refresh-table-search-index/"),
+                WRITE,
+                "make a table's text anew",
+            )
+            .long(),
+            Route::new("POST", concat!($root, "/{uid}/run_query/"), READ, "SQL that reads a table")
+                .taking(Body::Document),
             Route::new("GET", concat!($root, "/{uid}/schema-graph/"), READ, "what refers to what"),
             Route::new("POST", concat!($root, "/{uid}/introspect/"), READ, "what the database has"),
-            Route::new("POST", concat!($root, "/{uid}/validate-contract/"), READ, "whether a contract would be taken")
-                .taking(Body::Document),
-            Route::new("POST", concat!($root, "/{uid}/delete_after_date/"), WRITE, "delete rows from a moment on")
-                .taking(Body::Document)
-                .long(),
-            Route::new("POST", concat!($root, "/{uid}/get_data_between_dates_from_remote/"), READ, "rows between dates")
-                .taking(Body::Document)
-                .long(),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/validate-contract/"),
+                READ,
+                "whether a contract would be taken",
+            )
+            .taking(Body::Document),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/delete_after_date/"),
+                WRITE,
+                "delete rows from a moment on",
+            )
+            .taking(Body::Document)
+            .long(),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/get_data_between_dates_from_remote/"),
+                READ,
+                "rows between dates",
+            )
+            .taking(Body::Document)
+            .long(),
             Route::new(
                 "POST",
                 concat!($root, "/get_data_between_dates_from_node_identifier/"),
@@ -95,9 +150,14 @@ macro_rules! of_root {
             )
             .taking(Body::Document)
             .long(),
-            Route::new("POST", concat!($root, "/{uid}/get_last_observation/"), READ, "the newest row of each coordinate")
-                .taking(Body::Document)
-                .long(),
+            Route::new(
+                "POST",
+                concat!($root, "/{uid}/get_last_observation/"),
+                READ,
+                "the newest row of each coordinate",
+            )
+            .taking(Body::Document)
+            .long(),
             Route::new("GET", concat!($root, "/{uid}/get-stats/"), READ, "what a table holds"),
         ]
     };
@@ -124,7 +184,8 @@ const OTHERS: [Route; 11] = [
     Route::new("GET", USER, Demand::Caller, "who one is"),
     Route::new("POST", REFRESH, Demand::Nothing, "whether a token still counts").taking(Body::Document),
     Route::new("POST", LOG_IN, Demand::Nothing, "refused: there are no passwords"),
-    Route::new("POST", CREDENTIALS, Demand::Nothing, "a token by its id and its secret").taking(Body::Document),
+    Route::new("POST", CREDENTIALS, Demand::Nothing, "a token by its id and its secret")
+        .taking(Body::Document),
     Route::new("GET", PROJECT, Demand::Caller, "a project: any uid is one"),
     Route::new("GET", SOURCES, Demand::Caller, "the one data source"),
     Route::new("GET", SOURCE, Demand::Caller, "the one data source"),
@@ -169,7 +230,10 @@ fn routes_below(name: &str) -> Router<AppState> {
         .route(&collection("validate-contract/"), post(shape::validate))
         .route(&collection("description-search/"), get(search::by_description))
         .route(&collection("column-search/"), get(search::by_column))
-        .route(&collection("get_data_between_dates_from_node_identifier/"), post(read::between_dates_by_identifier))
+        .route(
+            &collection("get_data_between_dates_from_node_identifier/"),
+            post(read::between_dates_by_identifier),
+        )
         .route(&single(""), get(tables::show).patch(tables::change).delete(tables::remove))
         .route(&single("add-label/"), post(labels::add))
         .route(&single("remove-label/"), post(labels::remove))
@@ -240,7 +304,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_problem_is_told_as_the_client_reads_it() {
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contract.foreign_key", "it does not fit");
+        let problem =
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contract.foreign_key", "it does not fit");
         let answer = shape(problem.into_response()).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
         assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");

@@ -15,8 +15,8 @@ use super::{PostgresStore, audit, repoint, tables};
 use crate::catalogue::registrations as rules;
 use crate::catalogue::registrations::RawListed;
 use crate::{
-    DescribedTable, ListedTable, Listing, NewRegistration, RegisteredTable, Registration,
-    RegistrationEdit, Registrations, RemoveTable, StoreError, Table,
+    DescribedTable, ListedTable, Listing, NewRegistration, RegisteredTable, Registration, RegistrationEdit,
+    Registrations, RemoveTable, StoreError, Table,
 };
 
 const READING: &str = "reading tables";

@@ -43,7 +43,10 @@ pub(super) fn micros(duration: Duration) -> i64 {
 
 /// Claim a node whose lease has been given up or has expired, or is this run's own already. A claim in vain is noted, so
 /// that windows of backfills keep behind it; the error is part of the answer, for the note must be committed.
-pub(super) fn claim(connection: &Connection, claim: &ClaimLease) -> Result<Result<Lease, StoreError>, StoreError> {
+pub(super) fn claim(
+    connection: &Connection,
+    claim: &ClaimLease,
+) -> Result<Result<Lease, StoreError>, StoreError> {
     let failed = failed("claiming a lease");
     if let Some(lease) = take(connection, claim, false)? {
         return Ok(Ok(lease));

@@ -102,13 +102,9 @@ impl Revisions for PostgresStore {
     }
 
     async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
-        told!(
-            self,
-            begin_catalogue,
-            "binding a contract",
-            |connection| refresh(connection, &bind),
-            |moved| entries::table_moved("table.bind", moved, None)
-        )
+        told!(self, begin_catalogue, "binding a contract", |connection| refresh(connection, &bind), |moved| {
+            entries::table_moved("table.bind", moved, None)
+        })
     }
 }
 
