@@ -315,6 +315,7 @@ fn every_command_prints_what_the_schema_says() {
     schemas
         .check("deleted", &project.json(&[&delete[..], &["--yes", "--coordinate", "currency=GBP"]].concat()));
     schemas.each("verified", &project.json(&["stats", "verify"]));
+    schemas.check("served", Server::start(&project, &[]).said());
     let database = project.path().join(".datanode/datanode.db");
     let database = rusqlite::Connection::open(database).unwrap();
     let broken = "UPDATE _progress SET coordinate = '[\"XXX\"]' WHERE coordinate = '[\"USD\"]'";

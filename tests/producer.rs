@@ -370,7 +370,7 @@ fn what_no_producer_should_send_is_refused_as_the_callers_error(project: Project
         let detail: String = answer["detail"].as_str().unwrap_or_default().chars().take(160).collect();
         said += &format!("{what}: {status} {detail}\n");
     }
-    insta::assert_snapshot!(said);
+    insta::assert_snapshot!("what_no_producer_should_send", said);
 
     // The client halves what is too large.
     let bomb = json!({"data": STANDARD.encode(gzip(&vec![b' '; (64 << 20) + 1]))});

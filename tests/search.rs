@@ -34,7 +34,8 @@ struct Queries {
 #[derive(Deserialize, Clone)]
 struct Query {
     kind: String,
-    query: String,
+    #[serde(rename = "query")]
+    text: String,
     tables: Vec<String>,
 }
 
@@ -128,12 +129,12 @@ fn reciprocal(found: &[String], right: &[String]) -> f64 {
 async fn measure(host: &Host, queries: &[Query], knobs: &Knobs) -> (f64, Vec<String>) {
     let (mut sum, mut missed) = (0.0, Vec::new());
     for query in queries {
-        let found = names(host, &query.query, knobs).await;
+        let found = names(host, &query.text, knobs).await;
         let reciprocal = reciprocal(&found, &query.tables);
         sum += reciprocal;
         if reciprocal < 1.0 {
             let first: Vec<&String> = found.iter().take(3).collect();
-            missed.push(format!("{:.2} {} {:?}: {first:?}", reciprocal, query.kind, query.query));
+            missed.push(format!("{:.2} {} {:?}: {first:?}", reciprocal, query.kind, query.text));
         }
     }
     #[allow(clippy::cast_precision_loss)] // some dozen queries
@@ -164,7 +165,7 @@ async fn the_right_table_comes_first() {
         let of_columns: Vec<&Query> = queries.iter().filter(|query| query.kind == "column").collect();
         let mut sum = 0.0;
         for query in &of_columns {
-            sum += reciprocal(&names_by_columns(&place.host, &query.query).await, &query.tables);
+            sum += reciprocal(&names_by_columns(&place.host, &query.text).await, &query.tables);
         }
         #[allow(clippy::cast_precision_loss)] // a dozen queries
         let mean = sum / of_columns.len() as f64;
@@ -182,16 +183,16 @@ async fn both_databases_give_the_same_order() {
     for query in queries.tuning.iter().chain(&queries.held_out) {
         let search = TableSearch {
             page: PageRequest { offset: 0, limit: 200 },
-            ..asked(&query.query, Knobs::default())
+            ..asked(&query.text, Knobs::default())
         };
         let of = async |host: &Host| {
             let page = host.search_tables(&search).await.unwrap();
             let ranks =
                 page.items.into_iter().map(|hit| (hit.table.identifier, hit.rank)).collect::<Vec<_>>();
-            (page.count, ranks, names_by_columns(host, &query.query).await)
+            (page.count, ranks, names_by_columns(host, &query.text).await)
         };
         let (here, there) = (of(&embedded.host).await, of(&server.host).await);
-        assert_eq!(here, there, "{}", query.query);
+        assert_eq!(here, there, "{}", query.text);
         // And from a process that has its vectors from the database.
         if compared == 0 {
             assert_eq!(of(&server.another().await).await, here);
@@ -362,10 +363,10 @@ async fn ten_thousand_tables(place: Place) {
         let (mut times, mut of_columns) = (Vec::new(), Vec::new());
         for query in &queries {
             let begun = Instant::now();
-            assert!(!names(&place.host, &query.query, &knobs).await.is_empty(), "{}", query.query);
+            assert!(!names(&place.host, &query.text, &knobs).await.is_empty(), "{}", query.text);
             times.push(begun.elapsed());
             let begun = Instant::now();
-            names_by_columns(&place.host, &query.query).await;
+            names_by_columns(&place.host, &query.text).await;
             of_columns.push(begun.elapsed());
         }
         let p99 = |times: &mut Vec<Duration>| {
@@ -499,5 +500,5 @@ fn what_a_stranger_has_stamped_is_shown_without_commands_to_the_terminal() {
     std::fs::write(&file, bytes).unwrap();
     project.run(&["component", "upload", file.to_str().unwrap()]);
     let kept = project.texts("SELECT docs FROM _component_docs");
-    assert_eq!(kept, ["]0;owned  sundial"]);
+    assert_eq!(kept, [" ]0;owned  sundial"]);
 }

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// Fields whose values are of one process, or of one moment.
-const FIELDS: [&str; 8] = ["holder", "actor", "token", "by", "request_id", "journal", "id", "next"];
+const FIELDS: [&str; 9] =
+    ["holder", "actor", "token", "by", "request_id", "journal", "id", "next", "last_used_at"];
 
 /// A text without it.
 pub(crate) fn text(text: &str) -> String {
@@ -14,6 +15,10 @@ pub(crate) fn text(text: &str) -> String {
             if matches!(word.trim_end_matches(|c: char| ",;".contains(c)), "ms" | "s" | "min" | "h") {
                 words.pop();
                 words.push("TOOK".to_owned());
+            } else if word == "bytes)" {
+                // What is packed holds moments.
+                words.pop();
+                words.push("(SIZE".to_owned());
             } else {
                 words.push(self::word(word));
             }
@@ -46,7 +51,9 @@ fn replaced(part: &str) -> String {
     let rest = &part[trimmed.len()..];
     let name = if is_uuid(trimmed) {
         "UID"
-    } else if is_moment(trimmed) {
+    } else if is_id_of_a_token(trimmed) {
+        "ID"
+    } else if is_moment(trimmed) || trimmed == "never" {
         "MOMENT"
     } else if trimmed.starts_with("dn_") {
         "TOKEN"
@@ -59,6 +66,10 @@ fn replaced(part: &str) -> String {
 fn is_uuid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+}
+
+fn is_id_of_a_token(text: &str) -> bool {
+    text.len() == 16 && text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
 }
 
 /// A moment with a time of day; a date is one of the data.

@@ -122,7 +122,7 @@ impl Side {
         let path = self.project.path().join(name);
         let mut files = BTreeMap::new();
         gather(&path, &path, &mut files);
-        files.into_iter().map(|(name, content)| format!("{name}: {content}\n")).collect()
+        files.into_iter().fold(String::new(), |all, (name, content)| all + &name + ": " + &content + "\n")
     }
 
     fn tidy(&self, said: &str, json: bool) -> String {

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Server {
     child: Child,
     address: SocketAddr,
+    said: Value,
     token: Option<String>,
     log: Arc<Mutex<String>>,
 }
@@ -53,7 +54,7 @@ impl Server {
         let address = answer["address"].as_str().expect("an address").parse().expect("an address");
         // Its standard output stays open, so that nothing that it prints later fails.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        Self { child, address, token: None, log }
+        Self { child, address, said: answer, token: None, log }
     }
 
     /// The same server, asked with this token.
@@ -61,6 +62,11 @@ impl Server {
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
+    }
+
+    /// What it printed when it was ready.
+    pub fn said(&self) -> &Value {
+        &self.said
     }
 
     /// Where it is.

@@ -82,7 +82,7 @@ pub(crate) async fn run(command: UserCommand, place: &Place, printer: Printer) -
         UserCommand::List => {
             let users = place.users().await?;
             printer.show(&users, || {
-                list(&users, "no users yet; create one: datanode user create NAME --role admin")
+                list(&users, "no users yet; create one: datanode user create NAME --role admin");
             })?;
         }
         UserCommand::Show { user } => {

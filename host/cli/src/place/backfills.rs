@@ -126,14 +126,13 @@ impl Place {
                 Ok(BackfillDocument::from(&backfill))
             }
             Self::There(server) => {
-                let begun = match begun {
-                    Some(begun) => begun,
-                    None => {
-                        let body = json!({
-                            "concurrency": work.concurrency, "options": work.options, "journal": work.journal,
-                        });
-                        server.post(&["backfills", reference, "resume"], &body).await?
-                    }
+                let begun = if let Some(begun) = begun {
+                    begun
+                } else {
+                    let body = json!({
+                        "concurrency": work.concurrency, "options": work.options, "journal": work.journal,
+                    });
+                    server.post(&["backfills", reference, "resume"], &body).await?
                 };
                 let listeners = Listeners { run: Some(&*work.observer), backfill: Some(shows) };
                 Ok(server.follow(&begun, listeners, &work.stop).await?.result)

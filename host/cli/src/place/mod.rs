@@ -29,6 +29,7 @@ pub(crate) use sources::NewSource;
 
 /// Where answers come from.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there is one in a process
 pub(crate) enum Place {
     /// From the host in this process.
     Here(Host),

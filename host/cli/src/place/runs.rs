@@ -179,7 +179,9 @@ impl Place {
                 // Of the machine of the server: its processor is judged, not this one.
                 let begun = server.post(&["runs", run, "determinism"], &json!({})).await?;
                 let ended = server.follow(&begun, Listeners::default(), &Stop::default()).await?;
-                cells.iter().for_each(|_| done());
+                for _ in cells {
+                    done();
+                }
                 Ok(ended.result)
             }
         }

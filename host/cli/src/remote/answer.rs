@@ -20,7 +20,7 @@ const MOST_DOCUMENT_BYTES: usize = 256 << 20;
 /// The largest problem that is read.
 const MOST_PROBLEM_BYTES: usize = 1 << 20;
 /// How long the next piece of an answer may take.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// What to do where a server demands a token. It says so for all programs, and this one has its own ways to give one.
 const GIVE_TOKEN: &str = "give yours: --token-file FILE, or DATANODE_TOKEN; who administers the server makes one: datanode token create";

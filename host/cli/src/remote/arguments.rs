@@ -52,7 +52,8 @@ pub(crate) struct RemoteArguments {
 /// What was said, and where: the command line counts before the environment.
 #[derive(Debug, Default)]
 struct Given {
-    url: Option<ServerUrl>,
+    /// What is wrong with it is told without the address, which may hold a password: clap would repeat it.
+    url: Option<Result<ServerUrl, String>>,
     url_is_explicit: bool,
     home: Option<ValueSource>,
     database: Option<ValueSource>,
@@ -73,7 +74,6 @@ fn argument() -> Arg {
         .long("url")
         .value_name("URL")
         .env(URL_VARIABLE)
-        .value_parser(|text: &str| text.parse::<ServerUrl>())
         .help("Ask this server in the place of a database of this machine: https://HOST[:PORT], as `datanode serve` names it")
 }
 
@@ -90,10 +90,10 @@ impl RemoteArguments {
         };
         let mut level = Some(matches);
         while let Some(matches) = level {
-            if let Ok(Some(url)) = matches.try_get_one::<ServerUrl>(URL) {
+            if let Ok(Some(url)) = matches.try_get_one::<String>(URL) {
                 let is_explicit = matches.value_source(URL) == Some(ValueSource::CommandLine);
                 if is_explicit || !self.given.url_is_explicit {
-                    self.given.url = Some(url.clone());
+                    self.given.url = Some(url.parse());
                     self.given.url_is_explicit = is_explicit;
                 }
             }
@@ -145,9 +145,15 @@ impl RemoteArguments {
         let mut here = home.into_iter().chain(database).collect::<Vec<_>>();
         // What is said on the command line first.
         here.sort_by_key(|(_, _, explicit)| !explicit);
+        let server = || match url {
+            Ok(url) => Ok(Some(url)),
+            Err(problem) => Err(Failure::usage(format!("the address of the server: {problem}"))
+                .with_next_step("write it as `datanode serve` names it: https://HOST[:PORT]")
+                .into()),
+        };
         match here.first() {
-            None => Ok(Some(url)),
-            Some((_, _, false)) if self.given.url_is_explicit => Ok(Some(url)),
+            None => server(),
+            Some((_, _, false)) if self.given.url_is_explicit => server(),
             Some((_, _, true)) if !self.given.url_is_explicit => Ok(None),
             Some((option, variable, explicit)) => {
                 let (server, here) = if *explicit { ("--url", *option) } else { (URL_VARIABLE, *variable) };

@@ -24,7 +24,7 @@ use super::token::Token;
 use crate::failure::Failure;
 
 /// How long an ordinary answer may take to begin.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The same of what reads or writes whole tables, compiles, or executes.
 const LONG_PATIENCE: Duration = Duration::from_hours(2);
 /// How often a request is sent that may be sent again.

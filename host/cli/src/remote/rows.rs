@@ -78,15 +78,16 @@ impl RemoteRows {
             match decoded.map_err(|error| self.answer.odd(&error.to_string()))? {
                 Some(batch) => return self.checked(batch).map(Some),
                 None if !self.buffer.is_empty() => {}
-                None => match self.answer.piece().await? {
-                    Some(piece) => self.buffer = Buffer::from(piece),
-                    None => {
+                None => {
+                    if let Some(piece) = self.answer.piece().await? {
+                        self.buffer = Buffer::from(piece);
+                    } else {
                         // An answer that ends between two batches has been cut off all the same.
                         let whole = self.decoder.finish();
                         whole.map_err(|error| self.answer.odd(&error.to_string()))?;
                         return Ok(None);
                     }
-                },
+                }
             }
         }
     }

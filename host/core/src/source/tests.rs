@@ -96,6 +96,9 @@ fn special_addresses_are_refused_when_the_source_is_added() {
     HttpRules { networks, ..rules("http://127.0.0.1:8080/") }.check().unwrap();
 }
 
+/// Puts so many of something into rules.
+type Fill = fn(&mut HttpRules, usize, &Injected);
+
 #[test]
 fn limits_lists_and_methods_are_bounded() {
     let wrong = [
@@ -116,7 +119,6 @@ fn limits_lists_and_methods_are_bounded() {
     }
     rules("https://a/").check().unwrap();
     let header = injected("x-client", "datanode");
-    type Fill = fn(&mut HttpRules, usize, &Injected);
     let lists: [Fill; 8] = [
         |rules, number, _| rules.methods = vec!["GET".into(); number],
         |rules, number, _| rules.paths = vec![PathPattern::everything(); number],
