@@ -336,10 +336,10 @@ fn backfills_and_replays_are_executions(project: Project) {
     let file = project.path().join("run.tar");
     std::fs::write(&file, &bundle.body).unwrap();
     assert_eq!(project.json(&["run", "replay", file.to_str().unwrap()])[0]["verdict"], "identical");
-    assert_eq!(
-        error(&server, "POST", &format!("/api/v1/runs/{run_id}/retry"), None),
-        (409, "run.not_failed".to_owned())
-    );
+    // What stands against it is known when its turn has come.
+    let retried = server.ended(&server.post(&format!("/runs/{run_id}/retry"), &json!({})));
+    let said = (&retried["state"], &retried["error"]["code"], &retried["error"]["status"]);
+    assert_eq!(said, (&json!("failed"), &json!("run.not_failed"), &json!(409)), "{retried}");
 }
 
 fn callers_errors_are_no_5xx(project: Project) {
