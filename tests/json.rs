@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use datanode_tests::{Project, component, root};
+use datanode_tests::{Project, Server, component, root};
 use serde_json::{Value, json};
 
 struct Schemas {

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 /// An update whose lease ended so long ago is ended: nobody comes back to it.
-const ABANDONED_AFTER: Duration = Duration::from_hours(1);
+const ABANDONED_AFTER: Duration = Duration::from_mins(5);
 /// Bytes of rows that may wait for one commit.
 pub const MAX_STAGED_BYTES: u64 = 8 << 30;
 /// How often a commit is tried whose table others have changed meanwhile.
@@ -100,6 +100,12 @@ impl Host {
         Ok(self.store.beat_scheduler(uid, state, clock::now(), self.producer_lease()).await?)
     }
 
+    /// End the updates whose lease ended some time ago, and remove what waits for them; how many there were. A server does so
+    /// now and then.
+    pub async fn abandon_productions(&self) -> Result<u64, RuntimeError> {
+        Ok(self.store.abandon_updates(ABANDONED_AFTER, clock::now()).await?)
+    }
+
     /// Begin an update of a producer. While another process holds the node, this waits for some seconds.
     ///
     /// # Errors
@@ -111,7 +117,7 @@ impl Host {
         scheduler_uid: &str,
         sent_by: &str,
     ) -> Result<BegunProduction, RuntimeError> {
-        self.store.abandon_updates(ABANDONED_AFTER, clock::now()).await?;
+        self.abandon_productions().await?;
         let begin = Instant::now();
         let begun = loop {
             let new = NewUpdate {
@@ -191,6 +197,8 @@ impl Host {
     ) -> Result<RunRecord, RuntimeError> {
         let update = of_caller(producer, sent_by)?;
         if let Some(outcome) = &update.outcome {
+            // Whoever committed may have ended before it removed what had waited.
+            self.store.discard_uploads(&update.run_id).await?;
             return succeeded(outcome);
         }
         let mut attempt = 1;

@@ -22,6 +22,8 @@ use crate::{AppState, router};
 
 /// Bytes of the head of a request.
 const HEAD_BYTES: usize = 64 << 10;
+/// Between two looks for updates whose producer is gone.
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// Before the next connection is accepted, when the machine has none to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -121,6 +123,7 @@ impl Listening {
         let service = TowerToHyperService::new(router(state.clone()));
         let places = Arc::new(Semaphore::new(size(settings.connections)));
         let graceful = GracefulShutdown::new();
+        let house = tokio::spawn(keep_house(state.clone()));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(seconds(settings.head_seconds))
@@ -155,7 +158,20 @@ impl Listening {
             });
         }
         drop(listener);
+        house.abort();
         end_all(&state, graceful).await
+    }
+}
+
+/// What becomes of producers that have died is nobody's request.
+async fn keep_house(state: AppState) {
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        match state.host().abandon_productions().await {
+            Ok(0) => {}
+            Ok(ended) => tracing::info!(updates = ended, "updates were ended whose producer is gone"),
+            Err(error) => tracing::warn!(error = %error, "updates whose producer is gone cannot be ended"),
+        }
     }
 }
 
