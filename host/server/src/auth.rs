@@ -8,8 +8,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use datanode_core::access::{Action, Principal, Target, allowed};
+use datanode_core::contract::Contract;
 use datanode_runtime::Host;
-use datanode_store::Table;
+use datanode_store::{StoreError, Table};
 
 use crate::{AppState, Problem, request};
 
@@ -80,7 +81,41 @@ impl Caller {
             return Ok(());
         }
         let reference = reference.to_owned();
-        Err(datanode_store::StoreError::NotFound { kind, reference }.into())
+        Err(StoreError::NotFound { kind, reference }.into())
+    }
+
+    /// Refuse a contract that refers to a table which the caller may not read: SQL over the table, and that of its revisions,
+    /// reads what it refers to. One that they may not even see is not registered for them. `itself` is the table of the
+    /// contract, where there is one.
+    pub(crate) async fn may_refer(
+        &self,
+        host: &Host,
+        contract: &Contract,
+        itself: Option<&Table>,
+    ) -> Result<(), Problem> {
+        let is_itself = |name: &str| match itself {
+            Some(table) => name == table.uid || name == table.contract.identifier,
+            None => name == contract.identifier,
+        };
+        for key in contract.foreign_keys.iter().filter(|key| !is_itself(&key.references.table)) {
+            let named = &key.references.table;
+            let target = match host.store().table(named).await {
+                Ok(target) => target,
+                // The host says so itself, where it matters.
+                Err(StoreError::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if !self.can_with(Action::ReadTable, &target) && self.hide(named, "table").is_err() {
+                return Err(StoreError::TargetNotRegistered {
+                    contract: contract.identifier.clone(),
+                    columns: key.columns.join(", "),
+                    target: named.clone(),
+                }
+                .into());
+            }
+            self.may_with(Action::ReadTable, &target)?;
+        }
+        Ok(())
     }
 
     /// Nothing in this answer depends on a role.

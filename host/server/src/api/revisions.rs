@@ -9,6 +9,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use datanode_core::access::Action;
 use datanode_core::contract::Contract;
+use datanode_core::revision::CONTRACT_FILE;
 use datanode_runtime::{Host, Steps};
 use datanode_store::Table;
 use serde::{Deserialize, Serialize};
@@ -181,6 +182,23 @@ impl Laid {
     }
 }
 
+/// SQL of revisions reads what the contracts refer to, those of before and those of after: the caller must be allowed all of
+/// it.
+async fn may_refer(host: &Host, caller: &Caller, table: &Table, asked: &Asked) -> Result<(), Problem> {
+    caller.may_refer(host, &table.contract, Some(table)).await?;
+    if let Some(contract) = contract_of(asked.contract.as_ref())? {
+        caller.may_refer(host, &contract, Some(table)).await?;
+    }
+    for (path, text) in asked.files.iter().chain(&asked.folder_files) {
+        let is_contract = path.rsplit('/').next() == Some(CONTRACT_FILE);
+        // One that cannot be read is applied by nobody: the host says where it is wrong.
+        if let Some(contract) = is_contract.then(|| Contract::from_toml(text).ok()).flatten() {
+            caller.may_refer(host, &contract, Some(table)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Everything that each of these needs.
 async fn begin(
     state: &AppState,
@@ -190,6 +208,9 @@ async fn begin(
     asked: Asked,
 ) -> Result<(Host, Table, Laid, Asked), Problem> {
     let table = caller.table(state.host(), reference, action).await?;
+    if action == Action::ReshapeTable {
+        may_refer(state.host(), caller, &table, &asked).await?;
+    }
     let (place, identifier): (PathBuf, _) =
         (state.settings().upload_directory.clone(), table.contract.identifier.clone());
     let (laid, asked) = tokio::task::spawn_blocking(move || {

@@ -102,18 +102,20 @@ async fn register(
     let contract = contract(&headers, request.into_body()).await?;
     let host = caller.host(&state);
     // A table that is there is changed, and by whoever may change it.
-    match host.store().table(&contract.identifier).await {
+    let held = match host.store().table(&contract.identifier).await {
         Ok(table) => {
             if !caller.can_with(Action::ReadTable, &table) {
                 // Its name is taken, which whoever registers must be told.
                 caller.may(Action::EditTable, &Target::Organisation)?;
             }
             caller.may_with(Action::EditTable, &table)?;
+            Some(table)
         }
-        Err(StoreError::NotFound { .. }) => {}
+        Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
-    }
+    };
     caller.may(Action::RegisterTable, &Target::Namespace(contract.namespace.as_deref()))?;
+    caller.may_refer(&host, &contract, held.as_ref()).await?;
     let registered = host.register_table(&contract).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(registered)).into_response())
@@ -126,7 +128,8 @@ async fn diff(
     request: axum::extract::Request,
 ) -> Result<Json<DifferenceDocument>, Problem> {
     let contract = contract(&headers, request.into_body()).await?;
-    caller.table(state.host(), &contract.identifier, Action::ReadTable).await?;
+    let table = caller.table(state.host(), &contract.identifier, Action::ReadTable).await?;
+    caller.may_refer(state.host(), &contract, Some(&table)).await?;
     Ok(Json(state.host().contract_difference(&contract).await?))
 }
 
