@@ -34,7 +34,7 @@ pub(crate) struct Uploads {
     /// One writer per file.
     writers: Mutex<HashMap<Digest, Arc<AsyncMutex<()>>>>,
     /// Bounds the memory of components that are being admitted.
-    pub(crate) in_memory: Semaphore,
+    pub(crate) in_memory: Arc<Semaphore>,
 }
 
 /// A file that nobody else writes.
@@ -58,7 +58,7 @@ impl Uploads {
             most: size(settings.uploads),
             age: Duration::from_secs(u64::from(settings.upload_hours.get()) * 3_600),
             writers: Mutex::default(),
-            in_memory: Semaphore::new(IN_MEMORY),
+            in_memory: Arc::new(Semaphore::new(IN_MEMORY)),
         }
     }
 

@@ -68,12 +68,12 @@ async fn check(
 ) -> Result<Response, Problem> {
     let stubbed = params.flag("allow_stubbed_wasi")?;
     let host = caller.host(&state).admitting(admitted(&caller, stubbed)?);
-    let (subject, until, name) = if input::content_type(&headers) == "application/json" {
+    let (subject, until, name, place) = if input::content_type(&headers) == "application/json" {
         params.end()?;
         let asked: Asked = input::parse(&input::whole(request.into_body()).await?)?;
         let name = asked.subject.clone();
         let until = asked.until;
-        (of_catalogue(&host, &caller, asked).await?, until, name)
+        (of_catalogue(&host, &caller, asked).await?, until, name, None)
     } else {
         let (table, until) = (params.text("table")?, params.value("until")?);
         let contract =
@@ -82,10 +82,10 @@ async fn check(
         let label = params.text("label")?.unwrap_or_else(|| "upload".to_owned());
         params.end()?;
         let contract = contract_of(&host, &caller, table.as_deref(), contract.as_ref()).await?;
-        let _place =
-            state.uploads().in_memory.acquire().await.map_err(|_| Problem::bug("uploads are closed"))?;
+        let place = Arc::clone(&state.uploads().in_memory).acquire_owned().await;
+        let place = place.map_err(|_| Problem::bug("uploads are closed"))?;
         let bytes = component(&headers, request, &state).await?.into();
-        (CheckSubject::File { label: label.clone(), bytes, config, contract }, until, label)
+        (CheckSubject::File { label: label.clone(), bytes, config, contract }, until, label, Some(place))
     };
     let about = About {
         kind: Kind::Check,
@@ -95,6 +95,8 @@ async fn check(
         by: by(caller.principal()),
     };
     let execution = state.executions().begin(about, move |execution| async move {
+        // For as long as the bytes are in memory.
+        let _place = place;
         let observer: Arc<dyn Observer> = execution.clone();
         let options = RunOptions { observer, stop: execution.stop.clone(), ..RunOptions::default() };
         // On the heap: an execution would carry all of it otherwise.

@@ -11,17 +11,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use datanode_core::Timestamp;
-use datanode_core::access::Action;
+use datanode_core::access::{Action, Target};
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_runtime::{Observer, Pruned, RunOptions};
 use datanode_sandbox::Cell;
-use datanode_store::{RunFilter, Table};
+use datanode_store::{RunFilter, StoreError, Table};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::nodes::{about, begun, bounded, node_of, readable, wait};
+use super::nodes::{Readable, about, begun, bounded, node_of, readable, wait};
 use crate::auth::Caller;
 use crate::executions::{Kind, follow_log};
 use crate::input::{Document, OptionalDocument, Params, Place};
@@ -30,6 +30,10 @@ use crate::{AppState, Problem, accept, cursor};
 
 /// Bytes of a bundle that are read at a time.
 const PIECE: usize = 64 << 10;
+/// Runs that are looked at at a time, where some are not for the caller.
+const STEP: usize = 1_000;
+/// Runs that are looked at for one page: it ends there, however few it has.
+const MOST_LOOKED_AT: usize = 20_000;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -68,23 +72,24 @@ async fn list(
         })?),
     };
     let readable = readable(host, &caller).await?;
-    // Where some are not for the caller, more are looked at than a page has.
-    let (mut items, mut before, mut more) = (Vec::new(), page.after.clone(), false);
-    let step = u32::try_from(page.limit + 1).unwrap_or(u32::MAX);
+    // Where some are not for the caller, more are looked at than a page has, but not without an end.
+    let (mut items, mut before, mut next, mut looked_at) = (Vec::new(), page.after.clone(), None, 0);
+    let step = if matches!(readable, Readable::All) { page.limit + 1 } else { STEP.max(page.limit + 1) };
     'pages: loop {
         let filter = RunFilter {
             node_uid: node_uid.clone(),
             table_uid: table_uid.clone(),
             status,
             before: before.clone(),
-            limit: Some(step),
+            limit: Some(u32::try_from(step).unwrap_or(u32::MAX)),
         };
         let runs = host.store().runs(&filter).await?;
-        let is_last = runs.len() < page.limit + 1;
+        let is_last = runs.len() < step;
+        looked_at += runs.len();
         before = runs.last().map(|run| run.run_id.clone());
         for run in runs.into_iter().filter(|run| readable.has(&run.table_uid)) {
             if items.len() == page.limit {
-                more = true;
+                next = items.last().map(|run: &RunRecord| cursor::encode(&run.run_id));
                 break 'pages;
             }
             items.push(run);
@@ -92,8 +97,11 @@ async fn list(
         if is_last {
             break;
         }
+        if looked_at >= MOST_LOOKED_AT {
+            next = before.as_deref().map(cursor::encode);
+            break;
+        }
     }
-    let next = items.last().filter(|_| more).map(|run: &RunRecord| cursor::encode(&run.run_id));
     Ok(Json(json!({"items": items, "next_cursor": next})))
 }
 
@@ -112,6 +120,22 @@ async fn run_of(
     }
     caller.may_with(action, &table)?;
     Ok((run, table))
+}
+
+/// What is kept of a run holds all that it was given: the caller must be allowed to read it. Of a table that is gone, nobody
+/// has a role but on everything.
+async fn may_read_given(state: &AppState, caller: &Caller, run: &RunRecord) -> Result<(), Problem> {
+    for input in &run.inputs {
+        match state.host().store().table(&input.table_uid).await {
+            Ok(table) => caller.may_with(Action::ReadTable, &table)?,
+            Err(StoreError::NotFound { .. }) => caller.may(Action::ReadTable, &Target::Organisation)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !run.fetches.is_empty() {
+        caller.may(Action::ReadSources, &Target::Organisation)?;
+    }
+    Ok(())
 }
 
 async fn show(
@@ -157,6 +181,8 @@ async fn replay(
     Place(id): Place<String>,
 ) -> Result<Response, Problem> {
     let (run, table) = run_of(&state, &caller, &id, Action::ReplayRun).await?;
+    // A difference shows what the run was given.
+    may_read_given(&state, &caller, &run).await?;
     let host = caller.host(&state);
     let about = about(Kind::Replay, &table, &run.run_id, &caller);
     let execution = state
@@ -171,6 +197,7 @@ async fn determinism(
     Place(id): Place<String>,
 ) -> Result<Response, Problem> {
     let (run, table) = run_of(&state, &caller, &id, Action::ReplayRun).await?;
+    may_read_given(&state, &caller, &run).await?;
     let host = caller.host(&state);
     let about = about(Kind::Check, &table, &run.run_id, &caller);
     let execution = state.executions().begin(about, move |_| async move {
@@ -216,6 +243,7 @@ async fn bundle(
     Place(id): Place<String>,
 ) -> Result<Response, Problem> {
     let (run, _) = run_of(&state, &caller, &id, Action::ReadTable).await?;
+    may_read_given(&state, &caller, &run).await?;
     let place = state.settings().upload_directory.clone();
     let machine = |error: std::io::Error| {
         tracing::error!(error = %error, "a bundle cannot be written");
