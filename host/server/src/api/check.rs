@@ -90,6 +90,7 @@ async fn check(
     let about = About {
         kind: Kind::Check,
         table_uid: None,
+        others: Vec::new(),
         table: None,
         subject: name.chars().take(300).collect(),
         by: by(caller.principal()),

@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/executions/{id}/cancel", post(cancel))
 }
 
-/// An execution that the caller may see, and do this with: by its table, or as an editor of everything.
+/// An execution that the caller may see, and do this with: by its tables, or as an editor of everything.
 async fn execution_of(
     state: &AppState,
     caller: &Caller,
@@ -35,7 +35,9 @@ async fn execution_of(
     let execution = state.executions().get(id)?;
     match &execution.about.table_uid {
         Some(uid) => {
-            caller.table(state.host(), uid, action).await?;
+            for uid in std::iter::once(uid).chain(&execution.about.others) {
+                caller.table(state.host(), uid, action).await?;
+            }
         }
         None if execution.about.by == caller.principal().actor(None).name() => caller.needs_no_role(),
         None => caller.may(action, &Target::Organisation)?,
@@ -53,7 +55,7 @@ async fn list(
     let readable = readable(state.host(), &caller).await?;
     let name = caller.principal().actor(None).name().to_owned();
     let is_seen = |execution: &Arc<Execution>| match &execution.about.table_uid {
-        Some(uid) => readable.has(uid),
+        Some(uid) => readable.has(uid) && execution.about.others.iter().all(|uid| readable.has(uid)),
         None => execution.about.by == name || caller.can(Action::ReadTable, &Target::Organisation),
     };
     let seen: Vec<_> = state.executions().list().into_iter().filter(is_seen).collect();

@@ -93,19 +93,28 @@ pub(super) async fn node_of(
     Ok((node, table))
 }
 
-/// A tree writes the tables of all its nodes, and reads others: the caller must be allowed each of it.
+/// A tree writes the tables of all its nodes, and reads others: the caller must be allowed each of it. The uids of those that
+/// it writes.
 async fn may_run_tree(
     host: &Host,
     caller: &Caller,
     request: NodeRequest,
     node: Option<&Node>,
-) -> Result<(), Problem> {
+) -> Result<Vec<String>, Problem> {
     let tables = host.tables_of_tree(request, node).await?;
     for table in &tables.written {
         caller.may_with(Action::RunNode, table)?;
     }
     for uid in &tables.read {
         caller.may_with(Action::ReadTable, &host.store().table(uid).await?)?;
+    }
+    Ok(tables.written.into_iter().map(|table| table.uid).collect())
+}
+
+/// A dry run shows what a node makes of its inputs: the caller must be allowed to read them.
+async fn may_read_inputs(host: &Host, caller: &Caller, node: &Node) -> Result<(), Problem> {
+    for dependency in &node.dependencies {
+        caller.may_with(Action::ReadTable, &host.store().table(&dependency.table_uid).await?)?;
     }
     Ok(())
 }
@@ -452,6 +461,7 @@ pub(super) fn about(kind: Kind, table: &Table, subject: &str, caller: &Caller) -
     About {
         kind,
         table_uid: Some(table.uid.clone()),
+        others: Vec::new(),
         table: Some(table.contract.identifier.clone()),
         subject: subject.chars().take(300).collect(),
         by: by(caller.principal()),
@@ -479,8 +489,13 @@ async fn run(
         Which::NodeAlone => Scope::NodeAlone,
         Which::DependenciesAlone => Scope::DependenciesAlone,
     };
-    if scope != Scope::NodeAlone && !asked.dry_run {
-        may_run_tree(state.host(), &caller, request_of(&node, &namespace), Some(&node)).await?;
+    let mut others = Vec::new();
+    if asked.dry_run {
+        may_read_inputs(state.host(), &caller, &node).await?;
+    } else {
+        // Whatever is run of it, all of it is planned, and created where it is not there.
+        others = may_run_tree(state.host(), &caller, request_of(&node, &namespace), Some(&node)).await?;
+        others.retain(|uid| scope != Scope::NodeAlone && *uid != table.uid);
     }
     let options = RunOptions {
         scope,
@@ -499,18 +514,18 @@ async fn run(
             json!({ "table": table.contract.identifier, "until": options.until, "force": options.force });
         host.note_order("run.order", &node.uid, &node.update_hash, detail).await?;
     }
-    let execution =
-        state.executions().begin(about(kind, &table, &reference, &caller), move |execution| async move {
-            let observer: Arc<dyn Observer> = execution.clone();
-            let options = RunOptions { observer, stop: execution.stop.clone(), ..options };
-            if dry_run {
-                let request = DryRunRequest { statistics, sample: sample.unwrap_or(SAMPLE) };
-                let dry = host.dry_run(&node.uid, &namespace, &options, &request).await?;
-                return Ok(json!(DryRunDocument::from(dry)));
-            }
-            let tree = host.run_node(&node.uid, &namespace, &options).await?;
-            Ok(if sample.is_some() { json!(DebugRuns::from(tree)) } else { json!(tree.runs) })
-        })?;
+    let about = About { others, ..about(kind, &table, &reference, &caller) };
+    let execution = state.executions().begin(about, move |execution| async move {
+        let observer: Arc<dyn Observer> = execution.clone();
+        let options = RunOptions { observer, stop: execution.stop.clone(), ..options };
+        if dry_run {
+            let request = DryRunRequest { statistics, sample: sample.unwrap_or(SAMPLE) };
+            let dry = host.dry_run(&node.uid, &namespace, &options, &request).await?;
+            return Ok(json!(DryRunDocument::from(dry)));
+        }
+        let tree = host.run_node(&node.uid, &namespace, &options).await?;
+        Ok(if sample.is_some() { json!(DebugRuns::from(tree)) } else { json!(tree.runs) })
+    })?;
     Ok(begun(&execution, Value::Null))
 }
 

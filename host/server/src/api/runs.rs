@@ -153,9 +153,8 @@ async fn logs(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // One that is under way has no record yet; it is known by its whole id.
-    if let Some(execution) = state.executions().of_run(&id) {
-        let uid = execution.about.table_uid.clone().unwrap_or_default();
-        caller.table(state.host(), &uid, Action::ReadTable).await?;
+    if let Some((execution, table)) = state.executions().of_run(&id) {
+        caller.table(state.host(), &table, Action::ReadTable).await?;
         if accept::wants_events(&headers) {
             return follow_log(&state, execution, &headers, &id);
         }

@@ -93,6 +93,8 @@ pub(crate) struct About {
     pub(crate) kind: Kind,
     /// Uid of the table that it may write; None: no table's.
     pub(crate) table_uid: Option<String>,
+    /// Uids of the other tables that its tree writes: its events and its result tell of them too.
+    pub(crate) others: Vec<String>,
     /// Identifier of it.
     pub(crate) table: Option<String>,
     /// What was asked for, as it was written: a node, a run, a backfill.
@@ -120,8 +122,8 @@ struct Inner {
     result: Option<Value>,
     error: Option<Value>,
     events: Ring,
-    /// Runs that have begun in it.
-    runs: Vec<String>,
+    /// Runs that have begun in it, each with the identifier of its table.
+    runs: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for Execution {
@@ -161,6 +163,7 @@ impl Execution {
     /// How it stands, for programs: with the result, which is what the command prints.
     pub(crate) fn document(&self) -> Value {
         let inner = self.inner();
+        let runs: Vec<&str> = inner.runs.iter().map(|(id, _)| id.as_str()).collect();
         json!({
             "execution_id": self.id,
             "kind": self.about.kind,
@@ -172,7 +175,7 @@ impl Execution {
             "created_at": self.created_at,
             "started_at": inner.started_at,
             "finished_at": inner.finished_at,
-            "runs": inner.runs,
+            "runs": runs,
             "result": inner.result,
             "error": inner.error,
         })
@@ -217,10 +220,10 @@ impl Execution {
 impl Observer for Execution {
     fn event(&self, event: &RunEvent) {
         let name = match event {
-            RunEvent::Started { run_id, .. } => {
+            RunEvent::Started { run_id, table, .. } => {
                 let mut inner = self.inner();
                 if inner.runs.len() < MOST_RUNS {
-                    inner.runs.push(run_id.clone());
+                    inner.runs.push((run_id.clone(), table.clone()));
                 }
                 "started"
             }
@@ -365,10 +368,14 @@ impl Executions {
         })
     }
 
-    /// The one in which a run has begun.
-    pub(crate) fn of_run(&self, run_id: &str) -> Option<Arc<Execution>> {
-        let has = |execution: &&Arc<Execution>| execution.inner().runs.iter().any(|known| known == run_id);
-        self.all().values().find(has).cloned()
+    /// The one in which a run has begun, and the identifier of the run's table.
+    pub(crate) fn of_run(&self, run_id: &str) -> Option<(Arc<Execution>, String)> {
+        let table_of = |execution: &Arc<Execution>| {
+            let inner = execution.inner();
+            let known = inner.runs.iter().find(|(known, _)| known == run_id);
+            known.map(|(_, table)| table.clone())
+        };
+        self.all().values().find_map(|execution| Some((Arc::clone(execution), table_of(execution)?)))
     }
 
     /// All of them, the newest first.

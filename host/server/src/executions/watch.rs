@@ -64,6 +64,21 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    /// What is told: whoever follows one run does not learn what has become of those of other tables.
+    fn data_of(&self, told: &Told) -> String {
+        let is_of_all = self.log_of.is_none() || self.execution.about.others.is_empty();
+        if is_of_all || told.name != "end" {
+            return told.data.clone();
+        }
+        let mut document = serde_json::from_str::<serde_json::Value>(&told.data).unwrap_or_default();
+        if let Some(fields) = document.as_object_mut() {
+            fields.remove("result");
+        }
+        document.to_string()
+    }
+}
+
 /// All events of an execution: those that are kept, then those that come.
 pub(crate) fn follow(
     state: &AppState,
@@ -105,7 +120,8 @@ fn stream_of(
     let watcher = Watcher { execution, seen, ready: Vec::new().into_iter(), changes, log_of, _place: place };
     let events = stream::unfold(watcher, |mut watcher| async move {
         let told = watcher.next().await?;
-        let event = Event::default().id(told.number.to_string()).event(told.name).data(&told.data);
+        let data = watcher.data_of(&told);
+        let event = Event::default().id(told.number.to_string()).event(told.name).data(data);
         Some((Ok::<_, Infallible>(event), watcher))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
