@@ -23,6 +23,9 @@ use crate::routes::{self, Body, Demand, Pace, Route};
 use crate::settings::{ServerSettings, seconds};
 use crate::{AppState, Problem};
 
+/// Bytes of a body that anybody may send: a token is in it, and no more.
+const MAX_UNASKED_BYTES: u64 = 16 << 10;
+
 /// Judge a request by the row of its route.
 pub(crate) async fn judge(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
@@ -111,6 +114,7 @@ fn bound(
         Body::Rows => settings.rows_bytes,
         Body::Component => settings.component_bytes,
     };
+    let most = if route.demand == Demand::Nothing { most.min(MAX_UNASKED_BYTES) } else { most };
     if most == 0 {
         *request.body_mut() = AxumBody::empty();
         return Ok(waits);
@@ -232,5 +236,23 @@ impl hyper::body::Body for BoundedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_nobody_is_taken_little_of() {
+        let is_taken = |demand, bytes: u64| {
+            let route = Route::new("POST", "/", demand, "a token").taking(Body::Document);
+            let mut request = Request::new(AxumBody::empty());
+            request.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+            bound(&mut request, &route, &ServerSettings::default()).is_ok()
+        };
+        assert!(is_taken(Demand::Nothing, MAX_UNASKED_BYTES));
+        assert!(!is_taken(Demand::Nothing, MAX_UNASKED_BYTES + 1));
+        assert!(is_taken(Demand::Caller, MAX_UNASKED_BYTES + 1));
     }
 }

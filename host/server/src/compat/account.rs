@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::error::CompatError;
 use super::parameters::object;
 use crate::auth::{Caller, authenticate};
-use crate::input::whole;
 use crate::{AppState, Problem};
 
 /// What the one organisation of a database is called.
@@ -62,7 +61,7 @@ pub(crate) async fn user(caller: Caller) -> Json<Value> {
 
 /// `POST /auth/jwt-token/token/refresh/`
 pub(crate) async fn refresh(State(state): State<AppState>, body: Body) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let token = text(&body, "refresh")?;
     counts(&state, token).await?;
     Ok(Json(json!({"access": token, "refresh": token})))
@@ -79,7 +78,7 @@ pub(crate) async fn log_in() -> Problem {
 
 /// `POST /orm/api/pods/runtime-credentials/token/`: the id and the secret of a token are such a credential.
 pub(crate) async fn credentials(State(state): State<AppState>, body: Body) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let (id, secret) = (text(&body, "credential_id")?, text(&body, "credential_secret")?);
     // Whoever has copied the whole token has it, too.
     let token = if secret.starts_with("dn_") { secret.to_owned() } else { format!("dn_{id}_{secret}") };

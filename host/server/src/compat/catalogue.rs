@@ -181,9 +181,14 @@ pub(crate) async fn by_uid(
 }
 
 /// Tables as they are told under a root, in the order of their uids. One that is alone is told with its coordinates.
-pub(crate) async fn tell(store: &dyn Store, form: Form, uids: &[String]) -> Result<Vec<Value>, Problem> {
+pub(crate) async fn tell(
+    caller: &Caller,
+    store: &dyn Store,
+    form: Form,
+    uids: &[String],
+) -> Result<Vec<Value>, Problem> {
     let described = store.described_tables(uids).await?;
-    let around = surroundings(store, &described).await?;
+    let around = surroundings(caller, store, &described).await?;
     let mut progress = None;
     if let [single] = described.as_slice()
         && form == Form::TimeIndexed
@@ -196,20 +201,31 @@ pub(crate) async fn tell(store: &dyn Store, form: Form, uids: &[String]) -> Resu
 }
 
 /// One table as it is told.
-pub(crate) async fn tell_one(store: &dyn Store, form: Form, uid: &str) -> Result<Value, Problem> {
-    let told = tell(store, form, &[uid.to_owned()]).await?.pop();
+pub(crate) async fn tell_one(
+    caller: &Caller,
+    store: &dyn Store,
+    form: Form,
+    uid: &str,
+) -> Result<Value, Problem> {
+    let told = tell(caller, store, form, &[uid.to_owned()]).await?.pop();
     told.ok_or_else(|| StoreError::NotFound { kind: "table", reference: uid.to_owned() }.into())
 }
 
-/// What tables refer to, and what refers to them.
-async fn surroundings(store: &dyn Store, described: &[DescribedTable]) -> Result<Surroundings, Problem> {
+/// What tables refer to, and what refers to them, as far as it is for the caller.
+async fn surroundings(
+    caller: &Caller,
+    store: &dyn Store,
+    described: &[DescribedTable],
+) -> Result<Surroundings, Problem> {
     let source = store.data_source().await?;
     let referring = store.referring_tables().await?;
     let mut referrers: HashMap<String, Vec<datanode_store::Referrer>> = HashMap::new();
     for table in &referring {
         for key in &table.contract.foreign_keys {
             let uid = &key.references.table;
-            if described.iter().any(|described| described.table.uid == *uid) {
+            if described.iter().any(|described| described.table.uid == *uid)
+                && caller.can_with(Action::ReadTable, table)
+            {
                 referrers.entry(uid.clone()).or_default().push(datanode_store::Referrer {
                     table_uid: table.uid.clone(),
                     table: table.contract.identifier.clone(),
@@ -227,6 +243,10 @@ async fn surroundings(store: &dyn Store, described: &[DescribedTable]) -> Result
     wanted.dedup();
     let mut targets = HashMap::new();
     for target in store.described_tables(&wanted).await? {
+        // Of one that is not for the caller, the key tells the uid and no name.
+        if !caller.can_with(Action::ReadTable, &target.table) {
+            continue;
+        }
         let schema = target.registration.schema.unwrap_or_else(|| datanode_store::DEFAULT_SCHEMA.to_owned());
         let physical_name = target.table.contract.physical_name().to_owned();
         targets.insert(target.table.uid, Target { physical_name, schema });

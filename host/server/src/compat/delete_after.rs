@@ -20,7 +20,7 @@ use super::read::{query_problem, stats_of};
 use super::registering::Root;
 use super::scope::{Partial, SCOPE_FIELDS, Scopes, moment};
 use crate::auth::Caller;
-use crate::input::{Place, whole};
+use crate::input::Place;
 use crate::{AppState, Problem};
 
 /// What a delete may say beside its scopes.
@@ -36,7 +36,7 @@ pub(crate) async fn delete(
     Place(uid): Place<String>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::EditTable).await?;
     let deletes = deletes(&table.contract, &body).map_err(refuse)?;

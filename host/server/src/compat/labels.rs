@@ -14,7 +14,7 @@ use super::parameters::object;
 use super::registering::Root;
 use super::tables::labels_of;
 use crate::auth::Caller;
-use crate::input::{Place, whole};
+use crate::input::Place;
 use crate::{AppState, Problem};
 
 /// `POST <root>/<uid>/add-label/`
@@ -47,7 +47,7 @@ async fn edit(
     body: Body,
     adds: bool,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let given = body.get("labels").ok_or_else(|| CompatError::field("labels", "it is missing").problem())?;
     let labels = labels_of("labels", given).map_err(refuse)?;
     if labels.is_empty() {
@@ -137,7 +137,7 @@ pub(crate) async fn share(
 ) -> Result<Json<Value>, Problem> {
     let action = uri.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let (share, is_team) = Share::of(action).ok_or_else(|| Problem::not_found("there is no such action"))?;
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let field = if is_team { "team_id" } else { "user_id" };
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::ShareTable).await?;

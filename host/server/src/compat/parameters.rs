@@ -1,6 +1,10 @@
 //! What stands in the query of an address, and in a JSON body, in the spellings of that client.
 
+use std::ops::Deref;
+
+use axum::body::Body;
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::form_urlencoded;
 
 use super::error::CompatError;
@@ -8,6 +12,12 @@ use crate::{Problem, input};
 
 /// The most parameters of one request.
 const MAX_PARAMETERS: usize = 2_000;
+/// Bytes of a body that is read whenever it comes. As values, it may take a hundred times as much.
+const ORDINARY_BYTES: usize = 64 << 10;
+/// Larger ones that are held at once: others wait.
+const LARGE_AT_ONCE: usize = 4;
+
+static LARGE: Semaphore = Semaphore::const_new(LARGE_AT_ONCE);
 
 /// Parameters in their order; one that comes several times is there several times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,9 +128,41 @@ fn text(name: &str, value: &Value) -> Result<String, CompatError> {
     }
 }
 
-/// A body that is a JSON object, whatever its header says of it: that client labels its bodies by chance. Nothing at all is
-/// an empty one.
-pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+/// What a body says, and the turn of a large one: as long as it is held, others wait.
+pub(crate) struct Held<T> {
+    value: T,
+    _turn: Option<SemaphorePermit<'static>>,
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A body that is JSON, whatever its header says of it: that client labels its bodies by chance.
+pub(crate) async fn document(body: Body) -> Result<Held<Value>, Problem> {
+    held(body, input::parse).await
+}
+
+/// The same where it is an object. Nothing at all is an empty one.
+pub(crate) async fn object(body: Body) -> Result<Held<Map<String, Value>>, Problem> {
+    held(body, object_of).await
+}
+
+async fn held<T>(body: Body, parse: fn(&[u8]) -> Result<T, Problem>) -> Result<Held<T>, Problem> {
+    // The turn begins when all of it is there: it is not for the network to end it.
+    let body = input::whole(body).await?;
+    let turn = match body.len() {
+        0..=ORDINARY_BYTES => None,
+        _ => Some(LARGE.acquire().await.map_err(|_| Problem::bug("large bodies are not read any more"))?),
+    };
+    Ok(Held { value: parse(&body)?, _turn: turn })
+}
+
+fn object_of(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
@@ -185,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_body_is_json_whatever_it_is_called() {
-        assert_eq!(object(b" ").unwrap(), Map::new());
-        assert!(object(b"[1]").is_err() && object(b"{").is_err());
+        assert_eq!(object_of(b" ").unwrap(), Map::new());
+        assert!(object_of(b"[1]").is_err() && object_of(b"{").is_err());
     }
 }

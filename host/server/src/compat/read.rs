@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -25,6 +27,7 @@ use datanode_store::{IndexKey, Opened, Snapshot, Table, TableRead};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::catalogue::{by_identifier, by_uid, tell_one};
 use super::error::{CompatError, refuse};
@@ -34,7 +37,7 @@ use super::rows;
 use super::scope::{SCOPE_FIELDS, Scopes, moment};
 use super::statistics::multi_index_stats;
 use crate::auth::Caller;
-use crate::input::{Place, whole};
+use crate::input::Place;
 use crate::{AppState, Problem};
 
 /// Rows that the database is asked for at a time.
@@ -54,7 +57,7 @@ pub(crate) async fn between_dates(
     Place(uid): Place<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
     let page = read_page(&state, &table, &body, &[]).await?;
     Ok(page.answer(None))
@@ -68,14 +71,14 @@ pub(crate) async fn between_dates_by_identifier(
     body: Body,
 ) -> Result<Response, Problem> {
     const FIELD: &str = "node_identifier";
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let Some(Value::String(identifier)) = body.get(FIELD) else {
         caller.needs_no_role();
         return Err(CompatError::field(FIELD, "it is missing").problem());
     };
     let table = by_identifier(&caller, state.host(), identifier, Action::ReadTable).await?;
     let page = read_page(&state, &table, &body, &[FIELD]).await?;
-    let told = tell_one(state.host().store().as_ref(), root.form(), &table.uid).await?;
+    let told = tell_one(&caller, state.host().store().as_ref(), root.form(), &table.uid).await?;
     Ok(page.answer(Some(&told)))
 }
 
@@ -280,10 +283,19 @@ pub(crate) async fn last_observation(
     Place(uid): Place<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
     time_indexed(&table.contract).map_err(refuse)?;
     known_fields(&body, &SCOPE_FIELDS).map_err(refuse)?;
+    // It is read at the caller's pace, as the rows of the own API are.
+    let place = Arc::clone(state.row_streams()).try_acquire_owned().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "server.busy",
+            "too many answers of rows are being written",
+        )
+        .retry_after(Duration::from_secs(1))
+    })?;
     let Opened { snapshot, table, progress } = state.host().store().snapshot_of(&table.uid).await?;
     let contract = &table.contract;
     let scopes = Scopes::of(contract, &body).map_err(refuse)?;
@@ -294,7 +306,7 @@ pub(crate) async fn last_observation(
     let read = snapshot.read(&table, &last);
     // The first page may fail, and is told; from then on a failure ends the connection.
     let first = read.page(None, BATCH).await?;
-    let rows = Rows { _snapshot: snapshot, read, columns, state: Reading::Begun(first) };
+    let rows = Rows { _place: place, _snapshot: snapshot, read, columns, state: Reading::Begun(first) };
     // What compresses it asks once more after the end.
     Ok(as_json(Body::from_stream(stream::unfold(rows, Rows::next).fuse())))
 }
@@ -337,6 +349,8 @@ fn time_indexed(contract: &Contract) -> Result<(), CompatError> {
 
 /// Rows on their way out, a page at a time.
 struct Rows {
+    /// Its place among the answers of rows that are written at once.
+    _place: OwnedSemaphorePermit,
     /// The read ends with its snapshot.
     _snapshot: Box<dyn Snapshot>,
     read: Arc<dyn TableRead>,

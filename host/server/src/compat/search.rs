@@ -44,7 +44,7 @@ pub(crate) async fn by_description(
     let found = host.search_tables(&search).await?;
     let mut uids = found.map(|hit| hit.table.uid.clone());
     first_by_name(&caller, host, root, &parameters, &search.query, &mut uids).await?;
-    answer(&state, root, &headers, &uri, &parameters, uids).await
+    answer(&state, &caller, root, &headers, &uri, &parameters, uids).await
 }
 
 /// `GET <root>/column-search/`
@@ -64,18 +64,19 @@ pub(crate) async fn by_column(
         ..ColumnSearch::default()
     };
     let uids = host.search_columns(&search).await?.map(|hit| hit.table.uid.clone());
-    answer(&state, root, &headers, &uri, &parameters, uids).await
+    answer(&state, &caller, root, &headers, &uri, &parameters, uids).await
 }
 
 async fn answer(
     state: &AppState,
+    caller: &Caller,
     root: Root,
     headers: &HeaderMap,
     uri: &Uri,
     parameters: &Parameters,
     uids: Page<String>,
 ) -> Result<Json<Value>, Problem> {
-    let told = tell(state.host().store().as_ref(), root.form(), &uids.items).await?;
+    let told = tell(caller, state.host().store().as_ref(), root.form(), &uids.items).await?;
     let page = Page { count: uids.count, offset: uids.offset, limit: uids.limit, items: told };
     Ok(Json(page_answer(state.settings(), headers, uri, parameters, &page)))
 }

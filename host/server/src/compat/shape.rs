@@ -14,7 +14,7 @@ use super::error::{CompatError, refuse};
 use super::parameters::{Parameters, object};
 use super::registering::{self, Root};
 use crate::auth::Caller;
-use crate::input::{Place, whole};
+use crate::input::Place;
 use crate::{AppState, Problem};
 
 /// How far a graph reaches at most.
@@ -111,7 +111,7 @@ pub(crate) async fn introspect(
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
     let store = state.host().store();
     let drift = store.table_drift(&table.uid).await?;
-    let told = tell_one(store.as_ref(), root.form(), &table.uid).await?;
+    let told = tell_one(&caller, store.as_ref(), root.form(), &table.uid).await?;
     Ok(Json(json!({
         "ok": drift.is_empty(),
         "meta_table_uid": table.uid,
@@ -132,7 +132,7 @@ pub(crate) async fn validate(
     root: Root,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let source = state.host().store().data_source().await?;
     Ok(Json(judged(&body, root, &source).map_err(refuse)?))
 }
@@ -145,7 +145,7 @@ pub(crate) async fn validate_existing(
     Place(uid): Place<String>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
     let source = state.host().store().data_source().await?;
     let mut judged = judged(&body, root, &source).map_err(refuse)?;

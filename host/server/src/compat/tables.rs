@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::catalogue::{by_uid, list, page_answer, tell, tell_one};
 use super::error::{CompatError, refuse};
-use super::parameters::{Parameters, object};
+use super::parameters::{Parameters, document, object};
 use super::registering::{self, Root, free_identifier};
 use crate::auth::Caller;
-use crate::input::{Place, whole};
-use crate::{AppState, Problem, input};
+use crate::input::Place;
+use crate::{AppState, Problem};
 
 /// The most tables of a collection that is created at once.
 const MAX_BULK: usize = 200;
@@ -45,7 +45,7 @@ pub(crate) async fn filter(
     uri: Uri,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let parameters = Parameters::of_body(&body).map_err(refuse)?;
     let mut answer = answer_list(&state, &caller, root, &headers, &uri, &parameters).await?;
     // There is no address that a body could be asked by again.
@@ -64,7 +64,7 @@ async fn answer_list(
 ) -> Result<Json<Value>, Problem> {
     let host = state.host();
     let page = list(caller, host, root, parameters).await?;
-    let told = tell(host.store().as_ref(), root.form(), &page.items).await?;
+    let told = tell(caller, host.store().as_ref(), root.form(), &page.items).await?;
     let page = datanode_core::search::Page {
         count: page.count,
         offset: page.offset,
@@ -82,7 +82,7 @@ pub(crate) async fn show(
     Place(uid): Place<String>,
 ) -> Result<Json<Value>, Problem> {
     let table = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
-    tell_one(state.host().store().as_ref(), root.form(), &table.uid).await.map(Json)
+    tell_one(&caller, state.host().store().as_ref(), root.form(), &table.uid).await.map(Json)
 }
 
 /// `POST <root>/register/`
@@ -92,16 +92,16 @@ pub(crate) async fn register(
     root: Root,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let host = caller.host(&state);
     let source = host.store().data_source().await?;
-    let new = registering::registration(&body, "", root, &source).map_err(refuse)?;
-    may_register(&caller, &host, &new).await?;
+    let mut new = registering::registration(&body, "", root, &source).map_err(refuse)?;
+    may_register(&caller, &host, &body, &mut new).await?;
     let registered = host.store().register_all(&[new], datanode_runtime::now()).await?;
     let Some(registered) = registered.into_iter().next() else {
         return Err(Problem::bug("a table was not registered"));
     };
-    let told = tell_one(host.store().as_ref(), root.form(), &registered.value.uid).await?;
+    let told = tell_one(&caller, host.store().as_ref(), root.form(), &registered.value.uid).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(told)).into_response())
 }
@@ -113,7 +113,8 @@ pub(crate) async fn create_all(
     root: Root,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Value::Array(rows) = input::parse::<Value>(&whole(body).await?)? else {
+    let body = document(body).await?;
+    let Value::Array(rows) = &*body else {
         return Err(
             CompatError::Body("it is no array of tables; register/ takes a single one".to_owned()).problem()
         );
@@ -131,29 +132,53 @@ pub(crate) async fn create_all(
         let Value::Object(row) = row else {
             return Err(CompatError::field(place, "it is no object").problem());
         };
-        let row = registering::registration(row, &place, root, &source).map_err(refuse)?;
-        may_register(&caller, &host, &row).await?;
-        new.push(row);
+        let mut registration = registering::registration(row, &place, root, &source).map_err(refuse)?;
+        may_register(&caller, &host, row, &mut registration).await?;
+        new.push(registration);
     }
     let registered = host.store().register_all(&new, datanode_runtime::now()).await?;
     let uids: Vec<String> = registered.iter().map(|table| table.value.uid.clone()).collect();
-    let told = tell(host.store().as_ref(), root.form(), &uids).await?;
+    let told = tell(&caller, host.store().as_ref(), root.form(), &uids).await?;
     let created = registered.iter().any(|table| table.created);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(told)).into_response())
 }
 
 /// Who registers a table that is there changes it.
-async fn may_register(caller: &Caller, host: &Host, new: &NewRegistration) -> Result<(), Problem> {
+async fn may_register(
+    caller: &Caller,
+    host: &Host,
+    body: &Map<String, Value>,
+    new: &mut NewRegistration,
+) -> Result<(), Problem> {
     let identifier = new.registration.identifier.as_ref().unwrap_or(&new.contract.identifier);
     let held = host.store().listed_tables(&Listing::Identifier(identifier.clone())).await?.pop();
     match held {
         Some(held) => {
             let (namespace, owner) = (held.namespace.as_deref(), held.owner.as_deref());
-            caller.may(Action::EditTable, &Target::table(&held.uid, &held.identifier, namespace, owner))
+            let target = Target::table(&held.uid, &held.identifier, namespace, owner);
+            caller.may(Action::EditTable, &target)?;
+            let (said, now) = (&mut new.registration, &held.registration);
+            if !says_schema(body) {
+                said.schema = now.schema.clone();
+            }
+            // What is not said stays; so does a protection that is there.
+            let stays = (!said.protected || now.protected)
+                && said.schema == now.schema
+                && (said.namespace.is_none() || said.namespace == now.namespace)
+                && (new.contract.namespace.is_none() || new.contract.namespace == held.namespace);
+            // What a change of the same demands.
+            if stays { Ok(()) } else { caller.may(Action::ReshapeTable, &target) }
         }
         None => caller.may(Action::RegisterTable, &Target::Namespace(new.contract.namespace.as_deref())),
     }
+}
+
+/// Whether a registration names a schema, in one of its two places.
+fn says_schema(body: &Map<String, Value>) -> bool {
+    let is_said = |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    let of_contract = body.get("table_contract").and_then(|contract| contract.get("physical")?.get("schema"));
+    is_said(body.get("physical_schema")) || is_said(of_contract)
 }
 
 /// What can be changed of a table.
@@ -168,7 +193,7 @@ pub(crate) async fn change(
     Place(uid): Place<String>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let body = object(&whole(body).await?)?;
+    let body = object(body).await?;
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::EditTable).await?;
     let change = Change::of(&body).map_err(refuse)?;
@@ -186,7 +211,7 @@ pub(crate) async fn change(
         let contract = Contract { cadence, ..table.contract };
         host.register_table(&contract).await?;
     }
-    tell_one(store.as_ref(), root.form(), &table.uid).await.map(Json)
+    tell_one(&caller, store.as_ref(), root.form(), &table.uid).await.map(Json)
 }
 
 /// What becomes of the cadence.

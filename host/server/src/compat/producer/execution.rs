@@ -68,16 +68,18 @@ pub(super) async fn insert(
     let host = caller.host(&state);
     // Asked before anything is unpacked; and again by the store, when the rows are kept.
     let (update, table) = host.open_production(&producer, &sender(&caller)).await.map_err(problem)?;
-    let turn = payload::turn().await?;
+    // The turn begins when all of it is there: it is not for the network to end it.
     let body = payload::body(body).await?;
+    let turn = payload::turn().await?;
     let contract = Arc::new(table.contract);
     let judging = tokio::task::spawn_blocking(move || {
-        let text = payload::unpack(&body).map_err(problem)?;
+        let text = payload::unpack(&body, payload::MAX_ROWS_BYTES).map_err(problem)?;
         drop(body);
         let upload = rules::upload(&text, &contract).map_err(problem)?;
-        Ok::<_, Problem>((Digest::of(text.as_bytes()), upload))
+        // The turn goes with the work, which is done also where nobody waits for it any more.
+        Ok::<_, Problem>((Digest::of(text.as_bytes()), upload, turn))
     });
-    let (sent, upload) = judging.await.map_err(|_| Problem::bug("an upload was being judged"))??;
+    let (sent, upload, turn) = judging.await.map_err(|_| Problem::bug("an upload was being judged"))??;
     let stored = match &upload.batch {
         Some(batch) => host.stage_rows(&update, sent, batch).await.map_err(problem)?,
         None => false,
@@ -95,25 +97,29 @@ pub(super) async fn complete(
 ) -> Result<Response, Problem> {
     let (found, table) = producer(&state, &caller, &uid, Action::EditTable).await?;
     let dimensions = table.contract.dimensions().len();
-    let turn = payload::turn().await?;
+    let host = caller.host(&state);
+    if found.update.as_ref().is_none_or(|update| update.outcome.is_none()) {
+        // Asked before anything is read; and again when it is stored.
+        host.open_production(&found, &sender(&caller)).await.map_err(problem)?;
+    }
     let body = payload::body(body).await?;
+    let turn = payload::turn().await?;
     let reading = tokio::task::spawn_blocking(move || {
-        let text = payload::unpack(&body).map_err(problem)?;
+        let _turn = turn;
+        let text = payload::unpack(&body, payload::MAX_STATISTICS_BYTES).map_err(problem)?;
         let document: Value = serde_json::from_str(&text)
             .map_err(|error| refuse(CompatError::Body(format!("the statistics: {error}"))))?;
         Claims::parse(&document, dimensions)
             .map_err(|error| refuse(CompatError::field("multi_index_stats", error)))
     });
     let claims = reading.await.map_err(|_| Problem::bug("statistics were being read"))??;
-    drop(turn);
     if claims.min.is_none() || claims.max.is_none() {
         let problem = "`_GLOBAL_` must name the earliest and the latest time of the rows that were sent";
         return Err(refuse(CompatError::field("multi_index_stats", problem)));
     }
-    let host = caller.host(&state);
     host.complete_production(&found, Some(claims), &sender(&caller)).await.map_err(problem)?;
     let (found, table) = producer(&state, &caller, &uid, Action::EditTable).await?;
-    Ok(ok(&objects::node(&found, &objects::table(&state, &table).await?)))
+    Ok(ok(&objects::node(&found, &objects::table(&state, &caller, &table).await?)))
 }
 
 /// `PATCH local_time_serie/<uid>/set_end_of_execution/`

@@ -14,7 +14,6 @@ mod payload;
 mod schedulers;
 
 use axum::Router;
-use axum::body::Body as AxumBody;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -25,9 +24,8 @@ use datanode_store::{Producer, Table};
 use serde_json::{Map, Value, json};
 
 use super::error::{CompatError, refuse};
-use super::parameters;
+use super::parameters::object;
 use crate::auth::Caller;
-use crate::input::whole;
 use crate::routes::{Body, Demand, Route};
 use crate::{AppState, Problem};
 
@@ -123,11 +121,6 @@ fn answer(status: StatusCode, body: &Value) -> Response {
 
 fn ok(body: &Value) -> Response {
     answer(StatusCode::OK, body)
-}
-
-/// A body that is a JSON object, whatever its header says of it.
-async fn object(body: AxumBody) -> Result<Map<String, Value>, Problem> {
-    parameters::object(&whole(body).await?)
 }
 
 /// An error of the host. Of a producer's mistakes those are conflicts that another state of the update would not be.

@@ -85,7 +85,7 @@ pub(super) async fn list(
     let mut told = Vec::with_capacity(items.len());
     for (producer, table) in items {
         // The table as an object, whether it is asked for or not: without it the client refuses to write.
-        told.push(objects::node(&producer, &objects::table(&state, &table).await?));
+        told.push(objects::node(&producer, &objects::table(&state, &caller, &table).await?));
     }
     let page = Page { count, offset, limit, items: told };
     Ok(ok(&catalogue::page_answer(state.settings(), &headers, &uri, &parameters, &page)))
@@ -122,7 +122,7 @@ pub(super) async fn show(
     Place(uid): Place<String>,
 ) -> Result<Response, Problem> {
     let (producer, table) = producer(&state, &caller, &uid, Action::ReadTable).await?;
-    Ok(ok(&objects::node(&producer, &objects::table(&state, &table).await?)))
+    Ok(ok(&objects::node(&producer, &objects::table(&state, &caller, &table).await?)))
 }
 
 /// `POST local_time_serie/get_or_create/`
@@ -149,7 +149,7 @@ pub(super) async fn get_or_create(
     let table = caller.table(&host, table_uid, Action::EditTable).await?;
     let registered = host.register_producer(update_hash, config, &table, project).await.map_err(problem)?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(answer(status, &objects::node(&registered.value, &objects::table(&state, &table).await?)))
+    Ok(answer(status, &objects::node(&registered.value, &objects::table(&state, &caller, &table).await?)))
 }
 
 /// What a body changes of an update process.
@@ -182,9 +182,10 @@ pub(super) async fn edit(
     body: Body,
 ) -> Result<Response, Problem> {
     let (_, table) = producer(&state, &caller, &uid, Action::EditTable).await?;
-    let edit = edit_of(&object(body).await?)?;
+    let body = object(body).await?;
+    let edit = edit_of(&body)?;
     let producer = caller.host(&state).store().edit_producer(&uid, &edit).await?;
-    Ok(ok(&objects::node(&producer, &objects::table(&state, &table).await?)))
+    Ok(ok(&objects::node(&producer, &objects::table(&state, &caller, &table).await?)))
 }
 
 /// `PATCH local_time_serie/<uid>/add_tags/`
@@ -254,7 +255,8 @@ pub(super) async fn edit_details(
     body: Body,
 ) -> Result<Response, Problem> {
     producer(&state, &caller, &uid, Action::EditTable).await?;
-    let edit = details_of(&object(body).await?)?;
+    let body = object(body).await?;
+    let edit = details_of(&body)?;
     let producer = caller.host(&state).store().edit_producer(&uid, &edit).await?;
     Ok(ok(&objects::details(&producer)))
 }
@@ -304,37 +306,54 @@ pub(super) async fn clear(
 
 /// Everything that a producer needs and other producers write, those first that need nothing of the others; each with its
 /// height in the graph, and how many it needs itself.
-async fn needed(state: &AppState, root: &Producer) -> Result<Vec<(Producer, u64, u64)>, Problem> {
+async fn needed(
+    state: &AppState,
+    caller: &Caller,
+    root: &Producer,
+) -> Result<Vec<(Producer, u64, u64)>, Problem> {
     let mut found: Vec<Producer> = Vec::new();
+    // Those that are not for the caller, and what they need in turn, are not there.
+    let mut hidden: Vec<String> = Vec::new();
     let mut open = writers(root);
     while let Some(uid) = open.pop() {
-        if uid == root.node.uid || found.iter().any(|known| known.node.uid == uid) {
+        if uid == root.node.uid || hidden.contains(&uid) || found.iter().any(|known| known.node.uid == uid) {
             continue;
         }
-        if found.len() >= MAX_GRAPH_NODES {
+        if found.len() + hidden.len() >= MAX_GRAPH_NODES {
             let problem = format!("more than {MAX_GRAPH_NODES} update processes are needed");
             return Err(refuse(CompatError::Unserved { what: problem, instead: "depend on tables instead" }));
         }
         let producer = state.host().store().producer(&uid).await?;
+        if !can_read(state, caller, &producer).await? {
+            hidden.push(uid);
+            continue;
+        }
         open.extend(writers(&producer));
         found.push(producer);
     }
     let mut placed: Vec<(Producer, u64, u64)> = Vec::with_capacity(found.len());
     // Edges lead to no circle: each round places those whose needs are placed, one at least.
     for height in 0.. {
-        let is_placed = |uid: &String| placed.iter().any(|(known, ..)| known.node.uid == *uid);
+        let is_placed =
+            |uid: &String| hidden.contains(uid) || placed.iter().any(|(known, ..)| known.node.uid == *uid);
         let (ready, rest): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|producer| writers(producer).iter().all(is_placed));
         if ready.is_empty() {
             break;
         }
         placed.extend(ready.into_iter().map(|producer| {
-            let upstreams = writers(&producer).len() as u64;
+            let upstreams = writers(&producer).iter().filter(|uid| !hidden.contains(uid)).count() as u64;
             (producer, height, upstreams)
         }));
         found = rest;
     }
     Ok(placed)
+}
+
+/// Whether the caller may read the table of a producer.
+async fn can_read(state: &AppState, caller: &Caller, producer: &Producer) -> Result<bool, Problem> {
+    let table = state.host().store().table(&producer.node.table_uid).await?;
+    Ok(caller.can_with(Action::ReadTable, &table))
 }
 
 /// Uids of the producers that a producer needs.
@@ -350,7 +369,7 @@ pub(super) async fn priorities(
 ) -> Result<Response, Problem> {
     let (producer, _) = producer(&state, &caller, &uid, Action::ReadTable).await?;
     let mut rows = Vec::new();
-    for (needed, height, upstreams) in needed(&state, &producer).await? {
+    for (needed, height, upstreams) in needed(&state, &caller, &producer).await? {
         let table = state.host().store().table(&needed.node.table_uid).await?;
         rows.push(json!({
             "update_node_uid": needed.node.uid,
@@ -374,6 +393,9 @@ pub(super) async fn verify(
     let (mut failed, mut updated) = (false, true);
     for uid in writers(&producer) {
         let needed = state.host().store().producer(&uid).await?;
+        if !can_read(&state, &caller, &needed).await? {
+            continue;
+        }
         let outcome = needed.update.and_then(|update| update.outcome).map(|outcome| outcome.status);
         failed |= outcome == Some(RunStatus::Failed);
         updated &= matches!(outcome, Some(RunStatus::Ok | RunStatus::Empty));
@@ -422,7 +444,7 @@ pub(super) async fn states(
         let opened = host.store().snapshot_of(&producer.node.table_uid).await?;
         opened.snapshot.end().await;
         let dimensions = opened.table.contract.dimensions().len();
-        let table = objects::table(&state, &opened.table).await?;
+        let table = objects::table(&state, &caller, &opened.table).await?;
         profiles.insert(uid.clone(), table.get("time_indexed_profile").cloned().unwrap_or_default());
         details.insert(uid.clone(), objects::details(&producer));
         statistics.insert(uid, multi_index_stats(&opened.progress, dimensions));

@@ -22,8 +22,8 @@ pub(super) const MAX_STATUS_CHARS: usize = 20;
 const NEXT_UPDATE_MICROS: i64 = 3_000_000;
 
 /// The table of a producer, as the catalogue tells it.
-pub(super) async fn table(state: &AppState, table: &Table) -> Result<Value, Problem> {
-    catalogue::tell_one(&**state.host().store(), Form::TimeIndexed, &table.uid).await
+pub(super) async fn table(state: &AppState, caller: &Caller, table: &Table) -> Result<Value, Problem> {
+    catalogue::tell_one(caller, &**state.host().store(), Form::TimeIndexed, &table.uid).await
 }
 
 /// An update process.

@@ -21,6 +21,8 @@ use crate::guard::body_problem;
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 20;
 /// Bytes of the rows in it, as JSON.
 pub(crate) const MAX_ROWS_BYTES: usize = 64 << 20;
+/// Bytes of the statistics of an update, as JSON.
+pub(crate) const MAX_STATISTICS_BYTES: usize = 4 << 20;
 /// Uploads that are unpacked and judged at once, which takes memory: others wait.
 const AT_ONCE: usize = 4;
 
@@ -85,8 +87,8 @@ pub(super) async fn turn() -> Result<SemaphorePermit<'static>, Problem> {
     UNPACKING.acquire().await.map_err(|_| Problem::bug("uploads are not taken any more"))
 }
 
-/// The JSON text that is packed in a body. It takes time and memory: for threads that may block.
-pub(super) fn unpack(body: &[u8]) -> Result<String, PayloadError> {
+/// The JSON text that is packed in a body, of so many bytes at most. It takes time and memory: for threads that may block.
+pub(super) fn unpack(body: &[u8], most: usize) -> Result<String, PayloadError> {
     let unreadable = |error: &dyn std::fmt::Display| PayloadError::Unreadable(error.to_string());
     let packed: Packed<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     if packed.overwrite == Some(false) {
@@ -97,13 +99,9 @@ pub(super) fn unpack(body: &[u8]) -> Result<String, PayloadError> {
     let mut decoder = GzDecoder::new(compressed.as_slice());
     let mut text = Vec::new();
     // One byte more tells whether there is more; nothing beyond is ever unpacked.
-    decoder
-        .by_ref()
-        .take(MAX_ROWS_BYTES as u64 + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| unreadable(&error))?;
-    if text.len() > MAX_ROWS_BYTES {
-        return Err(PayloadError::TooLarge { most: MAX_ROWS_BYTES });
+    decoder.by_ref().take(most as u64 + 1).read_to_end(&mut text).map_err(|error| unreadable(&error))?;
+    if text.len() > most {
+        return Err(PayloadError::TooLarge { most });
     }
     if !decoder.into_inner().is_empty() {
         return Err(unreadable(&"something follows the compressed rows"));
@@ -133,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_text_is_unpacked() {
-        assert_eq!(unpack(&body(&gzip(b"[{\"a\": 1}]"))).unwrap(), "[{\"a\": 1}]");
+        assert_eq!(unpack(&body(&gzip(b"[{\"a\": 1}]")), MAX_ROWS_BYTES).unwrap(), "[{\"a\": 1}]");
     }
 
     #[test]
@@ -154,7 +152,7 @@ mod tests {
         ];
         for body in bodies {
             assert!(
-                matches!(unpack(&body), Err(PayloadError::Unreadable(_))),
+                matches!(unpack(&body, MAX_ROWS_BYTES), Err(PayloadError::Unreadable(_))),
                 "{}",
                 String::from_utf8_lossy(&body)
             );
@@ -164,8 +162,12 @@ mod tests {
     /// It is unpacked as far as the bound, whatever it would become.
     #[test]
     fn a_bomb_is_refused_for_its_size() {
-        let bomb = gzip(&vec![b'0'; MAX_ROWS_BYTES + 1]);
-        assert!(bomb.len() < 1 << 20);
-        assert_eq!(unpack(&body(&bomb)), Err(PayloadError::TooLarge { most: MAX_ROWS_BYTES }));
+        for (most, bytes) in
+            [(MAX_ROWS_BYTES, MAX_ROWS_BYTES + 1), (MAX_STATISTICS_BYTES, MAX_STATISTICS_BYTES + 1)]
+        {
+            let bomb = gzip(&vec![b'0'; bytes]);
+            assert!(bomb.len() < 1 << 20);
+            assert_eq!(unpack(&body(&bomb), most), Err(PayloadError::TooLarge { most }));
+        }
     }
 }

@@ -130,7 +130,8 @@ pub(super) async fn beat(
     body: Body,
 ) -> Result<Response, Problem> {
     let known = own(&state, &caller, &uid).await?;
-    let said = state_of(&object(body).await?, known.state)?;
+    let body = object(body).await?;
+    let said = state_of(&body, known.state)?;
     let heard = caller.host(&state).hear_scheduler(&uid, &said).await.map_err(problem)?;
     Ok(ok(&objects::scheduler(&heard)))
 }
