@@ -15,7 +15,7 @@ use datanode_store::{Backfill, Table};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::nodes::{at_once, begun, bounded, node_of, readable, work_on};
+use super::nodes::{at_once, begun, bounded, may_run, node_of, readable, work_on};
 use crate::auth::Caller;
 use crate::input::{OptionalDocument, Params, Place};
 use crate::page::Page;
@@ -136,6 +136,7 @@ async fn resume(
         ..BackfillWork::default()
     };
     let host = caller.host(&state);
+    may_run(&host, &caller, &host.store().node(&backfill.node_uid).await?).await?;
     let backfill = host.store().control_backfill(&backfill.uid, Control::Go).await?;
     let document = BackfillDocument::from(&backfill);
     let execution = work_on(&state, &caller, host, &table, &backfill.uid, work)?;

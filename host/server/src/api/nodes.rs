@@ -111,6 +111,11 @@ async fn may_run_tree(
     Ok(tables.written.into_iter().map(|table| table.uid).collect())
 }
 
+/// The same before a node of the catalogue is run for itself: all of its tree is planned.
+pub(super) async fn may_run(host: &Host, caller: &Caller, node: &Node) -> Result<(), Problem> {
+    may_run_tree(host, caller, request_of(node, ""), Some(node)).await.map(drop)
+}
+
 /// A dry run shows what a node makes of its inputs: the caller must be allowed to read them.
 async fn may_read_inputs(host: &Host, caller: &Caller, node: &Node) -> Result<(), Problem> {
     for dependency in &node.dependencies {
@@ -575,6 +580,7 @@ async fn backfill(
         options: bounded(asked.options)?,
     };
     let host = caller.host(&state);
+    may_run(&host, &caller, &node).await?;
     let begun_backfill = host.begin_backfill(&node.uid, order).await?;
     let work = BackfillWork { journal: asked.journal, ..BackfillWork::default() };
     let backfill = BackfillDocument::from(&begun_backfill.backfill);

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use super::nodes::{Readable, about, begun, bounded, node_of, readable, wait};
+use super::nodes::{Readable, about, begun, bounded, may_run, node_of, readable, wait};
 use crate::auth::Caller;
 use crate::executions::{Kind, follow_log};
 use crate::input::{Document, OptionalDocument, Params, Place};
@@ -224,6 +224,7 @@ async fn retry(
     let options = bounded(asked.options)?;
     let wait = wait(asked.wait_seconds);
     let host = caller.host(&state);
+    may_run(&host, &caller, &host.store().node(&run.node_uid).await?).await?;
     let detail = json!({ "table": table.contract.identifier, "run_id": run.run_id });
     host.note_order("run.retry", &run.node_uid, &run.update_hash, detail).await?;
     let about = about(Kind::Retry, &table, &run.run_id, &caller);

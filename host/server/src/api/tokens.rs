@@ -112,13 +112,17 @@ async fn create(
     };
     let user = store.user(&reference).await?;
     may_issue(caller.principal(), &user.reference(), asked.rights)?;
-    let new = NewToken {
-        user: user.uid,
-        name: asked.name,
-        rights: asked.rights,
-        expires_at: asked.expires_at,
-        per_minute: asked.per_minute,
-    };
+    let (mut expires_at, mut per_minute) = (asked.expires_at, asked.per_minute);
+    // A token gives on nothing that it does not have: not another day, and no more requests in a minute.
+    if let Some(id) = &caller.principal().token {
+        let issuer = store.token(id).await?;
+        expires_at = [expires_at, issuer.expires_at].into_iter().flatten().min();
+        let server = state.settings().requests_per_minute.get();
+        let most = issuer.per_minute.unwrap_or(server);
+        per_minute =
+            per_minute.map(|asked| asked.min(most)).or(issuer.per_minute.filter(|own| *own < server));
+    }
+    let new = NewToken { user: user.uid, name: asked.name, rights: asked.rights, expires_at, per_minute };
     let issued = caller.host(&state).create_token(&new).await?;
     let mut answer = (StatusCode::CREATED, Json(issued)).into_response();
     answer.headers_mut().insert(CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
