@@ -156,6 +156,29 @@ fn tables_of_others_are_not_there() {
 }
 
 #[test]
+fn foreign_keys_lead_to_what_one_may_read() {
+    let project = Project::new();
+    let admin = token(&project, "ada", Some("admin"), "read,write,manage");
+    let server = Server::start(&project, &[]).with_token(&admin);
+    let mut closed = contract("closed");
+    closed["namespace"] = json!("secret");
+    server.post("/tables", &closed);
+    let bob = token(&project, "bob", None, "read,write");
+    server.post("/roles", &json!({"role": "editor", "user": "bob", "namespace": "fx"}));
+    let leads_to = |target: &str| {
+        let mut contract = contract("mine");
+        contract["namespace"] = json!("fx");
+        let references = json!({"table": target, "columns": ["series"]});
+        contract["foreign_keys"] = json!([{"columns": ["series"], "references": references}]);
+        status(&server, &bob, "POST", "/api/v1/tables", Some(&contract)).1
+    };
+    // One that is hidden is answered as one that is not there.
+    for target in ["closed", "absent"] {
+        assert_eq!(leads_to(target), "contract.target_not_registered", "{target}");
+    }
+}
+
+#[test]
 fn a_token_is_good_for_so_many_requests() {
     let project = Project::new();
     project.run(&["user", "create", "ada", "--role", "admin"]);
