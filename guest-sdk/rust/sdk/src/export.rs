@@ -31,7 +31,10 @@ macro_rules! export {
         $crate::export!($node);
         const _: () = {
             const DOCS: &str = $docs;
-            ::core::assert!(DOCS.len() <= $crate::export::MAX_DOCS_BYTES, "the documentation is longer than 16 KiB");
+            ::core::assert!(
+                DOCS.len() <= $crate::export::MAX_DOCS_BYTES,
+                "the documentation is longer than 16 KiB"
+            );
             #[cfg(target_arch = "wasm32")]
             #[unsafe(link_section = "datanode:docs")]
             #[used]

@@ -106,4 +106,7 @@ fn last_value(context: &Context) -> Result<f64, NodeError> {
     Ok(last)
 }
 
-datanode_sdk::export!(DailyReadings, docs = "Invented measurements without any use, such as a broken barometer would give.");
+datanode_sdk::export!(
+    DailyReadings,
+    docs = "Invented measurements without any use, such as a broken barometer would give."
+);
