@@ -160,7 +160,7 @@ async fn may_register(
             caller.may(Action::EditTable, &target)?;
             let (said, now) = (&mut new.registration, &held.registration);
             if !says_schema(body) {
-                said.schema = now.schema.clone();
+                said.schema.clone_from(&now.schema);
             }
             // What is not said stays; so does a protection that is there.
             let stays = (!said.protected || now.protected)
