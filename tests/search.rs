@@ -386,10 +386,9 @@ async fn ten_thousand_tables(place: Place) {
         "10,000 tables: read and embedded in {first:?}, by a second process {second:?}; p99 of tables {best:?}, \
          of columns {best_of_columns:?}; after a change {after_a_change:?}"
     );
-    // No measure of speed, which a busy machine would fail: a search that asked the database about each table would take longer.
-    let most = Duration::from_secs(1);
+    let most = Duration::from_millis(50);
     assert!(best <= most && best_of_columns <= most, "{best:?} {best_of_columns:?}");
-    assert!(after_a_change <= Duration::from_secs(2), "{after_a_change:?}");
+    assert!(after_a_change <= Duration::from_secs(1), "{after_a_change:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
