@@ -23,7 +23,7 @@ const BEGIN: [&str; 14] = [
     "2021-12-31",
     "--overwrite",
     "--step",
-    "60",
+    "30",
     "--concurrency",
     "3",
     "--option",
