@@ -1,10 +1,13 @@
 //! A node on the engine of the host, with one setting of determinism less, answered from memory.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use datanode_sandbox::{Limits, engine};
+use datanode_sandbox::engine::{self, Allocation, FUEL_SLICE};
+use datanode_sandbox::{Cell, Limits, Optimisation, Processor};
 use wasmtime::component::{Component, Linker, Resource, ResourceType, WasmList};
 use wasmtime::{Engine, Store, StoreContextMut};
 
@@ -20,16 +23,35 @@ pub(crate) struct Settings {
     fuel: bool,
     epoch: bool,
     nan: bool,
+    processor: Processor,
 }
 
-/// Those of the host, one of them less, and none of the three.
-pub(crate) const SETTINGS: [Settings; 5] = [
-    Settings { name: "as nodes run", fuel: true, epoch: true, nan: true },
-    Settings { name: "without canonical NaN", fuel: true, epoch: true, nan: false },
-    Settings { name: "without the epoch", fuel: true, epoch: false, nan: true },
-    Settings { name: "without fuel", fuel: false, epoch: true, nan: true },
-    Settings { name: "without the three", fuel: false, epoch: false, nan: false },
+/// Those of the host.
+const HOST: Settings =
+    Settings { name: "as nodes run", fuel: true, epoch: false, nan: true, processor: Processor::Baseline };
+
+/// Those of the host, one of them less, and neither; then what might be there instead.
+pub(crate) const SETTINGS: [Settings; 6] = [
+    HOST,
+    Settings { name: "without canonical NaN", nan: false, ..HOST },
+    Settings { name: "without fuel", fuel: false, ..HOST },
+    Settings { name: "without both", fuel: false, nan: false, ..HOST },
+    Settings { name: "with an epoch beside fuel", epoch: true, ..HOST },
+    Settings { name: "by newer instructions", processor: Processor::Newer, ..HOST },
 ];
+
+impl Settings {
+    /// The cell of the matrix, and why this machine has none.
+    fn cell(&self) -> (Cell, Option<&'static str>) {
+        let is_this = |cell: &Cell| {
+            let Cell { optimisation, allocation, processor, .. } = *cell;
+            let compiled = (optimisation, allocation) == (Optimisation::Speed, Allocation::Pooling);
+            compiled && processor == self.processor
+        };
+        let cell = Cell::all().into_iter().find(is_this).unwrap();
+        (cell, cell.missing())
+    }
+}
 
 pub(crate) struct Sandboxed {
     engine: Engine,
@@ -63,14 +85,20 @@ impl Answers {
 type Calling<'a> = StoreContextMut<'a, Answers>;
 
 impl Sandboxed {
-    pub(crate) fn new(settings: &Settings, component: &[u8], inputs: Arc<Inputs>) -> Self {
+    /// None where this machine cannot.
+    pub(crate) fn new(settings: &Settings, component: &[u8], inputs: Arc<Inputs>) -> Option<Self> {
         let Settings { fuel, epoch, nan, .. } = *settings;
-        let mut config = engine::config_for(engine::Allocation::Pooling, &Limits::default()).unwrap();
+        let (cell, missing) = settings.cell();
+        if missing.is_some() {
+            return None;
+        }
+        let mut config = engine::config_in(cell, &Limits::default()).unwrap();
         config.consume_fuel(fuel).epoch_interruption(epoch).cranelift_nan_canonicalization(nan);
+        experiment(&mut config);
         let engine = Engine::new(&config).unwrap();
         let component = Component::new(&engine, component).unwrap();
         let pre = linker(&engine).instantiate_pre(&component).and_then(DataNodePre::new).unwrap();
-        Self { engine, pre, inputs, fuel, epoch }
+        Some(Self { engine, pre, inputs, fuel, epoch })
     }
 
     /// One call of `update`, its instance included.
@@ -88,13 +116,13 @@ impl Sandboxed {
             Answers { inputs: Arc::clone(&self.inputs), frames: Vec::new(), bodies: Vec::new(), emitted };
         let mut store = Store::new(&self.engine, answers);
         if self.fuel {
+            store.fuel_async_yield_interval(Some(slice())).unwrap();
             store.set_fuel(u64::MAX).unwrap();
         }
         if self.epoch {
             store.set_epoch_deadline(u64::MAX);
         }
         store.set_hostcall_fuel(usize::MAX);
-        let instance: DataNode = self.pre.instantiate(&mut store).unwrap();
         let context = types::UpdateContext {
             statistics: types::UpdateStatistics {
                 index_names: self.inputs.index.clone(),
@@ -105,10 +133,34 @@ impl Sandboxed {
             window: types::Window { start: None, end: i64::MAX },
             is_backfill: false,
         };
-        let result =
-            instance.datanode_node_node().call_update(&mut store, &self.inputs.config, &context).unwrap();
+        // As nodes are called (`supervise.rs` of the sandbox), but for the look whether they must end.
+        let (result,) = in_slices(async {
+            let instance: DataNode = self.pre.instantiate_async(&mut store).await.unwrap();
+            let update = instance.datanode_node_node().func_update();
+            update.call_async(&mut store, (&self.inputs.config, &context)).await.unwrap()
+        });
         result.unwrap_or_else(|error| panic!("{}", error.message));
         store.into_data()
+    }
+}
+
+// TEMPORARY: H2 measures variants with one build, and takes these two functions out again.
+fn experiment(config: &mut wasmtime::Config) {
+    if let Ok(inlining) = std::env::var("H2_INLINING") {
+        config.compiler_inlining(inlining.parse::<wasmtime::Inlining>().unwrap());
+    }
+}
+
+fn slice() -> u64 {
+    std::env::var("H2_SLICE").map_or(FUEL_SLICE, |slice| slice.parse().unwrap())
+}
+
+fn in_slices<T>(guest: impl Future<Output = T>) -> T {
+    let mut guest = pin!(guest);
+    loop {
+        if let Poll::Ready(outcome) = guest.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return outcome;
+        }
     }
 }
 

@@ -11,6 +11,11 @@ use crate::{BuildError, TARGET, Toolchain};
 /// Makes symbols independent of where the sources lie.
 const STABLE_METADATA: &str = include_str!("../../../guest-sdk/rust/toolchain/stable-metadata.sh");
 
+/// Loops over columns take two or four numbers at once, as those of a native program do. Every engine with which this host
+/// could execute a component has these instructions, and their answers are as fixed as those of all others; those of
+/// *relaxed* SIMD are not, and are refused.
+const VECTORS: &str = "-Ctarget-feature=+simd128";
+
 /// What to compile.
 #[derive(Debug, Clone)]
 pub struct Request<'r> {
@@ -53,8 +58,9 @@ pub fn compile(toolchain: &Toolchain, request: &Request<'_>) -> Result<Vec<Modul
     // By `--config` and not by a variable: it takes paths with spaces, and adds to what the author has set for this
     // target. What stands under `[build]` cargo then leaves out: it takes flags from one place, and the target's wins.
     let cargo_home = cargo_home();
-    let remap = Value::from(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
-    cargo.arg("--config").arg(format!("target.{TARGET}.rustflags=[{remap}]"));
+    let remap = format!("--remap-path-prefix={}=/cargo", cargo_home.display());
+    let flags = Value::from(vec![remap, VECTORS.to_owned()]);
+    cargo.arg("--config").arg(format!("target.{TARGET}.rustflags={flags}"));
     if request.debug_lines {
         cargo.args(["--config", "profile.release.debug=\"line-tables-only\""]);
         cargo.args(["--config", "profile.release.strip=false"]);

@@ -7,8 +7,8 @@
 //! An entry is `HMAC (32 bytes) ‖ compiled code`. The HMAC covers the key, so that an entry cannot stand under another
 //! name: digest of the component, the engine's compatibility hash (version and settings), and the host's version.
 //!
-//! Limits are no part of the key: they leave no trace in compiled code, which counts fuel, looks at the epoch and asks
-//! before it grows, whatever the numbers are that it is then held to.
+//! Limits are no part of the key: they leave no trace in compiled code, which counts fuel and asks before it grows,
+//! whatever the numbers are that it is then held to.
 //!
 //! The directory may be deleted at any time, under running hosts too: it costs compilations, and nothing else. A host
 //! whose secret has been deleted goes on with the one that it holds; what it writes then is a miss for the others.

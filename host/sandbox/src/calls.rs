@@ -216,7 +216,8 @@ impl Interrupt {
         self.0.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_interrupted(&self) -> bool {
+    /// Whether it was said.
+    pub fn is_interrupted(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -10,7 +10,7 @@ use datanode_core::progress::Progress;
 use datanode_core::window::Window;
 use serde::Serialize;
 use wasmtime::component::{Component as Compiled, Linker};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Engine, Store};
 
 use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
@@ -109,7 +109,7 @@ impl Sandbox {
 
     fn over(engine: Engine, cell: Cell, limits: Limits) -> Result<Self, SandboxError> {
         let linker = linker::linker(&engine).map_err(|error| SandboxError::Engine(error.to_string()))?;
-        let (linker, threads) = (Arc::new(linker), Arc::new(supervise::threads(&limits)));
+        let (linker, threads) = (Arc::new(linker), Arc::new(supervise::threads()));
         Ok(Self { engine, cell, linker, limits, threads, compiler: Compiler::InProcess, cache: None })
     }
 
@@ -199,8 +199,8 @@ impl Sandbox {
 
     /// Ask the component what it is: twice, and the answers must be equal.
     pub fn manifest(&self, component: &Component) -> Result<Manifest, SandboxError> {
-        let config = self.twice(component, "config", "", |guest, store| {
-            Ok(Ok(convert::manifest(guest.datanode_node_node().call_config(store)?)))
+        let config = self.twice(component, "config", "", &async |guest, store| {
+            Ok(Ok(convert::manifest(guest.datanode_node_node().call_config(store).await?)))
         })?;
         let manifest = config.map_err(|problem| datanode_core::component::ManifestError::Rule {
             component: component.label.clone(),
@@ -213,8 +213,8 @@ impl Sandbox {
     /// Ask the component what it depends on under a validated config: twice, and the answers must be equal.
     pub fn dependencies(&self, component: &Component, config: &str) -> Result<Vec<Dependency>, SandboxError> {
         let owned = config.to_owned();
-        self.twice(component, "dependencies", config, move |guest, store| {
-            let answer = guest.datanode_node_node().call_dependencies(store, &owned)?;
+        self.twice(component, "dependencies", config, &async move |guest, store| {
+            let answer = guest.datanode_node_node().call_dependencies(store, &owned).await?;
             Ok(answer.map(|list| list.into_iter().map(convert::dependency).collect()))
         })
     }
@@ -244,8 +244,8 @@ impl Sandbox {
         };
         let config = config.to_owned();
         let Called { result, fuel, peak_memory } =
-            self.call(component, "update", self.limits.fuel, (calls, stubs), move |guest, store| {
-                guest.datanode_node_node().call_update(store, &config, &context)
+            self.call(component, "update", self.limits.fuel, (calls, stubs), async move |guest, store| {
+                guest.datanode_node_node().call_update(store, &config, &context).await
             });
         CallReport { result, fuel, peak_memory }
     }
@@ -253,11 +253,8 @@ impl Sandbox {
     /// What each call begins with, and no call: for measurements.
     #[doc(hidden)]
     pub fn instantiate(&self, component: &Component, calls: Box<dyn HostCalls>) -> Result<(), SandboxError> {
-        let (mut store, fuel) =
-            (self.store(calls, Arc::default(), Stubs::of(&component.digest, "", "")), self.limits.fuel);
-        let instance = store.set_fuel(fuel).and_then(|()| component.pre.instantiate(&mut store));
-        let failed = |error| explain::ended(&component.label, "update", &error, store.data_mut(), fuel);
-        instance.map(|_| ()).map_err(failed)
+        let store = self.store(calls, Arc::default(), Stubs::of(&component.digest, "", ""));
+        call_in(store, component, "update", self.limits.fuel, async |_, _| Ok(Ok(()))).result
     }
 
     /// Call a function of a guest in a fresh store, watched from here.
@@ -272,7 +269,7 @@ impl Sandbox {
         let watched = Arc::new(Watched::until(calls.interrupt()));
         let store = self.store(calls, Arc::clone(&watched), stubs);
         let theirs = component.clone();
-        let called = supervise::run(&self.threads, &self.engine, &self.limits, &watched, move || {
+        let called = supervise::run(&self.threads, &self.limits, &watched, move || {
             // The store is gone when the answer is sent: who gets it may take `calls` apart.
             call_in(store, &theirs, function, fuel, call)
         });
@@ -292,15 +289,6 @@ impl Sandbox {
         store.limiter(|state| &mut state.watch);
         // Charged for every list that crosses into the host; the excess is mapped to `message_bytes`.
         store.set_hostcall_fuel(usize::try_from(self.limits.message_bytes).unwrap_or(usize::MAX));
-        // The epoch moves on when the watcher of any guest wants it to end: those that need not end go on.
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            let state = store.data();
-            if state.watched.has_ended() {
-                return Err(state.out_of_time().into());
-            }
-            Ok(UpdateDeadline::Continue(1))
-        });
         store
     }
 
@@ -309,7 +297,7 @@ impl Sandbox {
         component: &Component,
         function: &'static str,
         argument: &str,
-        call: impl Ask<T> + Clone,
+        call: &(impl Ask<T> + Clone),
     ) -> Result<T, SandboxError> {
         let once = || {
             let (calls, stubs) =
@@ -351,12 +339,14 @@ fn prepare_error(error: wasmtime::Error) -> SandboxError {
 
 /// Asks an instance of a guest: the engine's outcome, and in it the author's.
 trait Ask<T>:
-    FnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>> + Send + 'static
+    AsyncFnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>> + Send + 'static
 {
 }
 
 impl<T, F> Ask<T> for F where
-    F: FnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>> + Send + 'static
+    F: AsyncFnOnce(&DataNode, &mut Store<State>) -> wasmtime::Result<Result<T, types::NodeError>>
+        + Send
+        + 'static
 {
 }
 
@@ -367,10 +357,14 @@ fn call_in<T>(
     fuel: u64,
     call: impl Ask<T>,
 ) -> Called<T> {
-    let outcome = store
-        .set_fuel(fuel)
-        .and_then(|()| component.pre.instantiate(&mut store))
-        .and_then(|guest| call(&guest, &mut store));
+    let watched = Arc::clone(&store.data().watched);
+    let outcome = supervise::in_slices(&watched, async {
+        store.fuel_async_yield_interval(Some(engine::FUEL_SLICE))?;
+        store.set_fuel(fuel)?;
+        let guest = component.pre.instantiate_async(&mut store).await?;
+        call(&guest, &mut store).await
+    });
+    let outcome = outcome.unwrap_or_else(|| Err(store.data().out_of_time().into()));
     // A line that a guest of class stubbed had begun. Whom a host call has ended makes no more of them.
     let ended = if store.data().failure.is_none() { store.data_mut().end_output() } else { Ok(()) };
     let outcome = outcome.and_then(|answer| ended.map(|()| answer));

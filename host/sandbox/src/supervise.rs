@@ -1,41 +1,41 @@
 //! One call of a guest on a thread of its own, watched by the thread that asked for it.
 //!
-//! Three things need the second thread. The guest's stack is a setting, so it has a thread of that size (`threads.rs`,
-//! which keeps it for the next call). A guest
-//! that computes for too long is stopped from outside, by the engine's epoch. And a *host call* that does not come back
+//! Two things need the second thread. A guest that computes for too long must end, though nothing that it does asks
+//! anybody: the watcher gives it a sign, and the guest's thread looks for the sign whenever the guest comes back, which
+//! it does after each slice of its fuel ([`in_slices`]). Fuel is counted anyway, so this costs nothing; and where the
+//! guest comes back has no bearing on where its fuel ends. And a *host call* that does not come back
 //! (a hung file system, a database that waits) can be stopped by nobody: there is no safe way to end a thread inside of
-//! a system call, and epochs are only looked at by guest code. So it is **left behind**: the watcher stops waiting,
+//! a system call. So it is **left behind**: the watcher stops waiting,
 //! answers with the error, and never looks at that thread again. Whatever the blocked call holds (the guest's store,
 //! the answers to its host calls) stays alive with its thread until the call comes back; then the guest's very next
-//! step, an epoch check or a host call, finds the sign that it has ended, and the thread drops everything and ends.
+//! step, the end of a slice or a host call, finds the sign that it has ended, and the thread drops everything and ends.
 //! Nothing that it still does can be seen: its result has no receiver, and a run only commits what was handed back.
 //!
 //! The watcher decides nothing about data: both limits are errors of class infrastructure. It samples, so that a host
 //! call costs the guest two uncontended locks and no look at a clock; a deadline may be noticed late by an eighth.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use datanode_core::run::LogLine;
-use wasmtime::Engine;
 
 use crate::calls::{Interrupt, LogLevel};
+use crate::engine::{HOST_STACK, stack_bytes};
 use crate::error::LimitKind;
 use crate::limits::{LimitReached, Limits};
 use crate::log_tail::LogTail;
 use crate::threads::Threads;
 
-/// What host calls may use of the stack, beyond what the guest may.
-const HOST_STACK: u64 = 2 << 20;
-
-/// Threads for guests under these limits.
-pub(crate) fn threads(limits: &Limits) -> Threads {
-    Threads::new(usize::try_from(limits.stack_bytes + HOST_STACK).unwrap_or(usize::MAX))
+/// Threads for guests. What is done there beside the guest, which has a stack of the engine's, needs as much as a host call.
+pub(crate) fn threads() -> Threads {
+    Threads::new(stack_bytes(HOST_STACK))
 }
 
-/// How often the epoch moves on once a guest must end.
+/// How often the watcher looks once a guest must end.
 const KILL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often the watcher looks whether the guest was interrupted.
@@ -96,6 +96,22 @@ impl Watched {
     }
 }
 
+/// Lead a guest to its end, one slice of its fuel after the other. None when it must end before: where it was is lost
+/// with it.
+pub(crate) fn in_slices<T>(watched: &Watched, guest: impl Future<Output = T>) -> Option<T> {
+    let mut guest = pin!(guest);
+    // Nothing that a guest asks for is waited for by this: whenever it comes back, it can go on at once.
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(outcome) = guest.as_mut().poll(&mut context) {
+            return Some(outcome);
+        }
+        if watched.has_ended() {
+            return None;
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Lost {
@@ -108,7 +124,6 @@ pub(crate) enum Lost {
 /// Run `call` on a thread of its own and wait for it, as long as the limits allow.
 pub(crate) fn run<T: Send + 'static>(
     threads: &Threads,
-    engine: &Engine,
     limits: &Limits,
     watched: &Arc<Watched>,
     call: impl FnOnce() -> T + Send + 'static,
@@ -146,8 +161,6 @@ pub(crate) fn run<T: Send + 'static>(
         let too_long = now.duration_since(begun) >= per_call;
         if overdue || too_long || watched.interrupt.is_interrupted() {
             watched.ended.store(true, Ordering::Release);
-            // Each guest of the engine stops for a moment; those that need not end go on.
-            engine.increment_epoch();
         }
         if overdue {
             let limit = LimitReached { kind: LimitKind::HostCallTime, limit: limits.host_call_ms };

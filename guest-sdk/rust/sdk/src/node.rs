@@ -30,7 +30,8 @@ pub trait DataNode {
     /// The index and the columns of the frames that `update` emits.
     fn output() -> Output;
 
-    /// Where a first run begins when the config has no `offset_start`.
+    /// Where a first run begins when the config has no `offset_start`. It counts, and is hashed, like one that was written:
+    /// a release with another default gives nodes that leave the field out another identity.
     fn default_offset_start() -> Option<Timestamp> {
         None
     }

@@ -78,8 +78,10 @@ pub(crate) struct Stubs {
     now: i64,
     /// Nanoseconds since the call began.
     elapsed: u64,
-    random: Generator,
-    insecure: Generator,
+    identity: Identity,
+    /// Made when a number is drawn: hardly a call draws one.
+    random: Option<Generator>,
+    insecure: Option<Generator>,
     out: Lines,
     err: Lines,
 }
@@ -87,32 +89,59 @@ pub(crate) struct Stubs {
 impl Stubs {
     /// Of a call of `update`: `config` as the guest gets it.
     pub(crate) fn of_update(component: &Digest, config: &str, window: Window, is_backfill: bool) -> Self {
-        let start = window.start.map_or(String::new(), |start| start.micros().to_string());
-        let end = window.end.micros();
-        Self::new(
-            end,
-            &["update", &component.to_string(), config, &start, &end.to_string(), &is_backfill.to_string()],
-        )
+        let (argument, update) = (config.to_owned(), Some((window, is_backfill)));
+        let identity = Identity { component: *component, function: "update", argument, update };
+        Self::new(window.end.micros(), identity)
     }
 
     /// Of a call of another function.
-    pub(crate) fn of(component: &Digest, function: &str, argument: &str) -> Self {
-        Self::new(0, &[function, &component.to_string(), argument])
+    pub(crate) fn of(component: &Digest, function: &'static str, argument: &str) -> Self {
+        let argument = argument.to_owned();
+        Self::new(0, Identity { component: *component, function, argument, update: None })
     }
 
-    fn new(now: i64, identity: &[&str]) -> Self {
-        let seed = |purpose: &str| {
-            // Each part with its length: no two identities make the same text.
-            let parts = std::iter::once(&purpose).chain(identity);
-            let mut digest = Digester::default();
-            for part in parts {
-                digest.update(format!("{}:{part}\n", part.len()).as_bytes());
-            }
-            Generator::new(digest.finish())
-        };
-        let (random, insecure) = (seed("wasi:random"), seed("wasi:random/insecure"));
+    fn new(now: i64, identity: Identity) -> Self {
         let (out, err) = (Lines::default(), Lines::default());
-        Self { now, elapsed: 0, random, insecure, out, err }
+        Self { now, elapsed: 0, identity, random: None, insecure: None, out, err }
+    }
+
+    fn random(&mut self) -> &mut Generator {
+        let Self { identity, random, .. } = self;
+        random.get_or_insert_with(|| Generator::new(identity.seed("wasi:random")))
+    }
+
+    fn insecure(&mut self) -> &mut Generator {
+        let Self { identity, insecure, .. } = self;
+        insecure.get_or_insert_with(|| Generator::new(identity.seed("wasi:random/insecure")))
+    }
+}
+
+/// What one call is told from others by.
+#[derive(Debug)]
+struct Identity {
+    component: Digest,
+    function: &'static str,
+    argument: String,
+    /// Of `update`: its window, and whether it fills the past.
+    update: Option<(Window, bool)>,
+}
+
+impl Identity {
+    /// What this call draws from, for one purpose.
+    fn seed(&self, purpose: &str) -> Digest {
+        let mut digest = Digester::default();
+        // Each part with its length: no two identities make the same text.
+        let mut add = |part: &str| digest.update(format!("{}:{part}\n", part.len()).as_bytes());
+        add(purpose);
+        add(self.function);
+        add(&self.component.to_string());
+        add(&self.argument);
+        if let Some((window, is_backfill)) = self.update {
+            add(&window.start.map_or(String::new(), |start| start.micros().to_string()));
+            add(&window.end.micros().to_string());
+            add(&is_backfill.to_string());
+        }
+        digest.finish()
     }
 }
 
@@ -162,7 +191,7 @@ mod tests {
         let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
         let plain = window(None, "2026-01-01");
         let of_update = |component, config, window, backfill| {
-            Stubs::of_update(component, config, window, backfill).random.bytes(32)
+            Stubs::of_update(component, config, window, backfill).random().bytes(32)
         };
         let drawn = [
             of_update(&one, "{}", plain, false),
@@ -171,9 +200,9 @@ mod tests {
             of_update(&one, "{}", window(Some("2025-01-01"), "2026-01-01"), false),
             of_update(&one, "{}", window(None, "2026-01-02"), false),
             of_update(&one, "{}", plain, true),
-            Stubs::of_update(&one, "{}", plain, false).insecure.bytes(32),
-            Stubs::of(&one, "config", "").random.bytes(32),
-            Stubs::of(&one, "dependencies", "{}").random.bytes(32),
+            Stubs::of_update(&one, "{}", plain, false).insecure().bytes(32),
+            Stubs::of(&one, "config", "").random().bytes(32),
+            Stubs::of(&one, "dependencies", "{}").random().bytes(32),
         ];
         let distinct: std::collections::BTreeSet<_> = drawn.iter().collect();
         assert_eq!(distinct.len(), drawn.len());

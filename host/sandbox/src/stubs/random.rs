@@ -43,15 +43,15 @@ impl Generator {
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut secure = linker.instance(&versioned("wasi:random/random"))?;
-    draw(&mut secure, "get-random-bytes", "get-random-u64", |stubs| &mut stubs.random)?;
+    draw(&mut secure, "get-random-bytes", "get-random-u64", Stubs::random)?;
     let mut insecure = linker.instance(&versioned("wasi:random/insecure"))?;
-    draw(&mut insecure, "get-insecure-random-bytes", "get-insecure-random-u64", |stubs| &mut stubs.insecure)?;
+    draw(&mut insecure, "get-insecure-random-bytes", "get-insecure-random-u64", Stubs::insecure)?;
     linker.instance(&versioned("wasi:random/insecure-seed"))?.func_wrap(
         "insecure-seed",
         |mut store: StoreContextMut<'_, State>, ()| {
             let state = store.data_mut();
             state.count()?;
-            let generator = &mut state.stubs.insecure;
+            let generator = state.stubs.insecure();
             Ok(((generator.number(), generator.number()),))
         },
     )

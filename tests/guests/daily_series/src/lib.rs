@@ -31,7 +31,8 @@ pub struct Config {
     #[serde(default)]
     #[schemars(example = &"daily_sound")]
     pub sound_table: Option<TableRef>,
-    /// Table of a node of this component that fails, and that this one depends on.
+    /// Table of a node of this component that fails, and that this one depends on. That one depends on the one that
+    /// succeeds, too.
     #[serde(default)]
     #[schemars(example = &"daily_failing")]
     pub failing_table: Option<TableRef>,
@@ -58,7 +59,8 @@ impl DataNode for DailySeries {
             table.as_ref().map(|table| Dependency::node(key, Self::NAME, config, table))
         };
         let sound = on("sound", json!({ "series": ["S"] }), &config.sound_table);
-        let failing = on("failing", json!({ "fails": true }), &config.failing_table);
+        let fails = json!({ "fails": true, "sound_table": config.sound_table });
+        let failing = on("failing", fails, &config.failing_table);
         Ok(sound.into_iter().chain(failing).collect())
     }
 

@@ -168,7 +168,8 @@ impl<T: DataNode> Harness<T> {
     }
 
     pub(super) fn parsed_config(&self) -> Result<T::Config, NodeError> {
-        parse_config::<T>(&guest_document(&config_schema::<T::Config>(), self.config.clone()).to_string())
+        let (schema, config) = (config_schema::<T::Config>(), self.config.clone());
+        parse_config::<T>(&guest_document(&schema, config, T::default_offset_start()).to_string())
     }
 
     fn update(self) -> (Result<(), NodeError>, Record) {

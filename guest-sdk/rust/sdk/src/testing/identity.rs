@@ -110,7 +110,8 @@ impl<T: DataNode> Harness<T> {
     pub fn update_hash(&self) -> Result<String, NodeError> {
         self.parsed_config()?;
         let uid = |table: &str| self.table_uids.get(table).cloned();
-        let config = hashed_config(&config_schema::<T::Config>(), self.config.clone(), uid)?;
+        let start = T::default_offset_start();
+        let config = hashed_config(&config_schema::<T::Config>(), self.config.clone(), start, uid)?;
         Ok(update_hash(&canonical(T::NAME, &config, &self.resolved_hash_namespace()?)?, T::NAME))
     }
 
@@ -142,25 +143,40 @@ impl<T: DataNode> Harness<T> {
     }
 }
 
-/// The config without the reserved field, unless its schema declares it.
-pub(super) fn guest_document(schema: &Value, mut config: Value) -> Value {
-    if schema.pointer("/properties/offset_start").is_none()
-        && let Some(fields) = config.as_object_mut()
-    {
-        fields.remove(OFFSET_START);
+/// The config without the reserved field, unless its schema declares it: then with the component's own default, where
+/// neither config nor schema has one.
+pub(super) fn guest_document(schema: &Value, mut config: Value, default_start: Option<Timestamp>) -> Value {
+    match schema.pointer("/properties/offset_start") {
+        None => {
+            if let Some(fields) = config.as_object_mut() {
+                fields.remove(OFFSET_START);
+            }
+        }
+        Some(declared) if declared.get("default").is_none() => fill_offset_start(&mut config, default_start),
+        Some(_) => {}
     }
     config
+}
+
+/// Where nothing else says where a first run begins, the component's default counts like a value that was written.
+fn fill_offset_start(config: &mut Value, default_start: Option<Timestamp>) {
+    let Some((start, fields)) = default_start.zip(config.as_object_mut()) else { return };
+    if fields.get(OFFSET_START).is_none_or(Value::is_null) {
+        fields.insert(OFFSET_START.to_owned(), Value::from(start.to_string()));
+    }
 }
 
 /// The config as it is hashed: complete, tables by their uids, `offset_start` in one form.
 fn hashed_config(
     schema: &Value,
     mut config: Value,
+    default_start: Option<Timestamp>,
     table_uid: impl Fn(&str) -> Option<String>,
 ) -> Result<Value, NodeError> {
     // Before, so that null is none and a default takes its place; after, for a default that has another form.
     canonical_offset_start(&mut config)?;
     complete(schema, &mut config, &table_uid);
+    fill_offset_start(&mut config, default_start);
     canonical_offset_start(&mut config)?;
     Ok(config)
 }

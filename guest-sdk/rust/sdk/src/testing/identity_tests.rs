@@ -96,8 +96,10 @@ fn identities_are_those_of_the_published_vectors() {
         let text = |field: &str| vector[field].as_str().unwrap();
         let tables: BTreeMap<String, String> = serde_json::from_value(vector["tables"].clone()).unwrap();
         let config = serde_json::from_str(text("config")).unwrap();
+        let start = vector["default_offset_start"].as_str().map(|start| start.parse().unwrap());
         let config =
-            hashed_config(&vector["config_schema"], config, |table| tables.get(table).cloned()).unwrap();
+            hashed_config(&vector["config_schema"], config, start, |table| tables.get(table).cloned())
+                .unwrap();
         let document = canonical(text("component"), &config, text("hash_namespace")).unwrap();
         assert_eq!(document, expected, "{}", vector["name"]);
         assert_eq!(update_hash(&document, text("component")), text("update_hash"), "{}", vector["name"]);
@@ -217,6 +219,45 @@ fn what_cannot_have_an_identity_says_why() {
     for bad in ["Alice", "a b", "a..b", ".", "1a", &"a".repeat(64), &"a.".repeat(130)] {
         assert_eq!(kind(returns().hash_namespace(bad)), "testing.hash_namespace", "{bad}");
     }
+}
+
+/// Begins at a moment of its own when nobody says otherwise, and looks at it.
+struct Late;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LateConfig {
+    /// Where it begins.
+    offset_start: Option<String>,
+}
+
+impl DataNode for Late {
+    type Config = LateConfig;
+    const NAME: &str = "late";
+    const VERSION: &str = "0.1.0";
+    const DESCRIPTION: &str = "A test.";
+
+    fn output() -> Output {
+        Output::new(["time_index"])
+    }
+
+    fn default_offset_start() -> Option<Timestamp> {
+        "2020-01-01".parse().ok()
+    }
+
+    fn update(_: &LateConfig, _: &mut Context) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_default_start_counts_like_a_written_one() {
+    let of = |config: Value| Harness::<Late>::new().config(config).hash_namespace("");
+    let omitted = of(json!({})).update_hash().unwrap();
+    assert_eq!(omitted, of(json!({ "offset_start": "2020-01-01T00:00:00Z" })).update_hash().unwrap());
+    assert_ne!(omitted, of(json!({ "offset_start": "2020-01-02" })).update_hash().unwrap());
+    let seen = |config: Value| of(config).parsed_config().unwrap().offset_start.unwrap();
+    assert!(seen(json!({})).starts_with("2020-01-01") && seen(json!({ "offset_start": "2021" })) == "2021");
 }
 
 #[test]
