@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::component::Manifest;
+use crate::component::{ComponentClass, Manifest};
 use crate::config::each_field;
 use crate::contract::Contract;
 use crate::digest::Digest;
@@ -444,12 +444,21 @@ pub fn identities(contract: &Contract, coordinates: usize, with_empty_text: usiz
     vec![Finding::pass(Point::Identities, format!("{coordinates} of ({dimensions})"))]
 }
 
-/// Whether two runs over the same inputs emitted the same: the digest of the first, that of the second, and how many bytes
-/// the first emitted.
-pub fn deterministic(first: Digest, again: Option<Digest>, bytes: u64) -> Finding {
+/// Whether two runs over the same inputs emitted the same: the digest of the first, that of the second, how many bytes the
+/// first emitted, and what the component imports.
+pub fn deterministic(first: Digest, again: Option<Digest>, bytes: u64, class: ComponentClass) -> Finding {
     if again == Some(first) {
-        let seen = format!("two runs emitted the same {bytes} bytes, and nothing impure is imported");
-        return Finding::pass(Point::Deterministic, seen);
+        let same = format!("two runs emitted the same {bytes} bytes");
+        return match class {
+            ComponentClass::Pure => {
+                Finding::pass(Point::Deterministic, format!("{same}, and nothing impure is imported"))
+            }
+            ComponentClass::Stubbed => Finding::warn(
+                Point::Deterministic,
+                format!("{same}, but WASI is imported, which this host answers by constants"),
+                "build it without: an upload without --allow-stubbed-wasi says how",
+            ),
+        };
     }
     let again = again.map_or("nothing".to_owned(), |digest| digest.short());
     Finding::fail(
@@ -528,6 +537,8 @@ fn looks_secret(text: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::component::OutputColumn;
+    use crate::data_type::DataType;
     use serde_json::json;
 
     fn contract(identifier: &str) -> Contract {
@@ -662,14 +673,50 @@ mod tests {
     #[test]
     fn two_runs_that_emit_other_bytes_or_none_fail() {
         let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
-        assert_eq!(deterministic(one, Some(one), 3).verdict, Verdict::Pass);
-        let differ = seen(&[deterministic(one, Some(other), 3)]);
+        let deterministic = |again| super::deterministic(one, again, 3, ComponentClass::Pure);
+        assert_eq!(deterministic(Some(one)).verdict, Verdict::Pass);
+        let differ = seen(&[deterministic(Some(other))]);
         assert_eq!(
             differ,
             format!("fail two runs over the same inputs emitted {} and {}", one.short(), other.short())
         );
-        let none = deterministic(one, None, 3);
+        let none = deterministic(None);
         assert!(none.verdict == Verdict::Fail && none.seen.ends_with("and nothing"), "{none:?}");
+        // What is answered by constants is the same each time, and still not what a node should import.
+        let stubbed = super::deterministic(one, Some(one), 3, ComponentClass::Stubbed);
+        assert!(stubbed.verdict == Verdict::Warn && stubbed.seen.contains("WASI is imported"), "{stubbed:?}");
+    }
+
+    #[test]
+    fn names_are_short_where_frames_are_opened_and_a_cadence_is_declared() {
+        let table = contract("prices_of_shops");
+        let steady = Contract { cadence: Some("1d".parse().unwrap()), ..table.clone() };
+        let keys = |key: &str| vec!["rates".to_owned(), key.to_owned()];
+        assert_eq!(worst(&names(Some(&steady), &keys("assets"))), Verdict::Pass);
+        let long = "k".repeat(LONG_KEY + 1);
+        assert_eq!(
+            seen(&names(Some(&table), &keys(&long))),
+            format!(
+                "warn dependency key `{long}` has 25 characters\nwarn table `prices_of_shops` declares no cadence"
+            )
+        );
+    }
+
+    #[test]
+    fn a_contract_that_no_component_declares_is_only_judged_by_running() {
+        let mut declares = manifest(json!({}));
+        assert_eq!(schema(&declares, &contract("prices"))[0].verdict, Verdict::Warn);
+        let column = |data_type| OutputColumn {
+            name: "time_index".to_owned(),
+            data_type,
+            nullable: false,
+            description: String::new(),
+        };
+        declares.columns = vec![column(DataType::TimestampTz)];
+        assert_eq!(worst(&schema(&declares, &contract("prices"))), Verdict::Pass);
+        declares.columns = vec![column(DataType::Date)];
+        let wrong = schema(&declares, &contract("prices"));
+        assert!(wrong[0].verdict == Verdict::Fail && wrong[0].seen.contains("is date in the component"));
     }
 
     #[test]

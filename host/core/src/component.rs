@@ -87,7 +87,7 @@ pub struct Manifest {
     pub description: String,
     /// JSON Schema 2020-12 of the config.
     pub config_schema: Value,
-    /// Where a first run begins when the config has no `offset_start`.
+    /// Where a first run begins when the config has no `offset_start`. It counts like one that was written.
     pub default_offset_start: Option<Timestamp>,
     /// What it reads from outside.
     pub sources: Vec<SourceDeclaration>,
@@ -163,7 +163,7 @@ impl Manifest {
                 text.len()
             ));
         }
-        ConfigSchema::parse(&self.config_schema)
+        self.schema_of_configs()
             .map_err(|source| ManifestError::Schema { component: component(), source })?;
         if self.sources.len() > MAX_SOURCES {
             return rule(format!("{} sources declared where {MAX_SOURCES} are allowed", self.sources.len()));
@@ -189,6 +189,12 @@ impl Manifest {
             return rule(format!("output index column `{missing}` is not among the output columns"));
         }
         Ok(())
+    }
+
+    /// What its configs are held to, and completed by: its schema, and its default of `offset_start`.
+    pub fn schema_of_configs(&self) -> Result<ConfigSchema, ConfigError> {
+        let schema = ConfigSchema::parse(&self.config_schema)?;
+        Ok(schema.with_default_offset_start(self.default_offset_start))
     }
 
     /// Where the declared output differs from a table's contract, one sentence each. Empty when the component

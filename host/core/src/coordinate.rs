@@ -5,6 +5,7 @@ use std::fmt;
 use arrow_array::types::{Date32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use chrono::{Days, NaiveDate};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -15,7 +16,7 @@ use crate::data_type::DataType;
 
 /// One value of one identity dimension. Serialised with the name of its kind, as in `{"text":"USD"}`: of two values that are
 /// not the same, no form is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CoordinateValue {
     /// `string`
@@ -29,11 +30,11 @@ pub enum CoordinateValue {
     /// `timestamp_tz`
     Timestamp(Timestamp),
     /// `uuid`
-    Uuid(Uuid),
+    Uuid(#[schemars(with = "String")] Uuid),
 }
 
 /// One value per identity dimension, in index order; empty for a table whose index is `time_index` alone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Coordinate(pub Vec<CoordinateValue>);
 
 /// Why a value cannot be a coordinate.

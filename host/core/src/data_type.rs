@@ -1,16 +1,16 @@
 //! Type tokens of contracts and the one Arrow type of each.
 //!
-//! | token | Arrow | SQLite |
-//! | --- | --- | --- |
-//! | `float64`, `float32` | `Float64`, `Float32` | `REAL` |
-//! | `int64`, `int32`, `int16` | `Int64`, `Int32`, `Int16` | `INTEGER` |
-//! | `bool` | `Boolean` | `INTEGER`, 0 or 1 |
-//! | `string`, `json` | `Utf8` | `TEXT` |
-//! | `date` | `Date32` | `INTEGER`, days since 1970-01-01 |
-//! | `timestamp_tz` | `Timestamp(µs, "UTC")` | `INTEGER`, microseconds since 1970-01-01T00:00:00Z |
-//! | `uuid` | `FixedSizeBinary(16)` | `BLOB`, 16 bytes |
-//! | `decimal(p,s)` | `Decimal128(p, s)` | `INTEGER`, scaled by 10^s, p ≤ 18 |
-//! | `bytes` | `Binary` | `BLOB` |
+//! | token | Arrow | SQLite | PostgreSQL |
+//! | --- | --- | --- | --- |
+//! | `float64`, `float32` | `Float64`, `Float32` | `REAL` | `double precision`, `real` |
+//! | `int64`, `int32`, `int16` | `Int64`, `Int32`, `Int16` | `INTEGER` | `bigint`, `integer`, `smallint` |
+//! | `bool` | `Boolean` | `INTEGER`, 0 or 1 | `boolean` |
+//! | `string`, `json` | `Utf8` | `TEXT` | `text COLLATE "C"`, `json` |
+//! | `date` | `Date32` | `INTEGER`, days since 1970-01-01 | `date` |
+//! | `timestamp_tz` | `Timestamp(µs, "UTC")` | `INTEGER`, microseconds since 1970-01-01T00:00:00Z | `timestamptz` |
+//! | `uuid` | `FixedSizeBinary(16)` | `BLOB`, 16 bytes | `uuid` |
+//! | `decimal(p,s)` | `Decimal128(p, s)` | `INTEGER`, scaled by 10^s, p ≤ 18 | `numeric(p,s)` |
+//! | `bytes` | `Binary` | `BLOB` | `bytea` |
 //!
 //! The SQL half lives in `host/store`, one module per database; this table is the summary.
 

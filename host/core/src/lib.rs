@@ -49,6 +49,7 @@ pub mod query;
 pub mod query_text;
 pub mod revision;
 pub mod run;
+mod schema;
 pub mod search;
 pub mod source;
 pub mod sql;

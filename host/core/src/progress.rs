@@ -82,6 +82,14 @@ impl Progress {
         })
     }
 
+    /// Put other progress in the place of what is known of a coordinate; none: it holds nothing more.
+    pub fn set(&mut self, coordinate: Coordinate, progress: Option<CoordinateProgress>) {
+        match progress {
+            Some(progress) => self.0.insert(coordinate, progress),
+            None => self.0.remove(&coordinate),
+        };
+    }
+
     /// Account for rows of one coordinate that were added.
     pub fn extend(&mut self, coordinate: Coordinate, added: CoordinateProgress) {
         self.0
@@ -161,6 +169,18 @@ mod tests {
             (progress.min_time(), progress.max_time(), progress.rows()),
             (Some(at(1)), Some(at(5)), 5)
         );
+    }
+
+    #[test]
+    fn what_is_set_takes_the_place_of_what_was_known() {
+        let at = |day: i64| Timestamp::from_micros(day * 86_400_000_000).unwrap();
+        let of = |name: &str| Coordinate(vec![CoordinateValue::Text(name.into())]);
+        let held = |rows| CoordinateProgress { min: at(1), max: at(9), rows };
+        let mut progress: Progress = [(of("a"), held(9)), (of("b"), held(5))].into_iter().collect();
+        progress.set(of("a"), Some(held(2)));
+        progress.set(of("b"), None);
+        progress.set(of("c"), None);
+        assert_eq!(progress, [(of("a"), held(2))].into_iter().collect());
     }
 
     #[test]

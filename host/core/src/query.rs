@@ -1,5 +1,6 @@
 //! Reads of a table: which rows and columns, checked against its contract before any SQL is made.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,7 +14,7 @@ use crate::progress::Progress;
 pub const MAX_QUERY_ENTRIES: usize = 100_000;
 
 /// One end of a range of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bound {
     /// The moment.
     pub time: Timestamp,
@@ -22,7 +23,7 @@ pub struct Bound {
 }
 
 /// A range of time; a missing bound is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimeRange {
     /// Lower bound.
     pub start: Option<Bound>,
@@ -48,7 +49,7 @@ impl TimeRange {
 }
 
 /// The range wanted for one coordinate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoordinateRange {
     /// The coordinate.
     pub coordinate: Coordinate,
@@ -57,7 +58,7 @@ pub struct CoordinateRange {
 }
 
 /// A range of time per coordinate: the shape of an incremental read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RangeMap {
     /// One entry per coordinate.
     pub entries: Vec<CoordinateRange>,
@@ -66,7 +67,7 @@ pub struct RangeMap {
 }
 
 /// Which rows and columns of a table to read. All conditions hold together; rows come sorted by the key.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ReadQuery {
     /// Range of `time_index`.
     pub range: TimeRange,

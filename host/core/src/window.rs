@@ -31,7 +31,7 @@ pub struct WindowRequest<'r> {
     pub until: Option<Timestamp>,
     /// Cadence of the output table.
     pub cadence: Option<Cadence>,
-    /// `offset_start` of the config, or the component's default.
+    /// `offset_start` of the config, where its defaults are filled in.
     pub offset_start: Option<Timestamp>,
     /// Time of the latest row that the node has brought and that is there.
     pub latest: Option<Timestamp>,

@@ -79,7 +79,17 @@ fn revisions_that_are_refused() {
             line: 27,
         },
         RevisionError::Moved { table: table(), expected: "base".to_owned(), found: revision() },
-        RevisionError::ForeignKey { table: "prices".to_owned(), target: table(), rows: 3 },
+        RevisionError::ForeignKey { table: "prices".to_owned(), target: table(), rows: 3 }.of_step(
+            "prices",
+            &revision(),
+            false,
+        ),
+        RevisionError::StatementFailed {
+            file: format!("sqlite.down.sql of revision {}, as it was applied", revision()),
+            line: 4,
+            problem: "no such column: rate".to_owned(),
+        }
+        .of_step("rates", &revision(), true),
         RevisionError::NoSql {
             table: table(),
             revision: revision(),
@@ -88,6 +98,7 @@ fn revisions_that_are_refused() {
         },
         RevisionError::Busy { table: table() },
         RevisionError::MovedWhileRead { table: table() },
+        RevisionError::TooLong { what: "sqlite.up.sql, line 4".to_owned(), seconds: 600 },
     ];
     let errors: Vec<&dyn Diagnostic> = errors.iter().map(|error| error as &dyn Diagnostic).collect();
     insta::assert_snapshot!(shown(&errors));

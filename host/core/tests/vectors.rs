@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use datanode_core::Timestamp;
 use datanode_core::config::{Config, ConfigError, ConfigSchema};
 use datanode_core::diagnostic::Diagnostic;
 use datanode_core::hash::{canonical_document, update_hash};
@@ -24,6 +25,7 @@ struct Vector {
     config: String,
     tables: BTreeMap<String, String>,
     hash_namespace: String,
+    default_offset_start: Option<Timestamp>,
     #[serde(flatten)]
     expected: Expected,
 }
@@ -43,6 +45,7 @@ fn vectors() -> Vec<Vector> {
 
 fn resolve(vector: &Vector) -> Result<Config, ConfigError> {
     let schema = ConfigSchema::parse(&vector.config_schema).unwrap();
+    let schema = schema.with_default_offset_start(vector.default_offset_start);
     schema.resolve(&vector.config, usize::MAX, |table| vector.tables.get(table).cloned())
 }
 

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::access::{Actor, Principal, Rights, Role, Subject, TokenText, UserRef};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::StoreError;
 
 /// A user as it is created.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewUser {
     /// The name that people write.
@@ -55,7 +56,8 @@ impl User {
 }
 
 /// A team as it is created.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["name"]))]
 #[serde(default, deny_unknown_fields)]
 pub struct NewTeam {
     /// Its name.
@@ -242,7 +244,17 @@ pub struct CreatedToken {
 #[async_trait]
 pub trait Access {
     /// Create a user. A username that is taken is refused.
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError>;
+    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+        self.create_user_with(new, None, now).await
+    }
+
+    /// The same, with a role on the organisation where one is given: both, or neither.
+    async fn create_user_with(
+        &self,
+        new: &NewUser,
+        role: Option<Role>,
+        now: Timestamp,
+    ) -> Result<User, StoreError>;
 
     /// All users, by username.
     async fn users(&self) -> Result<Vec<User>, StoreError>;
@@ -265,11 +277,29 @@ pub trait Access {
     /// The users of a team, by username.
     async fn team_members(&self, reference: &str) -> Result<Vec<User>, StoreError>;
 
+    /// The teams of a user, by its uid; by name.
+    async fn teams_of(&self, user_uid: &str) -> Result<Vec<Team>, StoreError>;
+
     /// Take a user into a team. Again changes nothing. Answers the team after it.
-    async fn add_team_member(&self, team: &str, user: &str, now: Timestamp) -> Result<Team, StoreError>;
+    async fn add_team_member(&self, team: &str, user: &str, now: Timestamp) -> Result<Team, StoreError> {
+        self.add_team_members(team, &[user.to_owned()], now).await
+    }
+
+    /// The same of several users: all of them, or none.
+    async fn add_team_members(
+        &self,
+        team: &str,
+        users: &[String],
+        now: Timestamp,
+    ) -> Result<Team, StoreError>;
 
     /// Take a user out of a team. One who is not in it is refused. Answers the team after it.
-    async fn remove_team_member(&self, team: &str, user: &str) -> Result<Team, StoreError>;
+    async fn remove_team_member(&self, team: &str, user: &str) -> Result<Team, StoreError> {
+        self.remove_team_members(team, &[user.to_owned()]).await
+    }
+
+    /// The same of several users: all of them, or none.
+    async fn remove_team_members(&self, team: &str, users: &[String]) -> Result<Team, StoreError>;
 
     /// Give somebody a role. Again changes nothing: `false`.
     async fn grant_role(
@@ -316,7 +346,8 @@ pub trait Access {
         level: ShareLevel,
     ) -> Result<Sharing, StoreError>;
 
-    /// Create a token with random bytes of the system's generator.
+    /// Create a token with random bytes of the system's generator. Refused where the token by which this is done has ended by
+    /// then: it would live on in the other.
     async fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<CreatedToken, StoreError>;
 
     /// Tokens, the newest first; of one user, where it is given by reference.
@@ -331,7 +362,7 @@ pub trait Access {
     /// Whether there is any token that is accepted at this moment.
     async fn has_tokens(&self, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Who comes with this token.
+    /// Who comes with this token. It waits for nobody who reads or writes anything else.
     ///
     /// # Errors
     ///

@@ -353,6 +353,22 @@ pub enum StoreError {
     /// Producers and their updates.
     #[error(transparent)]
     Producer(#[from] ProducerError),
+    /// Something is not any more what it was when somebody decided about it.
+    #[error("{kind} `{name}` has been changed by somebody else meanwhile; nothing was done")]
+    Changed {
+        /// `table`, `node`, `source`.
+        kind: &'static str,
+        /// What it is called.
+        name: String,
+    },
+    /// Others have what is needed, and go on for longer than anybody can be kept waiting.
+    #[error(
+        "the database is busy: {doing} was given up, for another writer has held what it needs for too long"
+    )]
+    Busy {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// Something in the database is not what this host wrote.
     #[error("the catalogue is damaged: {0}")]
     Damaged(String),
@@ -535,6 +551,8 @@ impl Diagnostic for StoreError {
             Self::Reader(error) => error.code(),
             Self::Quality(error) => error.code(),
             Self::Producer(error) => error.code(),
+            Self::Changed { .. } => "store.changed",
+            Self::Busy { .. } => "store.busy",
             Self::Damaged(_) => "store.damaged",
             Self::Rows(error) => error.code(),
             Self::Open { .. } => "store.open",
@@ -589,6 +607,8 @@ impl Diagnostic for StoreError {
             | Self::LeaseHeld { .. }
             | Self::LeaseLost { .. }
             | Self::WindowLost { .. }
+            | Self::Changed { .. }
+            | Self::Busy { .. }
             | Self::Damaged(_)
             | Self::Open { .. }
             | Self::Connect { .. }
@@ -704,6 +724,12 @@ impl Diagnostic for StoreError {
             }
             Self::NoTail { table } => {
                 format!("load the rows that are to stay: datanode table load {table} FILE --replace")
+            }
+            Self::Changed { .. } => "look at what it is now, then do this again".to_owned(),
+            Self::Busy { .. } => {
+                "nothing was changed; try again when what is under way has ended: a revision of a table, or a commit of many \
+                 rows"
+                    .to_owned()
             }
             Self::TableMoved { .. }
             | Self::ProgressMoved { .. }

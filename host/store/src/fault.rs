@@ -37,6 +37,8 @@ pub enum Step {
     WindowClaimed,
     /// Of a backfill, in the transaction: what became of the window is noted.
     WindowStored,
+    /// Of a producer, in the transaction: the uploads that its rows are of do not wait any more.
+    UploadsForgotten,
 }
 
 impl Step {
@@ -59,6 +61,9 @@ impl Step {
     /// Those that only runs of a backfill come to.
     pub const OF_BACKFILLS: [Self; 2] = [Self::WindowClaimed, Self::WindowStored];
 
+    /// Those that only updates of producers come to.
+    pub const OF_PRODUCERS: [Self; 1] = [Self::UploadsForgotten];
+
     /// Its name in `DATANODE_FAULT`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,6 +81,7 @@ impl Step {
             Self::Committed => "commit.committed",
             Self::WindowClaimed => "backfill.window_claimed",
             Self::WindowStored => "commit.window_stored",
+            Self::UploadsForgotten => "commit.uploads_forgotten",
         }
     }
 }

@@ -18,6 +18,30 @@ pub struct Reopened {
     pub windows: Vec<NodeWindow>,
 }
 
+/// What is changed of a node at once: all of it, or nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeChange {
+    /// Its settings.
+    pub settings: Vec<SettingChange>,
+    /// Whether its pin is taken back, if it has one.
+    pub unpin: bool,
+    /// The node as whoever changes it has seen it: refused where its settings or its pin are others by then
+    /// ([`StoreError::Changed`]).
+    pub seen: Option<Node>,
+}
+
+impl NodeChange {
+    /// Refuse a node that is another than was seen.
+    pub(crate) fn refuse_changed(&self, node: &Node) -> Result<(), StoreError> {
+        let is_same =
+            |seen: &Node| seen.settings == node.settings && seen.pinned_digest == node.pinned_digest;
+        if self.seen.as_ref().is_none_or(is_same) {
+            return Ok(());
+        }
+        Err(StoreError::Changed { kind: "node", name: node.update_hash.clone() })
+    }
+}
+
 /// The answer to a changed setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeSet {
@@ -34,5 +58,11 @@ pub trait Ledgers {
     async fn node_windows(&self, node_uid: &str) -> Result<Ledger, StoreError>;
 
     /// Change settings of a node, by its uid.
-    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError>;
+    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
+        let change = NodeChange { settings: changes.to_vec(), ..NodeChange::default() };
+        self.change_node(node_uid, &change).await
+    }
+
+    /// Change what people change of a node, by its uid, in one transaction.
+    async fn change_node(&self, node_uid: &str, change: &NodeChange) -> Result<NodeSet, StoreError>;
 }

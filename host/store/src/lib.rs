@@ -30,6 +30,9 @@ mod journal;
 mod keyed_request;
 mod lease;
 mod ledger;
+mod pages;
+mod patience;
+mod places;
 pub mod postgres;
 mod producer;
 mod read_only_sql;
@@ -54,11 +57,14 @@ pub use backfill::{
     Backfill, BackfillRows, BackfillWindow, Backfills, ClaimWindow, ClaimedWindow, CommitWindow, HeldWindow,
     NewBackfill, WindowError,
 };
+pub use catalogue::nodes::node_among;
 pub use error::{BrokenKey, Holder, StoreError};
 pub use journal::{Journals, RunJournal};
 pub use keyed_request::{BegunRequest, KeptAnswer, KeyedRequest, KeyedRequests};
 pub use lease::{ClaimLease, Lease, Leases};
-pub use ledger::{Ledgers, NodeSet, Reopened};
+pub use ledger::{Ledgers, NodeChange, NodeSet, Reopened};
+pub use pages::{Extent, NodeFilter, NodePlace, Pages};
+pub use patience::Patience;
 pub use postgres::PostgresStore;
 pub use producer::{
     BegunUpdate, NewProducer, NewUpdate, NewUpload, Producer, ProducerEdge, ProducerEdit, ProducerFacts,
@@ -68,7 +74,7 @@ pub use read_only_sql::ReadOnlySql;
 pub use reader::ReaderError;
 pub use registration::{
     DEFAULT_SCHEMA, DescribedTable, ListedTable, Listing, NewRegistration, Registration, RegistrationEdit,
-    Registrations, RemoveTable,
+    Registrations, RemoveTable, TableEdit,
 };
 pub use revision::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Script, Scripts,

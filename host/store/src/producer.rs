@@ -348,10 +348,9 @@ pub trait Producers {
     /// The rows of one of these.
     async fn staged_rows(&self, run_id: &str, position: i64) -> Result<Vec<u8>, StoreError>;
 
-    /// Forget what waits for the commit of a run, which is done.
-    async fn discard_uploads(&self, run_id: &str) -> Result<(), StoreError>;
-
     /// End an update that stores nothing, and forget its uploads. The first outcome of a run stands, and is the answer.
+    /// One that stores something is ended, and its uploads are forgotten, by [`Store::commit_run`](crate::Store::commit_run):
+    /// of all uploads that had been answered by then, or it is refused.
     async fn fail_update(
         &self,
         update: &ProducerUpdate,
@@ -388,14 +387,19 @@ pub(crate) fn leads_to(nodes: &[Node], from: &str, to: &str) -> bool {
     false
 }
 
-/// The record of an update that has stored nothing.
-pub(crate) fn failed_record(update: &ProducerUpdate, error: RunError, now: Timestamp) -> RunRecord {
+/// The record of an update that has stored nothing of so many uploads.
+pub(crate) fn failed_record(
+    update: &ProducerUpdate,
+    uploads: u64,
+    error: RunError,
+    now: Timestamp,
+) -> RunRecord {
     let mut record = update.record.clone();
     record.status = datanode_core::run::RunStatus::Failed;
     record.finished_at = now.max(record.started_at);
     record.error = Some(error);
     if let Some(producer) = &mut record.producer {
-        producer.uploads = update.uploads;
+        producer.uploads = uploads;
     }
     record
 }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use datanode_core::Timestamp;
-use datanode_core::contract::{Contract, TableKind};
+use datanode_core::cadence::Cadence;
+use datanode_core::contract::{Contract, MetadataEdit, TableKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,6 +41,25 @@ pub struct NewRegistration {
     pub contract: Contract,
     /// What they say beyond it.
     pub registration: Registration,
+    /// The table that has the identifier, as it was when somebody judged whether it may be registered again; None: there was
+    /// none. Refused where it is another by then ([`StoreError::Changed`]), but for what the same call has made of it.
+    pub judged: Option<ListedTable>,
+}
+
+/// What is changed of a table at once: all of it in one transaction, or nothing. The default changes nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TableEdit {
+    /// What clients say of it.
+    pub registration: RegistrationEdit,
+    /// What people read of it.
+    pub metadata: MetadataEdit,
+    /// Labels that go where they are there.
+    pub lose_labels: Vec<String>,
+    /// Another cadence, or none any more.
+    pub cadence: Option<Option<Cadence>>,
+    /// The table as whoever changes it has seen it: refused where it is another by then, its rows aside
+    /// ([`StoreError::Changed`]).
+    pub seen: Option<Table>,
 }
 
 /// What of a registration is to be changed; the default changes nothing.
@@ -95,8 +115,17 @@ pub enum Listing {
     /// Any of them.
     #[default]
     All,
+    /// Those whose contracts have an identifier behind this one, so many at most.
+    After {
+        /// The identifier; empty: before all.
+        identifier: String,
+        /// So many at most.
+        limit: u32,
+    },
     /// The one of this uid.
     Uid(String),
+    /// Those of these uids.
+    Uids(Vec<String>),
     /// The one that clients call so.
     Identifier(String),
     /// The one of this name in the database.
@@ -125,6 +154,8 @@ pub struct RemoveTable {
     pub with_referrers: bool,
     /// Whether tables go that are protected.
     pub protected: bool,
+    /// Uids of those that may go with it; None: any. Refused where others would ([`StoreError::Changed`]).
+    pub may_go: Option<Vec<String>>,
 }
 
 /// Registrations by clients of the compatible API. The rules of contracts hold for every table; what those clients may say
@@ -148,11 +179,11 @@ pub trait Registrations {
     /// These tables, by uid, in the order that is given. One that is gone by now is left out.
     async fn described_tables(&self, uids: &[String]) -> Result<Vec<DescribedTable>, StoreError>;
 
-    /// All tables that have foreign keys.
-    async fn referring_tables(&self) -> Result<Vec<Table>, StoreError>;
+    /// The tables that have a foreign key to one of these, by uid; by identifier.
+    async fn referring_tables(&self, targets: &[String]) -> Result<Vec<Table>, StoreError>;
 
-    /// Change what clients say of a table, by its uid.
-    async fn edit_registration(&self, table_uid: &str, edit: &RegistrationEdit) -> Result<(), StoreError>;
+    /// Change what clients say of a table, by its uid, what people read of it, and its cadence.
+    async fn change_table(&self, table_uid: &str, edit: &TableEdit) -> Result<RegisteredTable, StoreError>;
 
     /// Remove a table with its rows, its progress, its revisions and the roles on it, for good. Refused while a node writes
     /// or reads it, while a recorded run has read it, and while another table refers to it that stays. Answers the tables

@@ -1,5 +1,6 @@
 //! What the host needs of a database.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::access::Actor;
+use datanode_core::binding::bindings;
 use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::contract::{Contract, ForeignKey, MetadataEdit};
 use datanode_core::coordinate::Coordinate;
@@ -29,8 +31,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Access, Audit, Backfills, Journals, KeyedRequests, Lease, Leases, Ledgers, Producers, ReadOnlySql,
-    Registrations, Revisions, RunJournal, Scratch, SearchIndex, Secrets, StoreError, TailDeletes, WriteMode,
+    Access, Audit, Backfills, Extent, Journals, KeyedRequests, Lease, Leases, Ledgers, Pages, Producers,
+    ReadOnlySql, Registrations, Revisions, RunJournal, Scratch, SearchIndex, Secrets, StoreError,
+    TailDeletes, WriteMode,
 };
 
 /// A component as it is uploaded; its bytes were checked before.
@@ -398,6 +401,8 @@ pub struct RunFilter {
     pub node_uid: Option<String>,
     /// Of this output table.
     pub table_uid: Option<String>,
+    /// Of one of these output tables, by uid: those that whoever asks may read. None: of any.
+    pub readable: Option<Vec<String>>,
     /// With this outcome.
     pub status: Option<RunStatus>,
     /// Older than the run of this id: the next page of a list that ends with it. No such run: none are.
@@ -413,10 +418,18 @@ pub struct Planning {
     pub node: Node,
     /// The release that it runs: the pinned one, or the highest enabled version.
     pub release: StoredComponent,
-    /// All tables, by identifier.
+    /// The tables that it writes and reads, and those that its config is bound to.
     pub tables: Vec<Table>,
-    /// All nodes, by output table and `update_hash`.
+    /// The nodes that write one of these, by output table and `update_hash`.
     pub nodes: Vec<Node>,
+}
+
+/// The uids of the tables that planning a node begins with.
+pub(crate) fn tables_to_plan(node: &Node) -> Vec<String> {
+    let read = node.dependencies.iter().map(|dependency| dependency.table_uid.clone());
+    let bound = bindings(&node.config, &node.hashed_document).into_iter().map(|binding| binding.uid);
+    let uids: BTreeSet<String> = std::iter::once(node.table_uid.clone()).chain(read).chain(bound).collect();
+    uids.into_iter().collect()
 }
 
 /// A snapshot, and what every run reads from it first.
@@ -439,6 +452,9 @@ pub trait Snapshot: Send + Debug {
     /// Progress of a table.
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError>;
 
+    /// The same of several tables, in their order, by one statement.
+    async fn progress_of(&mut self, tables: &[Table]) -> Result<Vec<Progress>, StoreError>;
+
     /// What a node has done, by its uid.
     async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError>;
 
@@ -447,6 +463,10 @@ pub trait Snapshot: Send + Debug {
 
     /// How many rows a table has. Of a time-indexed table its progress knows; those of a reference table are counted.
     async fn row_count(&mut self, table: &Table) -> Result<u64, StoreError>;
+
+    /// How much some tables hold, in their order: what their progress sums up to and [`Snapshot::row_count`] says, by as many
+    /// statements however many they are (but for one more for each hundred reference tables).
+    async fn extents(&mut self, tables: &[Table]) -> Result<Vec<Extent>, StoreError>;
 
     /// Prepare a read, so that what a long query costs is paid once and not for each page. The query must have passed
     /// [`ReadQuery::check`]; its `limit` is applied by the caller.
@@ -478,6 +498,7 @@ pub trait Store:
     + KeyedRequests
     + Leases
     + Ledgers
+    + Pages
     + Producers
     + Registrations
     + Revisions
@@ -537,6 +558,15 @@ pub trait Store:
         now: Timestamp,
     ) -> Result<RegisteredTable, StoreError>;
 
+    /// The same for who may do so with the table that has held the identifier, or may make one where there was none: refused
+    /// where another table has it by then, or the table is another ([`StoreError::Changed`]).
+    async fn register_as_judged(
+        &self,
+        contract: &Contract,
+        held: Option<&Table>,
+        now: Timestamp,
+    ) -> Result<RegisteredTable, StoreError>;
+
     /// What registering the contract would change, without changing it. Its identifier must be registered.
     async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError>;
 
@@ -552,6 +582,17 @@ pub trait Store:
         former: Option<&str>,
     ) -> Result<Repointed, StoreError>;
 
+    /// The same for who may do so with the table that was meant, and with the one that has held the identifier: refused where
+    /// others are by then ([`StoreError::Changed`]).
+    async fn repoint_as_judged(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+        meant: &Table,
+        holder: Option<&Table>,
+    ) -> Result<Repointed, StoreError>;
+
     /// The foreign keys that lead to a table, by its uid.
     async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError>;
 
@@ -560,9 +601,6 @@ pub trait Store:
 
     /// All tables, by identifier, each with its progress summed up by the caller from [`Snapshot::progress`].
     async fn tables(&self) -> Result<Vec<Table>, StoreError>;
-
-    /// Some of them: those behind this identifier, so many at most.
-    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError>;
 
     /// A table by identifier or uid.
     async fn table(&self, reference: &str) -> Result<Table, StoreError>;
@@ -577,6 +615,10 @@ pub trait Store:
 
     /// Let a source lead elsewhere, or by other rules; its grants stay.
     async fn replace_source(&self, name: &str, kind: SourceKind) -> Result<Source, StoreError>;
+
+    /// The same for who has made the new rules from what they have seen: refused where the source is another by then
+    /// ([`StoreError::Changed`]).
+    async fn change_source(&self, seen: &Source, kind: SourceKind) -> Result<Source, StoreError>;
 
     /// Remove a source with its grants; answers what it was.
     async fn remove_source(&self, name: &str) -> Result<Source, StoreError>;
@@ -621,6 +663,10 @@ pub trait Store:
     /// Begin a snapshot.
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// The same store for those who only read, such as the callers of a server, who may be many and slow: their snapshots
+    /// are never all that there are at once, so that runs always have some. Cheap; all that are made so share their places.
+    fn for_readers(&self) -> Arc<dyn Store>;
+
     /// Begin a snapshot, and read a table (by uid) and its progress from it, in one question where the database can.
     async fn snapshot_of(&self, table_uid: &str) -> Result<Opened, StoreError> {
         let mut snapshot = self.snapshot().await?;
@@ -637,7 +683,10 @@ pub trait Store:
     /// the latest of the node ([`StoreError::LeaseLost`]), when the table was changed other than by appending since the
     /// run's snapshot ([`StoreError::TableMoved`]; rows or none, for a window may have been opened again), and when rows of
     /// a coordinate have come that rows to append do not lie behind ([`StoreError::ProgressMoved`]). Rows that do not merely
-    /// append ([`WriteMode`]) raise the table's epoch, which other commits in flight check. When the future is dropped
+    /// append ([`WriteMode`]) raise the table's epoch, which other commits in flight check. The record of a producer's
+    /// update names how many uploads its rows are of: refused when others wait beside them
+    /// ([`ProducerError::MoreUploads`](datanode_core::producer::ProducerError::MoreUploads)), for they are forgotten in the
+    /// same transaction, and none that was answered may be lost. When the future is dropped
     /// before the commit, nothing is stored; a panic of the rows is the caller's, and nothing is stored.
     async fn commit_run(&self, commit: CommitRun) -> Result<CommitOutcome, StoreError>;
 

@@ -16,6 +16,7 @@ use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
     NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError, Table,
+    node_among,
 };
 use support::{Place, at, contract, new_node, on_both_databases, run, table};
 
@@ -210,8 +211,6 @@ async fn tables_are_registered_once(place: Place) {
 
     let second = table(&*place.store, &contract("a_table", &[])).await;
     let listed = place.store.tables().await.unwrap();
-    assert_eq!(place.store.tables_after("", 1).await.unwrap(), listed[..1]);
-    assert_eq!(place.store.tables_after("a_table", 10).await.unwrap(), listed[1..]);
     assert_eq!(listed, [second.clone(), first.value.clone()]);
     assert_eq!(place.store.table("prices").await.unwrap(), first.value);
     assert_eq!(place.store.table(&second.uid).await.unwrap(), second);
@@ -419,7 +418,13 @@ async fn references_lead_to_one_node_or_say_what_else_they_mean(place: Place) {
     let one = node(2, "other_01").await;
     let two = node(2, "other_02").await;
     let twin = node(1, "other_02").await;
-    let found = async |reference: &str| place.store.node(reference).await;
+    let all = place.store.nodes().await.unwrap();
+    let found = async |reference: &str| {
+        let found = place.store.node(reference).await;
+        // Among those that somebody may see, the same rules lead to the same.
+        assert_eq!(format!("{:?}", node_among(reference, &all)), format!("{found:?}"));
+        found
+    };
 
     assert_eq!(found(&one.uid).await.unwrap(), one);
     assert_eq!(found("other_01").await.unwrap(), one);
@@ -436,6 +441,10 @@ async fn references_lead_to_one_node_or_say_what_else_they_mean(place: Place) {
     assert_eq!(candidates("shared").await, ["other_01".to_owned(), two.uid.clone()]);
     assert_eq!(candidates("other_02").await, [twin.uid.clone(), two.uid.clone()]);
     assert_eq!(candidates("other_0").await, ["other_01".to_owned(), twin.uid, two.uid]);
+    // One who sees a part of them: what is not theirs neither answers nor makes anything ambiguous.
+    let theirs: Vec<Node> = all.iter().filter(|node| node.table_uid != tables[0].uid).cloned().collect();
+    assert_eq!(node_among("fx_rates", &theirs).unwrap(), returns);
+    assert_eq!(node_among("fx_rates_aaaa", &theirs).unwrap_err().code(), "store.node_not_found");
     for reference in ["nowhere", "lonely", "fx_", "fx%", "fx_r*", "", "fx_rates_aaab2x"] {
         let error = found(reference).await.unwrap_err();
         assert_eq!(error.to_string(), format!("there is no node `{reference}`"));
@@ -503,6 +512,16 @@ async fn runs_are_listed_newest_first_and_found_by_prefix(place: Place) {
     assert_eq!(listed(RunFilter { node_uid: Some(b.uid.clone()), ..all() }).await, ["0190aaaa-2"]);
     let failed = RunFilter { table_uid: Some(prices.uid.clone()), status: Some(RunStatus::Failed), ..all() };
     assert_eq!(listed(failed).await, ["0190cccc-1", "0190aaaa-1"]);
+    // A page of those that somebody may read is full, however many others lie between.
+    let readable = |tables: &[&Table]| {
+        let uids = tables.iter().map(|table| table.uid.clone()).chain(["no table".to_owned()]);
+        RunFilter { readable: Some(uids.collect()), limit: Some(2), ..all() }
+    };
+    assert_eq!(listed(readable(&[&prices])).await, ["0190cccc-1", "0190bbbb-1"]);
+    let second = RunFilter { before: Some("0190bbbb-1".to_owned()), ..readable(&[&prices]) };
+    assert_eq!(listed(second).await, ["0190aaaa-1"]);
+    assert_eq!(listed(readable(&[&returns])).await, ["0190aaaa-2"]);
+    assert_eq!(listed(readable(&[])).await, Vec::<String>::new());
     assert_eq!(listed(RunFilter { status: Some(RunStatus::Ok), ..all() }).await, Vec::<String>::new());
 
     assert_eq!(place.store.run("0190aaaa-1").await.unwrap(), records[0]);

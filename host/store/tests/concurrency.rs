@@ -5,14 +5,16 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use datanode_core::access::{Right, Rights};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
-use datanode_store::StoreError;
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{NewToken, NewUser, Patience, StoreError};
 use support::{
-    Model, Place, batch, commit, contract, fill, new_node, on_both_databases, progress,
+    Model, Place, at, batch, commit, contract, fill, new_node, on_both_databases, progress,
     properties_on_both_databases, read, run, table,
 };
 use tokio::runtime::Runtime;
@@ -247,7 +249,51 @@ async fn dropped_snapshots_give_their_connections_back(place: Place) {
     }
 }
 
+/// A revision may have the lock for minutes. More wait for it than there are connections; whoever reads, or comes with a
+/// token, does not.
+async fn those_who_wait_to_change_the_catalogue_hold_up_nobody_who_reads(place: Place) {
+    let patience = Patience { catalogue: Duration::from_secs(2), ..Patience::default() };
+    let store = place.database().open_with(patience).await.unwrap();
+    table(&*store, &contract("t", &[])).await;
+    store.create_user(&NewUser { username: "ada".to_owned(), ..NewUser::default() }, at(1)).await.unwrap();
+    let new = NewToken { user: "ada".to_owned(), rights: Rights::of(&[Right::Read]), ..NewToken::default() };
+    let text = store.create_token(&new, at(1)).await.unwrap().text.reveal();
+    let holding = place.hold();
+    let waiting: Vec<_> = (0..24)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            let contract = contract(&format!("table_{number}"), &[]);
+            tokio::spawn(async move { store.register_table(&contract, at(2)).await.map(drop) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begin = Instant::now();
+    for _ in 0..20 {
+        store.authenticate(&text, at(2)).await.unwrap();
+        assert!(store.has_tokens(at(2)).await.unwrap());
+        assert_eq!(store.tables().await.unwrap().len(), 1);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    if place.is_on_server() {
+        // They are told, and have not waited much longer than they may.
+        for waiting in waiting {
+            let busy = waiting.await.unwrap().unwrap_err();
+            assert_eq!((busy.code(), busy.class()), ("store.busy", ErrorClass::Infrastructure), "{busy}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+        drop(holding);
+    } else {
+        // Where there is one lock for everything, commits of many rows have it for as long as they take.
+        drop(holding);
+        for waiting in waiting {
+            waiting.await.unwrap().unwrap();
+        }
+    }
+    store.register_table(&contract("after", &[]), at(3)).await.unwrap();
+}
+
 on_both_databases!(
+    those_who_wait_to_change_the_catalogue_hold_up_nobody_who_reads,
     a_snapshot_does_not_see_later_commits,
     reads_of_one_snapshot_take_turns_and_end_with_it,
     nodes_that_append_to_coordinates_of_their_own_never_refuse_each_other,

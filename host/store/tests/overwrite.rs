@@ -224,6 +224,99 @@ async fn a_tuple_that_comes_twice_is_refused_wherever_its_rows_are(place: Place)
     }
 }
 
+/// So many rows that they are not held at once, in orders in which it is told otherwise whether two of them have one key.
+async fn rows_too_many_to_be_held_are_stored_as_few_are(place: Place) {
+    let (table, _) = prices(&place).await;
+    let rows = |times: std::ops::Range<i64>, value: fn(i64) -> i64| -> Model {
+        let names = |time| NAMES.map(|name| (key(time, name), Some(value(time))));
+        times.flat_map(names).collect()
+    };
+    let mut expected = rows(0..12_000, |time| time);
+    let mut table = fill(&*place.store, &table, "first", &expected).await;
+    // Of 42,000 rows, 21,000 are there, of which a third has other values.
+    let sent = rows(5_000..19_000, |time| if time % 3 == 0 { -time } else { time });
+    let by_time: Vec<_> = sent.iter().collect();
+    let mut by_name = by_time.clone();
+    by_name.sort_by_key(|((time, name), _)| (name.clone(), *time));
+    let mixed: Vec<_> = (0..by_time.len()).map(|at| by_time[at * 17 % by_time.len()]).collect();
+    let mut changes = Some([21_000, 6_999, 14_001]);
+    for (order, rows) in [by_time, by_name, mixed].into_iter().enumerate() {
+        let send = async |run_id: String, rows: &[(&(i64, Coordinate), &Option<i64>)]| {
+            let node = node(&*place.store, &table).await;
+            let batches =
+                rows.chunks(7_000).map(|rows| batch(&table.contract, rows.iter().copied())).collect();
+            let added = progress(rows.iter().map(|row| row.0));
+            let commit = commit(&*place.store, &table, run(&node, &run_id), batches, added).await;
+            place.store.commit_run(CommitRun { mode: WriteMode::Overwrite, ..commit }).await
+        };
+        let twice: Vec<_> = rows.iter().copied().chain([rows[100]]).collect();
+        let error = send(format!("twice-{order}"), &twice).await.unwrap_err();
+        let StoreError::DuplicateKey { key, .. } = &error else { panic!("{error}") };
+        let (time, coordinate) = rows[100].0;
+        assert!(
+            key.contains(&format!("{time:06}Z, ")) && key.contains(&coordinate.0[0].to_string()),
+            "{error}"
+        );
+        assert_eq!(stored(&place, &table).await, expected);
+
+        let outcome = send(format!("sent-{order}"), &rows).await.unwrap();
+        assert_eq!(counts(&outcome.record), changes.take().unwrap_or([0, 0, 42_000]), "order {order}");
+        expected.extend(sent.clone());
+        assert_eq!(stored(&place, &table).await, expected);
+        assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), vec![]);
+        table = place.store.table(&table.uid).await.unwrap();
+    }
+}
+
+/// However far what is sent lies apart in what is there.
+async fn rows_are_found_among_many_others(place: Place) {
+    const OTHERS: i64 = 30;
+    let (table, _) = prices(&place).await;
+    let name = |number: i64| format!("n{number:02}");
+    let held: Model = (0..200)
+        .flat_map(|time| (0..OTHERS).map(move |number| (time, number)))
+        .filter(|(time, number)| (time * 7 + number) % 11 != 0)
+        .map(|(time, number)| (key(time * 2, &name(number)), Some(time)))
+        .collect();
+    let mut expected = held.clone();
+    let mut table = fill(&*place.store, &table, "first", &held).await;
+    let picks: [fn(i64, i64) -> bool; 5] = [
+        |_, number| number == 17,
+        |time, _| time % 40 == 0,
+        |time, number| (time * OTHERS + number) % 23 == 0,
+        |time, number| time > 300 || number % 13 == 0,
+        |time, number| (time < 9 && number < 4) || (time > 395 && number > 25),
+    ];
+    for (round, pick) in picks.into_iter().enumerate() {
+        // Every second time is one of which nothing is there.
+        let sent: Model = (0..420)
+            .flat_map(|time| (0..OTHERS).map(move |number| (time, number)))
+            .filter(|(time, number)| pick(*time, *number))
+            .map(|(time, number)| {
+                let key = key(time, &name(number));
+                let value = expected.get(&key).copied().flatten().filter(|_| number % 2 == 0);
+                (key, value.or(Some(1_000 + time)))
+            })
+            .collect();
+        let count = |matches: fn(Option<&Option<i64>>, &Option<i64>) -> bool| {
+            sent.iter().filter(|(key, value)| matches(expected.get(*key), value)).count() as u64
+        };
+        let counted = [
+            count(|held, _| held.is_none()),
+            count(|held, value| held.is_some_and(|held| held != value)),
+            count(|held, value| held == Some(value)),
+        ];
+        let run_id = format!("round-{round}");
+        let commit = rows_of(&place, &table, &run_id, WriteMode::Overwrite, &sent, 3).await;
+        let outcome = place.store.commit_run(commit).await.unwrap();
+        assert_eq!(counts(&outcome.record), counted, "round {round}");
+        expected.extend(sent);
+        assert_eq!(stored(&place, &table).await, expected);
+        assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), vec![]);
+        table = place.store.table(&table.uid).await.unwrap();
+    }
+}
+
 async fn a_row_that_refers_to_nothing_is_named(place: Place) {
     let rates = table(&*place.store, &contract("rates", &[])).await;
     let rows: Model = (0..4).map(|time| ((time, Coordinate::default()), Some(time))).collect();
@@ -444,6 +537,8 @@ async fn a_table_of_nothing_but_its_key_is_overwritten_too(place: Place) {
 
 on_both_databases!(
     a_tuple_that_comes_twice_is_refused_wherever_its_rows_are,
+    rows_too_many_to_be_held_are_stored_as_few_are,
+    rows_are_found_among_many_others,
     a_row_that_refers_to_nothing_is_named,
     what_was_computed_from_rows_that_are_overwritten_is_refused,
     nodes_that_overwrite_each_others_inputs_take_turns,

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use datanode_core::coordinate::Coordinate;
@@ -93,6 +94,12 @@ fn commit(table: &Table, record: RunRecord, lease: Lease, time: i64, value: i64)
         rows: Box::new([Ok(batch(&table.contract, &rows))].into_iter()),
         on_rows: Box::new(|_| {}),
     }
+}
+
+/// The record of an update whose rows are of so many uploads.
+fn received(record: &RunRecord, uploads: u64) -> RunRecord {
+    let producer = record.producer.clone().map(|producer| Provenance { uploads, ..producer });
+    RunRecord { producer, ..record.clone() }
 }
 
 /// How many uploads wait, of all updates.
@@ -215,24 +222,77 @@ async fn uploads_wait_once_each_and_are_committed_once(place: Place) {
     let update = second.producer(&producer.node.uid).await.unwrap().update.unwrap();
     assert_eq!(update.uploads, 2);
     let lease = update.lease.clone().unwrap();
-    let outcome =
-        second.commit_run(commit(&table, update.record.clone(), lease.clone(), 7, 1)).await.unwrap();
+    let record = received(&update.record, 2);
+    let outcome = second.commit_run(commit(&table, record.clone(), lease.clone(), 7, 1)).await.unwrap();
     assert!(!outcome.repeated);
-    // Killed here, before the uploads were forgotten: the first host is asked again.
-    assert_eq!(waiting(&place), 2);
+    assert_eq!(waiting(&place), 0, "they go with the commit");
+    // The answer was lost: the first host is asked again.
     let update = place.store.producer(&producer.node.uid).await.unwrap().update.unwrap();
     assert!(!update.is_open());
     assert_eq!(update.outcome.as_ref().unwrap().rows_inserted, 1);
-    let again = place.store.commit_run(commit(&table, update.record.clone(), lease, 8, 2)).await.unwrap();
+    let again = place.store.commit_run(commit(&table, record, lease, 8, 2)).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.record, outcome.record);
     assert_eq!(place.number("SELECT count(*) FROM prices"), 1);
 
     assert_no_update(&place.store.stage_upload(&upload(&producer, "r1", b"late")).await.unwrap_err());
-    // The next update takes away what the last one has left.
     begin(&*place.store, &producer, "s1", "r2", LONG).await;
-    assert_eq!(waiting(&place), 0);
     assert_no_update(&place.store.stage_upload(&upload(&producer, "r1", b"late")).await.unwrap_err());
+}
+
+/// What was answered while others were looked through is not forgotten with them: the commit is refused, and the next one
+/// has it.
+async fn an_upload_that_the_commit_has_not_seen_is_not_lost(place: Place) {
+    let (table, producer) = prices(&place).await;
+    let begun = begin(&*place.store, &producer, "s1", "r1", LONG).await;
+    place.store.stage_upload(&upload(&producer, "r1", b"one")).await.unwrap();
+    let (record, lease) = (begun.update.record, begun.update.lease.unwrap());
+    let seen = place.store.staged_uploads("r1").await.unwrap().len() as u64;
+    let second = place.database().open().await.unwrap();
+    assert!(second.stage_upload(&upload(&producer, "r1", b"two")).await.unwrap());
+    let refused = place.store.commit_run(commit(&table, received(&record, seen), lease.clone(), 7, 1)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!((refused.code(), refused.class()), ("producer.more_uploads", ErrorClass::Refused));
+    assert!(refused.to_string().contains("2 uploads wait, of which 1"), "{refused}");
+    assert_eq!((waiting(&place), place.number("SELECT count(*) FROM prices")), (2, 0));
+    // Nor one that names more than there are.
+    let ahead = place.store.commit_run(commit(&table, received(&record, 3), lease.clone(), 7, 1)).await;
+    assert_eq!(ahead.unwrap_err().code(), "producer.more_uploads");
+    place.store.commit_run(commit(&table, received(&record, 2), lease, 7, 1)).await.unwrap();
+    assert_eq!((waiting(&place), place.number("SELECT count(*) FROM prices")), (0, 1));
+}
+
+/// An upload that comes while the rows are being written waits for the commit, and is refused.
+async fn an_upload_that_comes_during_the_commit_is_refused(place: Place) {
+    let (table, producer) = prices(&place).await;
+    let begun = begin(&*place.store, &producer, "s1", "r1", LONG).await;
+    place.store.stage_upload(&upload(&producer, "r1", b"one")).await.unwrap();
+    let (record, lease) = (received(&begun.update.record, 1), begun.update.lease.unwrap());
+    let (reached, wait_for_rows) = tokio::sync::oneshot::channel();
+    let (go_on, wait_to_go_on) = std::sync::mpsc::channel::<()>();
+    let mut reached = Some(reached);
+    let slow = commit(&table, record, lease, 7, 1);
+    let rows = slow.rows.inspect(move |_| {
+        if let Some(reached) = reached.take() {
+            reached.send(()).unwrap();
+            wait_to_go_on.recv().unwrap();
+        }
+    });
+    let slow = CommitRun { rows: Box::new(rows), ..slow };
+    let committing = {
+        let store = Arc::clone(&place.store);
+        tokio::spawn(async move { store.commit_run(slow).await })
+    };
+    wait_for_rows.await.unwrap();
+    let second = place.database().open().await.unwrap();
+    let late = upload(&producer, "r1", b"late");
+    let mut staging = tokio::spawn(async move { second.stage_upload(&late).await });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut staging).await;
+    assert!(early.is_err(), "while nobody knows the outcome, none is answered: {early:?}");
+    go_on.send(()).unwrap();
+    assert!(!committing.await.unwrap().unwrap().repeated);
+    assert_no_update(&staging.await.unwrap().unwrap_err());
+    assert_eq!((waiting(&place), place.number("SELECT count(*) FROM prices")), (0, 1));
 }
 
 async fn the_same_process_that_asks_again_is_answered_again_until_it_has_sent_something(place: Place) {
@@ -280,7 +340,7 @@ async fn a_lease_that_has_ended_is_taken_and_its_uploads_are_gone(place: Place) 
     let ended = place.store.run("r1").await.unwrap();
     assert_eq!((ended.status, ended.error.unwrap().code.as_str()), (RunStatus::Failed, "producer.abandoned"));
     // Its commit, which comes late, is answered as it ended, and stores nothing.
-    let late = commit(&table, lost.record.clone(), lost.lease.clone().unwrap(), 7, 1);
+    let late = commit(&table, received(&lost.record, 1), lost.lease.clone().unwrap(), 7, 1);
     let answer = place.store.commit_run(late).await.unwrap();
     assert_eq!((answer.repeated, answer.record.status), (true, RunStatus::Failed));
     assert_eq!(place.number("SELECT count(*) FROM prices"), 0);
@@ -292,8 +352,11 @@ async fn an_update_that_fails_is_recorded_and_its_uploads_are_gone(place: Place)
     let begun = begin(&*place.store, &producer, "s1", "r1", LONG).await;
     place.store.stage_upload(&upload(&producer, "r1", b"one")).await.unwrap();
     let error = RunError::from_diagnostic(&ProducerError::Reported { uploads: 1 });
+    // It was looked at before the upload came.
+    assert_eq!(begun.update.uploads, 0);
     let first = place.store.fail_update(&begun.update, &error, at(30)).await.unwrap();
     assert_eq!((first.status, first.finished_at), (RunStatus::Failed, at(30)));
+    assert_eq!(first.producer.as_ref().unwrap().uploads, 1);
     let again = place.store.fail_update(&begun.update, &error, at(40)).await.unwrap();
     assert_eq!(again, first);
     assert_eq!(waiting(&place), 0);
@@ -384,6 +447,8 @@ on_both_databases!(
     what_is_kept_of_a_producer_changes_by_what_is_given,
     edges_are_kept_once_and_lead_to_no_circle,
     uploads_wait_once_each_and_are_committed_once,
+    an_upload_that_the_commit_has_not_seen_is_not_lost,
+    an_upload_that_comes_during_the_commit_is_refused,
     the_same_process_that_asks_again_is_answered_again_until_it_has_sent_something,
     of_two_processes_one_writes,
     a_lease_that_has_ended_is_taken_and_its_uploads_are_gone,

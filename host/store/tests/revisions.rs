@@ -5,7 +5,8 @@
 
 mod support;
 
-use datanode_core::Diagnostic;
+use std::time::{Duration, Instant};
+
 use datanode_core::contract::{Column, Contract, OnDelete};
 use datanode_core::data_type::DataType;
 use datanode_core::difference::changes;
@@ -14,7 +15,8 @@ use datanode_core::progress::Progress;
 use datanode_core::query::ReadQuery;
 use datanode_core::revision::Dialect;
 use datanode_core::revision::statement::left_to_edit;
-use datanode_store::{ApplyRevision, RevertRevision, Scripts, Snapshot, SqlText, Store, Table};
+use datanode_core::{Diagnostic, ErrorClass};
+use datanode_store::{ApplyRevision, Patience, RevertRevision, Scripts, Snapshot, SqlText, Store, Table};
 use proptest::prelude::*;
 use support::{Place, at, contract, on_both_databases, runner, table};
 
@@ -259,6 +261,7 @@ on_both_databases!(
     a_rebuilt_table_keeps_who_refers_to_it,
     keys_and_foreign_keys_go_and_come,
     values_that_the_host_could_not_read_are_refused,
+    sql_that_takes_too_long_is_given_up,
 );
 
 /// Every type to every other: where the SQL is written whole, the database takes the values and the host can read them.
@@ -492,6 +495,36 @@ async fn values_that_the_host_could_not_read_are_refused(place: Place) {
     assert_eq!(error.code(), "revision.values");
     assert!(error.to_string().contains("1 values of column `value` are no float64"), "{error}");
     assert_eq!(place.number("SELECT count(*) FROM t WHERE value = 1.5"), 1);
+}
+
+/// There and back: others wait for it.
+async fn sql_that_takes_too_long_is_given_up(place: Place) {
+    let patience = Patience { revision: Duration::from_secs(1), ..Patience::default() };
+    let store = place.database().open_with(patience).await.unwrap();
+    let held = table(&*store, &contract("t", &[])).await;
+    let rows: Vec<String> = (0..1_000).map(|row| format!("({}, 7)", place.moment(row))).collect();
+    place.execute(&format!("INSERT INTO t VALUES {}", rows.join(", ")));
+    let scripts = store.write_scripts(&held.uid, held.contract.clone()).await.unwrap();
+    let mut endless = apply(&place, &held, &held.contract, &scripts);
+    let sql = "UPDATE t SET value = 1;\nUPDATE t SET value = (SELECT count(*) FROM t AS a CROSS JOIN t AS b CROSS JOIN \
+               t AS c CROSS JOIN t AS d);";
+    sql.clone_into(&mut endless.down);
+    endless.up.text.clone_from(&endless.down);
+    let untouched = || place.number("SELECT count(*) FROM t WHERE value = 7") == 1_000;
+    let begin = Instant::now();
+    let error = store.apply_revision(endless.clone()).await.unwrap_err();
+    assert_eq!((error.code(), error.class()), ("revision.too_long", ErrorClass::Infrastructure));
+    assert!(error.to_string().contains("up.sql, line 2: not done within the 1 s"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(30) && untouched(), "{:?}", begin.elapsed());
+    assert_eq!(store.table_drift(&held.uid).await.unwrap(), [""; 0]);
+    // Nobody waits any longer, and what is quick is done.
+    store.register_table(&contract("another", &[]), at(2)).await.unwrap();
+    "UPDATE t SET value = 7;".clone_into(&mut endless.up.text);
+    store.apply_revision(endless).await.unwrap();
+    let revert = RevertRevision { table_uid: held.uid.clone(), revision: "0123456789ab".to_owned() };
+    let error = store.revert_revision(revert).await.unwrap_err();
+    assert_eq!(error.code(), "revision.too_long");
+    assert!(untouched() && store.applied_revisions(&held.uid).await.unwrap().len() == 1);
 }
 
 /// An error as a person reads it.

@@ -148,6 +148,47 @@ async fn a_table_without_dimensions_has_a_tail_too(place: Place) {
     assert_eq!(place.number("SELECT count(*) FROM _progress"), 0);
 }
 
+/// What is left of a coordinate may lie far before the cut, among rows of many others.
+async fn what_is_left_is_found_however_far_back(place: Place) {
+    const NAMES: i64 = 20;
+    let table = table(&*place.store, &contract("rates", &[("name", DataType::String)])).await;
+    let of = |name: &str| Coordinate(vec![text(name)]);
+    let many = (0..1_000).flat_map(|time| (0..NAMES).map(move |number| (time, format!("n{number:02}"))));
+    let mut model: Model = many.map(|(time, name)| ((time, of(&name)), Some(time))).collect();
+    for (name, times) in [("rare", [0, 2, 950]), ("rarer", [7, 990, 999]), ("gone", [970, 971, 972])] {
+        model.extend(times.map(|time| ((time, of(name)), Some(time))));
+    }
+    let mut table = fill(&*place.store, &table, "first", &model).await;
+    let rare = |names: &[&str]| {
+        let values = names.iter().map(|name| text(name)).collect();
+        DeleteScope::DimensionFilters(vec![("name".to_owned(), values)])
+    };
+    let all = || DeleteScope::All;
+    // Of a few, of all, of one far back; so that little is left; all that is left.
+    for (after, scope) in [
+        (960, rare(&["rarer", "n05"])),
+        (900, all()),
+        (1, rare(&["rare"])),
+        (40, all()),
+        (-1, all()),
+        (5, all()),
+    ] {
+        let before = model.len();
+        model.retain(|(at, coordinate), _| *at < after || !matches(&scope, &["name"], coordinate));
+        let deleted = place.store.delete_after(&delete(&table, after, scope)).await.unwrap();
+        assert_eq!(deleted.rows, (before - model.len()) as u64, "after {after}");
+        assert_eq!(deleted.progress, progress(model.keys()), "after {after}");
+        assert_eq!(deleted.table.epoch, table.epoch + i64::from(before > model.len()));
+        table = deleted.table;
+        let mut snapshot = place.store.snapshot().await.unwrap();
+        assert_eq!(snapshot.progress(&table).await.unwrap(), progress(model.keys()));
+        let stored = read(&mut snapshot, &table, &ReadQuery::default(), 5_000).await;
+        assert_eq!(stored, model.clone().into_iter().collect::<Vec<_>>());
+        assert_eq!(place.store.verify_progress(&table.uid).await.unwrap(), vec![]);
+    }
+    assert_eq!(place.number("SELECT count(*) FROM rates"), 0);
+}
+
 async fn a_commit_in_flight_is_refused(place: Place) {
     let table = table(&*place.store, &contract("rates", &[])).await;
     let row = |time| Model::from([((time, Coordinate(Vec::new())), Some(time))]);
@@ -265,6 +306,7 @@ async fn progress_that_somebody_broke_is_found_and_never_built_upon(place: Place
 
 on_both_databases!(
     a_table_without_dimensions_has_a_tail_too,
+    what_is_left_is_found_however_far_back,
     a_commit_in_flight_is_refused,
     rows_that_others_refer_to_stay_and_are_named,
     rows_that_refer_to_each_other_go_together,

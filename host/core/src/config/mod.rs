@@ -35,6 +35,8 @@ const MAX_VISITS: usize = 20_000;
 pub struct ConfigSchema {
     schema: Value,
     validator: Validator,
+    /// Where a first run begins when neither a config nor the schema says so.
+    default_offset_start: Option<Timestamp>,
 }
 
 /// A config that passed its schema.
@@ -64,7 +66,13 @@ impl ConfigSchema {
             .with_draft(Draft::Draft202012)
             .build(schema)
             .map_err(|error| ConfigError::Schema(error.to_string()))?;
-        Ok(Self { schema: schema.clone(), validator })
+        Ok(Self { schema: schema.clone(), validator, default_offset_start: None })
+    }
+
+    /// The same of a component that has a default of its own for the reserved field. One in the schema goes before it.
+    #[must_use]
+    pub fn with_default_offset_start(self, default_offset_start: Option<Timestamp>) -> Self {
+        Self { default_offset_start, ..self }
     }
 
     /// Read, complete and validate a config of at most so many bytes. `table_uid` answers the uid of a table reference.
@@ -95,11 +103,12 @@ impl ConfigSchema {
         refuse_inexact_integers(&value, "", &mut problems);
         // A default counts like a value that was written: the same hash, the same start.
         if let (None, true, Value::Object(fields)) = (offset_start, declared, &mut value) {
-            offset_start = take_offset_start(fields)?;
+            offset_start = take_offset_start(fields)?.or(self.default_offset_start);
             if let Some(start) = offset_start {
                 fields.insert(OFFSET_START.to_owned(), Value::from(start.to_string()));
             }
         }
+        offset_start = offset_start.or(self.default_offset_start);
         // The walk has named unknown fields already, and with them the fields there are.
         let said = |error: &ValidationError<'_>| {
             matches!(error.kind(), ValidationErrorKind::AdditionalProperties { .. })

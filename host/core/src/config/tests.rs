@@ -83,6 +83,30 @@ fn a_default_offset_start_counts_like_a_written_one() {
 }
 
 #[test]
+fn the_default_offset_start_of_a_component_counts_like_a_written_one() {
+    let start = Some("2020-01-01".parse().unwrap());
+    let resolve = |schema: &ConfigSchema, text: &str| schema.resolve(text, MAX_BYTES, |_| None).unwrap();
+    let of = |schema: Value| ConfigSchema::parse(&schema).unwrap().with_default_offset_start(start);
+    let plain = of(json!({}));
+    let omitted = resolve(&plain, "{}");
+    assert_eq!(omitted, resolve(&plain, r#"{"offset_start": "2020-01-01T00:00:00Z"}"#));
+    assert_eq!(
+        (omitted.offset_start, &omitted.hashed["offset_start"]),
+        (start, &omitted.value["offset_start"])
+    );
+    assert_eq!(plain.guest_document(&omitted), json!({}), "a guest that does not declare it does not see it");
+    // One of the schema goes before it, and one of the config before both.
+    let declared = |more: Value| of(json!({"properties": {"offset_start": more}}));
+    let bare = declared(json!({"type": "string"}));
+    assert_eq!(resolve(&bare, "{}").offset_start, start);
+    assert_eq!(bare.guest_document(&resolve(&bare, "{}"))["offset_start"], omitted.value["offset_start"]);
+    let own = declared(json!({"type": "string", "default": "2021-01-01"}));
+    assert_eq!(resolve(&own, "{}").offset_start, Some("2021-01-01".parse().unwrap()));
+    let written = resolve(&own, r#"{"offset_start": "2022-01-01"}"#);
+    assert_eq!(written.offset_start, Some("2022-01-01".parse().unwrap()));
+}
+
+#[test]
 fn a_config_has_a_greatest_size() {
     let text = r#"{"window": 3}"#;
     assert!(schema().resolve(text, text.len(), |table| Some(table.to_owned())).is_ok());

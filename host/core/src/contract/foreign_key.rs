@@ -3,6 +3,7 @@
 //! They are physical: the database refuses a row that breaks one. They belong to the contract and never to a config, so
 //! they never enter a hash.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Fault, fault};
@@ -10,7 +11,7 @@ use super::{Contract, TableKind};
 use crate::contract::place::Step;
 
 /// What happens to the rows of this table when the row that they refer to is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDelete {
     /// The deletion is refused while a row refers to it.
@@ -35,7 +36,7 @@ impl OnDelete {
 }
 
 /// The key that a foreign key leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// Identifier or uid of a registered table; in the catalogue always the uid.
@@ -45,7 +46,7 @@ pub struct Reference {
 }
 
 /// One foreign key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForeignKey {
     /// Columns of this table.

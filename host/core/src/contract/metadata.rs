@@ -1,5 +1,6 @@
 //! Changes of what people read of a table: descriptions and labels. They reach no row and no hash.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -10,7 +11,7 @@ use crate::diagnostic::{Diagnostic, ErrorClass};
 pub const MAX_LABEL_CHARS: usize = 63;
 
 /// What to change; the default changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetadataEdit {
     /// The table's description.

@@ -36,6 +36,7 @@ mod place;
 use std::sync::Arc;
 
 use arrow_schema::{Field, Schema, SchemaRef};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -56,7 +57,7 @@ pub const TIME_INDEX: &str = "time_index";
 pub const MAX_COLUMNS: usize = 1_000;
 
 /// What kind of table a contract declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableKind {
     /// Written by nodes, indexed by time.
@@ -77,7 +78,7 @@ impl TableKind {
 }
 
 /// One column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Lower case, stable, at most 63 bytes.
@@ -100,7 +101,7 @@ pub struct Column {
 }
 
 /// The declared shape and meaning of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contract {
     /// Published name, unique in the organisation.

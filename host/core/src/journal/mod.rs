@@ -9,6 +9,7 @@ mod lines;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ pub use lines::{JournalError, JournalReader, MAX_LINE_BYTES, line};
 pub const FORMAT: u32 = 1;
 
 /// What is kept of the contents that a guest was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JournalMode {
     /// All of it: the run can be executed again whatever became of its tables and sources.

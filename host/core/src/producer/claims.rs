@@ -3,8 +3,9 @@
 //! Uploads do not say which update they belong to, nor whether all of them came: the statistics at the end are the one
 //! thing that does. They are not stored, for progress follows from the rows.
 
-use serde_json::Value;
+use std::io::Read;
 
+use super::statistics;
 use crate::Timestamp;
 use crate::progress::Progress;
 
@@ -20,33 +21,15 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// From the document of an update: `{"multi_index_stats": {"_GLOBAL_": {"min", "max"}, "index_progress": {…}}}`.
-    /// `dimensions` is how many identity dimensions the table has.
+    /// From the document of an update, JSON: `{"multi_index_stats": {"_GLOBAL_": {"min", "max"}, "index_progress": {…}}}`.
+    /// `dimensions` is how many identity dimensions the table has. It is read piece by piece, and costs no more than one of
+    /// them, however many coordinates it names: up to [`MAX_COORDINATES`](crate::frame::MAX_COORDINATES).
     ///
     /// # Errors
     ///
     /// What cannot be read.
-    pub fn parse(document: &Value, dimensions: usize) -> Result<Self, String> {
-        let statistics = match document.get("multi_index_stats") {
-            None | Some(Value::Null) => document,
-            Some(statistics) => statistics,
-        };
-        if !statistics.is_object() {
-            return Err("they are no object".to_owned());
-        }
-        let global = statistics.get("_GLOBAL_").or_else(|| statistics.get("global_index_progress"));
-        let time = |name: &str| match global.and_then(|global| global.get(name)) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => text.parse().map(Some).map_err(|error| format!("`{name}`: {error}")),
-            Some(other) => {
-                Err(format!("`{name}` is {}", other.to_string().chars().take(80).collect::<String>()))
-            }
-        };
-        let coordinates = match statistics.get("index_progress") {
-            Some(tree @ Value::Object(_)) if dimensions > 0 => Some(leaves(tree, dimensions)),
-            _ => None,
-        };
-        Ok(Self { min: time("min")?, max: time("max")?, coordinates })
+    pub fn read(document: impl Read, dimensions: usize) -> Result<Self, String> {
+        statistics::read(document, dimensions)
     }
 
     /// What differs from the rows that arrived, if anything does.
@@ -68,13 +51,5 @@ impl Claims {
             }
             _ => None,
         }
-    }
-}
-
-/// Leaves of a tree of objects that is so deep. Deeper ones are leaves, whatever they are.
-fn leaves(tree: &Value, depth: usize) -> usize {
-    match tree {
-        Value::Object(members) if depth > 0 => members.values().map(|member| leaves(member, depth - 1)).sum(),
-        _ => 1,
     }
 }

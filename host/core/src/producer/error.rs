@@ -126,6 +126,16 @@ pub enum ProducerError {
         /// What is allowed.
         limit: u64,
     },
+    /// An upload came while its update was about to be stored.
+    #[error("node `{node}`: {kept} uploads wait, of which {seen} were looked through; nothing was stored yet")]
+    MoreUploads {
+        /// Update hash of the node.
+        node: String,
+        /// Uploads whose rows were to be stored.
+        seen: u64,
+        /// Uploads that there are.
+        kept: u64,
+    },
     /// Statistics that are not those of the rows.
     #[error(
         "node `{node}`: the statistics are not those of the rows that arrived: {problem}; nothing was stored"
@@ -187,6 +197,7 @@ impl Diagnostic for ProducerError {
             Self::NoUpdate { .. } => "producer.no_update",
             Self::OtherCaller { .. } => "producer.other_caller",
             Self::TooMuch { .. } => "producer.too_much",
+            Self::MoreUploads { .. } => "producer.more_uploads",
             Self::Claims { .. } => "producer.statistics",
             Self::TableChanged { .. } => "producer.table_changed",
             Self::Cycle { .. } => "producer.cycle",
@@ -205,6 +216,7 @@ impl Diagnostic for ProducerError {
             | Self::NoUpdate { .. }
             | Self::OtherCaller { .. }
             | Self::TooMuch { .. }
+            | Self::MoreUploads { .. }
             | Self::Claims { .. }
             | Self::TableChanged { .. }
             | Self::Cycle { .. } => ErrorClass::Refused,
@@ -224,6 +236,9 @@ impl Diagnostic for ProducerError {
             Self::OtherCaller { .. } => "let that producer end it, or wait until its lease ends".to_owned(),
             Self::TooMuch { .. } => {
                 "send less in one update, in several updates one after the other".to_owned()
+            }
+            Self::MoreUploads { .. } => {
+                "send the statistics again, once every upload has been answered".to_owned()
             }
             Self::Claims { .. } => {
                 "see that one process at a time writes this node, then run the producer again".to_owned()

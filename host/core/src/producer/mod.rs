@@ -8,6 +8,7 @@
 mod claims;
 mod error;
 mod rows;
+mod statistics;
 #[cfg(test)]
 mod tests;
 

@@ -187,7 +187,8 @@ fn claims_are_compared_with_what_arrived() {
                "multi_index_column_stats": {"c_bool": {"a": {"min": min, "max": max}}}})
     };
     let both = json!({"a": "2026-01-01T00:00:00Z", "b": "2026-01-03T00:00:00Z"});
-    let of = |document: &Value| Claims::parse(document, 1).unwrap().differ_from(&arrived);
+    let of =
+        |document: &Value| Claims::read(document.to_string().as_bytes(), 1).unwrap().differ_from(&arrived);
     let right = document("2026-01-01T00:00:00Z", "2026-01-03T00:00:00.500000Z", both.clone());
     assert_eq!(of(&right), None);
     // The same without the envelope.
@@ -203,8 +204,85 @@ fn claims_are_compared_with_what_arrived() {
     for unreadable in
         [json!(7), json!([]), json!({"_GLOBAL_": {"min": 7}}), json!({"_GLOBAL_": {"max": "soon"}})]
     {
-        assert!(Claims::parse(&unreadable, 1).is_err(), "{unreadable}");
+        assert!(Claims::read(unreadable.to_string().as_bytes(), 1).is_err(), "{unreadable}");
     }
+}
+
+/// What is counted of statistics that have so many names, each with so many below it.
+fn coordinates(document: &str, dimensions: usize) -> Result<Option<usize>, String> {
+    Claims::read(document.as_bytes(), dimensions).map(|claims| claims.coordinates)
+}
+
+#[test]
+fn coordinates_are_the_leaves_of_a_tree_that_is_as_deep_as_the_table_has_dimensions() {
+    let of = |progress: &str, dimensions| {
+        coordinates(&format!(r#"{{"multi_index_stats": {{"index_progress": {progress}}}}}"#), dimensions)
+    };
+    let tree = r#"{"a": {"1": "t", "2": "t"}, "b": {}, "c": "t", "d": [1, {"x": 2}], "e": null}"#;
+    assert_eq!(of(tree, 1), Ok(Some(5)));
+    assert_eq!(of(tree, 2), Ok(Some(5)), "two in a, none in b, three that are too short");
+    assert_eq!(of(r#"{"a": {"1": {"deeper": "t", "still": "t"}}}"#, 2), Ok(Some(1)));
+    for none in ["null", "7", "\"t\"", "true", "[{}]", "-1.5"] {
+        assert_eq!(of(none, 2), Ok(None), "{none}");
+    }
+    assert_eq!(of(tree, 0), Ok(None));
+    // Whichever comes first, the envelope counts where there is one; one that is null is none.
+    let both = r#"{"index_progress": {"a": 1}, "multi_index_stats": {"index_progress": {"a": 1, "b": 2}}}"#;
+    assert_eq!(coordinates(both, 1), Ok(Some(2)));
+    let flat = r#"{"multi_index_stats": null, "index_progress": {"a": 1}}"#;
+    assert_eq!(coordinates(flat, 1), Ok(Some(1)));
+    for wrong in
+        ["", "[]", "7", "{\"multi_index_stats\": 7}", "{\"multi_index_stats\": []}", "{} {}", "{\"a\": }"]
+    {
+        assert!(coordinates(wrong, 1).is_err(), "{wrong}");
+    }
+    // The other name of the times, which the first one hides.
+    let times = r#"{"global_index_progress": {"max": "2026-01-01T00:00:00Z"}"#;
+    assert!(Claims::read(format!("{times}}}").as_bytes(), 1).unwrap().max.is_some());
+    assert!(Claims::read(format!("{times}, \"_GLOBAL_\": null}}").as_bytes(), 1).unwrap().max.is_none());
+}
+
+/// They are never whole anywhere: what is read is made as it is wanted.
+#[test]
+fn statistics_are_bounded_by_coordinates_and_by_what_one_piece_costs() {
+    use std::io::{Cursor, Read};
+
+    use crate::frame::MAX_COORDINATES;
+
+    /// Pieces one after the other, each made when it is wanted.
+    struct Made<I>(I, Cursor<Vec<u8>>);
+
+    impl<I: Iterator<Item = String>> Read for Made<I> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            loop {
+                let read = self.1.read(buffer)?;
+                if read > 0 {
+                    return Ok(read);
+                }
+                let Some(next) = self.0.next() else { return Ok(0) };
+                self.1 = Cursor::new(next.into_bytes());
+            }
+        }
+    }
+
+    let of = |names: usize| {
+        let begin = "{\"multi_index_stats\": {\"index_progress\": {".to_owned();
+        let one = |number: usize| format!("{}\"{number}\": 1", if number > 0 { "," } else { "" });
+        let pieces = std::iter::once(begin).chain((0..names).map(one)).chain(["}}}".to_owned()]);
+        Claims::read(Made(pieces, Cursor::default()), 1).map(|claims| claims.coordinates)
+    };
+    assert_eq!(of(200_000), Ok(Some(200_000)));
+    let beyond = of(MAX_COORDINATES + 1).unwrap_err();
+    assert!(beyond.contains("more than 2000000 coordinates"), "{beyond}");
+
+    let text = |length: usize| format!("{{\"a\": \"{}\"}}", "x".repeat(length));
+    let (fits, long) = (coordinates(&text(65_536), 1), coordinates(&text(65_537), 1));
+    assert!(fits.is_ok() && long.unwrap_err().contains("more than 65536 bytes"));
+    assert!(coordinates(&format!("{{\"{}\": 1}}", "x".repeat(65_537)), 1).is_err());
+    assert!(coordinates(&format!("{{\"a\": {}}}", "1".repeat(65_537)), 1).is_err());
+    let nested = |levels: usize| format!("{{\"a\": {}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+    assert!(coordinates(&nested(MAX_JSON_DEPTH), 1).is_ok());
+    assert!(coordinates(&nested(MAX_JSON_DEPTH + 1), 1).unwrap_err().contains("deeper than 100"));
 }
 
 proptest! {

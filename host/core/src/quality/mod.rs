@@ -11,6 +11,7 @@ mod stored;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -29,7 +30,7 @@ pub const MAX_CHECKS: usize = 100;
 pub const EXAMPLES: usize = 10;
 
 /// What a check looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckKind {
     /// `column` has a value in every new row, although its contract would allow none.
@@ -68,7 +69,7 @@ impl CheckKind {
 }
 
 /// Which way values go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// They never fall.
@@ -79,7 +80,7 @@ pub enum Direction {
 }
 
 /// What a violation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It is told in the run record; the rows are stored.
@@ -100,7 +101,7 @@ impl Severity {
 }
 
 /// One check, as a contract declares it. Metadata: it changes no stored row and enters no hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// Names it in run records; unique in the contract.

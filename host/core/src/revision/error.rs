@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Dialect;
+use super::{Dialect, MAX_MESSAGE_BYTES};
 use crate::diagnostic::{Diagnostic, ErrorClass};
 
 /// Why a revision is refused or failed. Nothing of a revision that failed is left in the database.
@@ -43,6 +43,14 @@ pub enum RevisionError {
         current: String,
         /// The end of the chain.
         head: String,
+    },
+    /// What it is for, said in nothing or in too much.
+    #[error(
+        "table `{table}`: the message of a revision cannot be blank, nor longer than {MAX_MESSAGE_BYTES} bytes"
+    )]
+    Message {
+        /// Identifier of the table.
+        table: String,
     },
     /// A file or folder cannot be used.
     #[error("{place}: {problem}")]
@@ -149,6 +157,14 @@ pub enum RevisionError {
     Busy {
         /// Identifier.
         table: String,
+    },
+    /// What is done takes longer than others can be kept waiting.
+    #[error("{what}: not done within the {seconds} s that a revision has, for others wait meanwhile")]
+    TooLong {
+        /// File and line of the statement, or what the host was doing.
+        what: String,
+        /// The time that there was, in seconds.
+        seconds: u64,
     },
     /// A table that moved on after a run had begun, which would read it as it is now.
     #[error("table `{table}` was moved to another contract after this began to read")]
@@ -290,6 +306,40 @@ pub enum RevisionError {
         /// Line.
         line: usize,
     },
+    /// A revision that was not applied, or not taken back. What leads on depends on which of the two it was.
+    #[error("{fault}")]
+    Step {
+        /// Identifier of the table.
+        table: String,
+        /// Revision.
+        revision: String,
+        /// Whether it was to be taken back.
+        back: bool,
+        /// Why not.
+        fault: Box<RevisionError>,
+    },
+}
+
+impl RevisionError {
+    /// The same of the step at which it happened.
+    #[must_use]
+    pub fn of_step(self, table: &str, revision: &str, back: bool) -> Self {
+        let (table, revision) = (table.to_owned(), revision.to_owned());
+        Self::Step { table, revision, back, fault: Box::new(self) }
+    }
+
+    /// What is to be done to the SQL of a step, where that is what is wrong.
+    fn mend(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::StatementRefused { .. } | Self::StatementFailed { .. } | Self::Values { .. } => {
+                "mend the SQL"
+            }
+            Self::Duplicates { .. } => "let the SQL say which of them stays",
+            Self::NotReached { .. } => "mend the SQL or the contract",
+            Self::ForeignKey { .. } => "load the rows that are referred to, or mend the SQL",
+            _ => return None,
+        })
+    }
 }
 
 impl Diagnostic for RevisionError {
@@ -299,6 +349,7 @@ impl Diagnostic for RevisionError {
             Self::Unsupported { .. } => "revision.unsupported",
             Self::Referenced { .. } => "revision.referenced",
             Self::NotAtHead { .. } => "revision.not_at_head",
+            Self::Message { .. } => "revision.message",
             Self::Folder { .. } => "revision.folder",
             Self::Chain { .. } => "revision.chain",
             Self::NotFound { .. } => "revision.not_found",
@@ -310,6 +361,7 @@ impl Diagnostic for RevisionError {
             Self::Missing { .. } => "revision.missing",
             Self::NoSql { .. } => "revision.no_sql",
             Self::Busy { .. } => "revision.busy",
+            Self::TooLong { .. } => "revision.too_long",
             Self::MovedWhileRead { .. } => "revision.moved_while_read",
             Self::Unedited { .. } => "revision.unedited",
             Self::StatementRefused { .. } => "revision.statement_refused",
@@ -323,17 +375,20 @@ impl Diagnostic for RevisionError {
             Self::Values { .. } => "revision.values",
             Self::ForeignKey { .. } => "revision.foreign_key",
             Self::Irreversible { .. } => "revision.irreversible",
+            Self::Step { fault, .. } => fault.code(),
         }
     }
 
     fn class(&self) -> ErrorClass {
         match self {
+            Self::Step { fault, .. } => fault.class(),
             Self::OtherTable { .. }
+            | Self::Message { .. }
             | Self::Folder { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::Direction { .. } => ErrorClass::Usage,
-            Self::Moved { .. } | Self::Busy { .. } | Self::MovedWhileRead { .. } => {
+            Self::Moved { .. } | Self::Busy { .. } | Self::TooLong { .. } | Self::MovedWhileRead { .. } => {
                 ErrorClass::Infrastructure
             }
             Self::StatementFailed { .. } => ErrorClass::Failed,
@@ -342,7 +397,25 @@ impl Diagnostic for RevisionError {
     }
 
     fn next_step(&self) -> Option<String> {
+        if let Some(mend) = self.mend() {
+            return Some(format!("nothing was changed; {mend}, seal the revision, and upgrade again"));
+        }
         Some(match self {
+            Self::Step { table, revision, back, fault } => match fault.mend() {
+                None => return fault.next_step(),
+                Some(_) if *back && matches!(**fault, Self::ForeignKey { .. }) => format!(
+                    "nothing was changed; load the rows that are referred to, then once more: datanode table downgrade \
+                     {table} -1"
+                ),
+                // What was applied keeps its way back as it was then.
+                Some(_) if *back => format!(
+                    "nothing was changed; write a revision that leads on from here: datanode table revision {table} --message …"
+                ),
+                Some(mend) => format!(
+                    "nothing was changed; {mend}, then: datanode table revision {table} --seal {revision}\n  \
+                     and once more: datanode table upgrade {table}"
+                ),
+            },
             Self::OtherTable { found, .. } => format!("name that table: datanode table revision {found} …"),
             Self::Unsupported { .. } => {
                 "register a table under a new identifier, and let its nodes write there".to_owned()
@@ -352,6 +425,9 @@ impl Diagnostic for RevisionError {
                 by.first().map_or("TABLE", String::as_str)
             ),
             Self::NotAtHead { table, .. } => format!("apply what is written: datanode table upgrade {table}"),
+            Self::Message { table, .. } => {
+                format!("say what it is for: datanode table revision {table} --message …")
+            }
             Self::Folder { .. } => "mend or remove it".to_owned(),
             Self::Chain { .. } => {
                 "let each revision.toml name the one before as its `parent`, or remove the folders that are of no use"
@@ -367,7 +443,9 @@ impl Diagnostic for RevisionError {
             Self::Unsealed { table, revision, .. } => {
                 format!("read it again, then seal it: datanode table revision {table} --seal {revision}")
             }
-            Self::Changed { .. } => "put the folder back as it was; a change is a revision of its own".to_owned(),
+            Self::Changed { table, .. } => format!(
+                "put the folder back as it was; a change is a revision of its own: datanode table revision {table} --message …"
+            ),
             Self::Applied { table, .. } => {
                 format!("write a revision of its own: datanode table revision {table} --message …")
             }
@@ -378,31 +456,32 @@ impl Diagnostic for RevisionError {
                 format!("have it written, and read it: datanode table revision {table} --complete {revision}")
             }
             Self::Busy { .. } => "nothing was changed; try again when its runs have ended: datanode run leases".to_owned(),
+            Self::TooLong { .. } => {
+                "nothing was changed; let the SQL do less at once, or give it longer: `revision_seconds` under [database] in \
+                 datanode.toml"
+                    .to_owned()
+            }
             Self::MovedWhileRead { .. } => "run it again".to_owned(),
             Self::Unedited { table, revision, .. } => {
                 format!("write it there, then: datanode table revision {table} --seal {revision}")
             }
-            Self::StatementRefused { .. } | Self::StatementFailed { .. } | Self::Values { .. } => {
-                "nothing was changed; mend the SQL, seal the revision, and upgrade again".to_owned()
-            }
-            Self::Duplicates { .. } => {
-                "nothing was changed; let the SQL say which of them stays, seal the revision, and upgrade again"
-                    .to_owned()
-            }
-            Self::Stale { .. } => {
-                "remove the revision's folder and write it again from the contract that is held".to_owned()
-            }
-            Self::Moved { .. } => "try again".to_owned(),
+            Self::Stale { table, .. } => format!(
+                "remove the revision's folder and write it again from the contract that is held: datanode table revision \
+                 {table} --message … --autogenerate FILE"
+            ),
+            Self::Moved { table, .. } => format!("see where it is, and try again: datanode table current {table}"),
             Self::Drifted { table, .. } => format!(
                 "undo what was done to it by hand, or bind its contract to what is there: datanode table refresh {table} --contract FILE"
             ),
-            Self::NotReached { .. } => {
-                "nothing was changed; mend the SQL or the contract, seal the revision, and upgrade again".to_owned()
-            }
-            Self::NotBound { .. } => "mend the contract, or the table".to_owned(),
-            Self::ForeignKey { .. } => {
-                "nothing was changed; load the rows that are referred to, or mend the SQL".to_owned()
-            }
+            Self::NotBound { table, .. } => format!(
+                "mend the contract, or the table, then: datanode table refresh {table} --contract FILE"
+            ),
+            Self::StatementRefused { .. }
+            | Self::StatementFailed { .. }
+            | Self::Values { .. }
+            | Self::Duplicates { .. }
+            | Self::NotReached { .. }
+            | Self::ForeignKey { .. } => return None,
             Self::Irreversible { table, .. } => {
                 format!("write a revision that leads on: datanode table revision {table} --message …")
             }

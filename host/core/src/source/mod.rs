@@ -12,6 +12,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use url::{Host, Url};
@@ -219,7 +220,7 @@ impl<'de> Deserialize<'de> for BaseUrl {
 }
 
 /// A header or parameter that the host adds to each request to the source itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Injected {
     /// Name.
     pub name: String,
@@ -228,7 +229,7 @@ pub struct Injected {
 }
 
 /// Numbers that bound what one source may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpLimits {
     /// Bytes of one body.
     pub max_bytes: u64,
@@ -267,7 +268,7 @@ impl HttpLimits {
 }
 
 /// An HTTP source: where it leads, and what may be asked of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpRules {
     /// Paths of guests are below it.
     pub base_url: BaseUrl,

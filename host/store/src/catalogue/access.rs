@@ -1,5 +1,8 @@
 //! People, tokens and roles: from rows of the catalogue, and what every database checks before it writes them.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use datanode_core::Timestamp;
 use datanode_core::access::{
     PeopleError, Principal, Right, Rights, Role, SALT_BYTES, SECRET_BYTES, Subject, TOKEN_ID_BYTES,
@@ -190,6 +193,41 @@ pub(crate) fn is_to_be_noted(token: &Token, now: Timestamp) -> bool {
     token.last_used_at.is_none_or(|last| now.micros().saturating_sub(last.micros()) >= NOTED_FOR_US)
 }
 
+/// Tokens whose use is being noted: each once at a time. A writer may be waited for, and requests come meanwhile.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noting(Arc<Mutex<HashSet<String>>>);
+
+impl Noting {
+    /// Begin to note the use of a token; None where somebody does so already.
+    pub(crate) fn begin(&self, id: &str) -> Option<Noted> {
+        let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+        is_new.then(|| Noted { id: id.to_owned(), noting: self.clone() })
+    }
+}
+
+/// A use that is being noted, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    pub(crate) id: String,
+    noting: Noting,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.noting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Refuse what is done by a token that is not accepted any more: it may have been revoked after the request had begun, and
+/// a token that it makes would outlive it. `maker` is the one that it was made by, and whether its user is enabled; None:
+/// it was made by nobody's token.
+pub(crate) fn refuse_ended(maker: Option<&(Token, bool)>, now: Timestamp) -> Result<(), StoreError> {
+    match maker {
+        Some((token, enabled)) if !enabled || token.state(now) != "active" => Err(StoreError::TokenRefused),
+        _ => Ok(()),
+    }
+}
+
 /// Rights as they are kept.
 pub(crate) fn rights_text(rights: Rights) -> String {
     rights.iter().map(Right::as_str).collect::<Vec<_>>().join(",")
@@ -248,4 +286,18 @@ pub(crate) fn in_order(mut roles: Vec<HeldRole>) -> Vec<HeldRole> {
         ))
     });
     roles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_use_of_a_token_is_noted_once_at_a_time() {
+        let noting = Noting::default();
+        let first = noting.begin("a").unwrap();
+        assert!(noting.begin("a").is_none() && noting.begin("b").is_some());
+        drop(first);
+        assert!(noting.begin("a").is_some());
+    }
 }

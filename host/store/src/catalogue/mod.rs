@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod components;
+pub(crate) mod extents;
 pub(crate) mod foreign_keys;
 pub(crate) mod ledger;
 pub(crate) mod nodes;

@@ -3,7 +3,7 @@
 use datanode_core::node_settings::NodeSettings;
 use uuid::Uuid;
 
-use super::reference::{MAX_CANDIDATES, ambiguous};
+use super::reference::{MAX_CANDIDATES, ambiguous, range};
 use crate::{NewNode, Node, StoreError};
 
 pub(crate) fn not_found(reference: &str) -> StoreError {
@@ -32,6 +32,27 @@ pub(crate) fn only(reference: &str, mut found: Vec<Node>, sharing: &[Node]) -> R
         return Err(ambiguous("node", reference, candidates));
     }
     found.pop().ok_or_else(|| not_found(reference))
+}
+
+/// The node that a reference means among some, by the rules of [`Store::node`](crate::Store::node): for one who may not see
+/// all of them, and to whom the others are not there.
+///
+/// # Errors
+///
+/// [`StoreError::NotFound`] and [`StoreError::Ambiguous`].
+pub fn node_among(reference: &str, nodes: &[Node]) -> Result<Node, StoreError> {
+    let whole: [fn(&Node) -> &str; 3] =
+        [|node| node.uid.as_str(), |node| node.update_hash.as_str(), |node| node.table.as_str()];
+    for name in whole {
+        let found = plain_first(nodes.iter().filter(|node| name(node) == reference).cloned().collect());
+        if !found.is_empty() {
+            return only(reference, found, nodes);
+        }
+    }
+    let begins = |node: &&Node| range(reference).is_some() && node.update_hash.starts_with(reference);
+    let mut found: Vec<Node> = nodes.iter().filter(begins).cloned().collect();
+    found.sort_by(|one, other| one.update_hash.cmp(&other.update_hash));
+    only(reference, found, nodes)
 }
 
 /// A node as it is created, in a table that is called `table`.

@@ -1,34 +1,86 @@
 //! Which table a client means that registers one, and what becomes of what it says.
 
-use datanode_core::contract::{Contract, TableKind};
+use std::collections::{HashMap, HashSet};
+
+use datanode_core::contract::{Contract, ContractError, TableKind};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::stored::from_json;
-use crate::{ListedTable, NewAudit, Registration, StoreError, Table};
+use super::stored::{count, from_json, timestamp};
+use super::tables::{Raw, table};
+use crate::{
+    DescribedTable, ListedTable, NewAudit, NewRegistration, Registration, RemoveTable, StoreError, Table,
+    TableEdit,
+};
 
-/// What lists need of a contract.
+/// What lists need of a contract: the database keeps it beside the contract, and derives it itself.
 #[derive(Deserialize)]
 struct Listed {
-    #[serde(default)]
     namespace: Option<String>,
-    #[serde(default)]
     labels: Vec<String>,
-    #[serde(default)]
     kind: TableKind,
 }
 
-/// A row of the catalogue: uid, identifier, physical name, contract, owner, registration.
-pub(crate) type RawListed = (String, String, String, String, Option<String>, Option<String>);
+/// The same of lists of those that refer to others.
+#[derive(Deserialize)]
+struct Referring {
+    /// Uids of the tables that its foreign keys lead to.
+    refers_to: Vec<String>,
+}
 
-/// A table as lists have it. Of the contract as clients wrote it nothing is kept: it may be long.
+/// A row of the catalogue: uid, identifier, physical name, owner, what lists need of the contract, and of the registration.
+pub(crate) type RawListed = (String, String, String, Option<String>, String, Option<String>);
+
+/// A table as lists have it.
 pub(crate) fn listed(
-    (uid, identifier, physical_name, contract, owner, registration): RawListed,
+    (uid, identifier, physical_name, owner, listed, said): RawListed,
 ) -> Result<ListedTable, StoreError> {
     let place = format!("table {uid}");
-    let Listed { namespace, labels, kind } = from_json(&place, &contract)?;
-    let registration = Registration { written: None, ..read(&place, registration.as_deref())? };
+    let Listed { namespace, labels, kind } = from_json(&place, &listed)?;
+    let registration = read(&place, said.as_deref())?;
     Ok(ListedTable { uid, identifier, namespace, physical_name, kind, labels, owner, registration })
+}
+
+/// Of tables by uid, each with what lists need of its contract, those that refer to one of the targets, in their order.
+pub(crate) fn referring(rows: Vec<(String, String)>, targets: &[String]) -> Result<Vec<String>, StoreError> {
+    let targets: HashSet<&str> = targets.iter().map(String::as_str).collect();
+    let mut referring = Vec::new();
+    for (uid, listed) in rows {
+        let Referring { refers_to } = from_json(&format!("table {uid}"), &listed)?;
+        if refers_to.iter().any(|target| targets.contains(target.as_str())) {
+            referring.push(uid);
+        }
+    }
+    Ok(referring)
+}
+
+/// A table and what is said of it: the columns of [`Raw`], and the registration.
+pub(crate) type RawDescribed = (String, String, i64, i64, Option<String>, Option<String>);
+
+/// A sum of progress: uid of the table, earliest and latest time, coordinates.
+pub(crate) type RawBounds = (String, i64, i64, i64);
+
+/// Tables with all that is told of them, in the order in which they were asked for.
+pub(crate) fn described(
+    uids: &[String],
+    rows: Vec<RawDescribed>,
+    sums: Vec<RawBounds>,
+) -> Result<Vec<DescribedTable>, StoreError> {
+    let mut held = HashMap::with_capacity(sums.len());
+    for (uid, min, max, coordinates) in sums {
+        let place = format!("progress of table {uid}");
+        let bounds = (timestamp(&place, min)?, timestamp(&place, max)?);
+        held.insert(uid, (bounds, count(&place, coordinates)?));
+    }
+    let mut known = HashMap::with_capacity(rows.len());
+    for (uid, contract, epoch, created_at, owner, document) in rows {
+        let registration = read(&format!("registration of table {uid}"), document.as_deref())?;
+        let raw: Raw = (uid.clone(), contract, epoch, created_at, owner);
+        let (bounds, coordinates) =
+            held.get(&uid).map_or((None, 0), |(bounds, coordinates)| (Some(*bounds), *coordinates));
+        known.insert(uid, DescribedTable { table: table(raw)?, registration, bounds, coordinates });
+    }
+    Ok(uids.iter().filter_map(|uid| known.get(uid).cloned()).collect())
 }
 
 /// A registration; a table without one has the default.
@@ -69,6 +121,33 @@ pub(crate) fn again(held: &Contract, given: Contract) -> Contract {
         checks: held.checks.clone(),
         last_field_id: None,
     }
+}
+
+/// Refuse to register a table again that is not what it was when somebody judged whether it may be; or where there was none
+/// and is one, or the other way round.
+pub(crate) fn refuse_unjudged(new: &NewRegistration, held: Option<&ListedTable>) -> Result<(), StoreError> {
+    if new.judged.as_ref() == held {
+        return Ok(());
+    }
+    let name = new.registration.identifier.as_ref().unwrap_or(&new.contract.identifier);
+    Err(StoreError::Changed { kind: "table", name: name.clone() })
+}
+
+/// The contract that an edit leads to.
+pub(crate) fn edited_contract(held: &Contract, edit: &TableEdit) -> Result<Contract, StoreError> {
+    let mut contract = edit.metadata.apply(held)?;
+    contract.labels.retain(|label| !edit.lose_labels.contains(label));
+    if let Some(cadence) = edit.cadence {
+        if cadence.is_some() && contract.kind == TableKind::Reference {
+            return Err(StoreError::Contract(ContractError::Rule {
+                identifier: contract.identifier,
+                problem: "a reference table has no cadence".to_owned(),
+                place: None,
+            }));
+        }
+        contract.cadence = cadence;
+    }
+    Ok(contract)
 }
 
 /// What is said of a table that is registered again.
@@ -116,8 +195,10 @@ pub(crate) fn removed(table: &Table) -> NewAudit {
     NewAudit::new("table.remove", "table", Some(&table.uid), &table.contract.identifier).with(detail)
 }
 
-/// The tables that go, those that refer before those that they refer to. `uid` alone goes unless all go that refer to it.
-pub(crate) fn going(tables: &[Table], uid: &str, with_referrers: bool) -> Result<Vec<Table>, StoreError> {
+/// The tables that go, those that refer before those that they refer to. The table alone goes unless all go that refer to
+/// it.
+pub(crate) fn going(tables: &[Table], remove: &RemoveTable) -> Result<Vec<Table>, StoreError> {
+    let RemoveTable { table_uid: uid, with_referrers, may_go, .. } = remove;
     let find = |uid: &str| tables.iter().find(|table| table.uid == uid);
     let first = find(uid).ok_or_else(|| super::tables::not_found(uid))?;
     let mut going = vec![first.clone()];
@@ -128,12 +209,15 @@ pub(crate) fn going(tables: &[Table], uid: &str, with_referrers: bool) -> Result
             if going.iter().any(|known| known.uid == referrer.table_uid) {
                 continue;
             }
-            if !with_referrers {
+            if !*with_referrers {
                 let columns = referrer.foreign_key.columns.join(", ");
                 return Err(in_use(
                     &table,
                     vec![format!("table `{}` refers to it by ({columns})", referrer.table)],
                 ));
+            }
+            if may_go.as_ref().is_some_and(|may_go| !may_go.contains(&referrer.table_uid)) {
+                return Err(StoreError::Changed { kind: "table", name: referrer.table });
             }
             going.extend(find(&referrer.table_uid).cloned());
         }
@@ -187,10 +271,21 @@ mod tests {
     fn tables_go_before_those_that_they_refer_to_or_not_at_all() {
         let tables = [table("a", &[]), table("b", &["a", "c"]), table("c", &["a", "c"]), table("d", &[])];
         let names = |going: Vec<Table>| going.into_iter().map(|table| table.uid).collect::<Vec<_>>();
-        assert_eq!(names(going(&tables, "a", true).unwrap()), ["b", "c", "a"]);
-        assert_eq!(names(going(&tables, "b", false).unwrap()), ["b"]);
-        assert!(matches!(going(&tables, "c", false), Err(StoreError::TableInUse { .. })));
-        assert!(matches!(going(&tables, "x", true), Err(StoreError::NotFound { .. })));
+        let remove = |uid: &str, with_referrers: bool, may_go: Option<&[&str]>| RemoveTable {
+            table_uid: uid.to_owned(),
+            with_referrers,
+            protected: false,
+            may_go: may_go.map(|uids| uids.iter().map(|uid| (*uid).to_owned()).collect()),
+        };
+        let all = |uid: &str, with_referrers| going(&tables, &remove(uid, with_referrers, None));
+        assert_eq!(names(all("a", true).unwrap()), ["b", "c", "a"]);
+        assert_eq!(names(all("b", false).unwrap()), ["b"]);
+        assert!(matches!(all("c", false), Err(StoreError::TableInUse { .. })));
+        assert!(matches!(all("x", true), Err(StoreError::NotFound { .. })));
+        // Those that somebody may remove, and no others.
+        assert_eq!(names(going(&tables, &remove("a", true, Some(&["b", "c"]))).unwrap()), ["b", "c", "a"]);
+        let unjudged = going(&tables, &remove("a", true, Some(&["b"])));
+        assert!(matches!(unjudged, Err(StoreError::Changed { .. })));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which contract a table may have, and what it is called.
 
+use std::collections::HashMap;
+
 use datanode_core::contract::{Contract, ContractError};
 use datanode_core::difference::{Change, Reach, changes};
 use datanode_core::name::{self, MAX_NAME_BYTES};
@@ -21,8 +23,35 @@ pub(crate) fn table((uid, contract, epoch, created_at, owner): Raw) -> Result<Ta
     Ok(Table { contract, epoch, created_at: timestamp(&place, created_at)?, uid, owner })
 }
 
+/// The tables that were found, as they were asked for: by identifier or uid.
+pub(crate) fn in_order(references: &[String], found: &[Table]) -> Vec<Table> {
+    let mut known: HashMap<&str, &Table> = HashMap::with_capacity(2 * found.len());
+    for table in found {
+        known.insert(&table.uid, table);
+        known.insert(&table.contract.identifier, table);
+    }
+    references.iter().filter_map(|reference| known.get(reference.as_str()).copied().cloned()).collect()
+}
+
 pub(crate) fn not_found(reference: &str) -> StoreError {
     StoreError::NotFound { kind: "table", reference: reference.to_owned() }
+}
+
+/// Refuse to go on where a table is not what it was when somebody decided about it, its rows aside; or where there was none
+/// and is one, or the other way round.
+pub(crate) fn refuse_changed(
+    name: &str,
+    seen: Option<&Table>,
+    found: Option<&Table>,
+) -> Result<(), StoreError> {
+    let is_same = match (seen, found) {
+        (None, None) => true,
+        (Some(seen), Some(found)) => {
+            seen.uid == found.uid && seen.contract == found.contract && seen.owner == found.owner
+        }
+        _ => false,
+    };
+    if is_same { Ok(()) } else { Err(StoreError::Changed { kind: "table", name: name.to_owned() }) }
 }
 
 /// A table as errors name it.

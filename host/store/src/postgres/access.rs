@@ -20,10 +20,21 @@ const ROLES: &str = "storing roles";
 
 #[async_trait]
 impl Access for PostgresStore {
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
-        told!(self, begin_catalogue, PEOPLE, |connection| people::create_user(connection, new, now), |user| {
-            Some(entries::of_user("user.create", user))
-        })
+    async fn create_user_with(
+        &self,
+        new: &NewUser,
+        role: Option<Role>,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
+        let mut transaction = self.pools.begin_catalogue().await?;
+        let user = people::create_user(&mut transaction, new, now).await?;
+        audit::record(&mut transaction, &self.actor, &entries::of_user("user.create", &user)).await?;
+        if let Some(role) = role {
+            let member = Member::User(user.uid.clone());
+            self.grant(&mut transaction, &Subject::Organisation, &member, role, now).await?;
+        }
+        transaction.commit().await.map_err(failed(PEOPLE))?;
+        Ok(user)
     }
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {
@@ -68,26 +79,42 @@ impl Access for PostgresStore {
         people::members(&mut transaction, reference).await
     }
 
-    async fn add_team_member(&self, team: &str, user: &str, now: Timestamp) -> Result<Team, StoreError> {
-        let added: Result<(Team, User, bool), StoreError> = told!(
-            self,
-            begin_catalogue,
-            PEOPLE,
-            |connection| people::add_member(connection, team, user, now),
-            |(team, user, added)| entries::member_changed("team.add", *added, team, user)
-        );
-        added.map(|(team, ..)| team)
+    async fn teams_of(&self, user_uid: &str) -> Result<Vec<Team>, StoreError> {
+        let mut transaction = self.pools.begin_read().await?;
+        people::teams_of(&mut transaction, user_uid).await
     }
 
-    async fn remove_team_member(&self, team: &str, user: &str) -> Result<Team, StoreError> {
-        let removed: Result<(Team, User), StoreError> = told!(
-            self,
-            begin_catalogue,
-            PEOPLE,
-            |connection| people::remove_member(connection, team, user),
-            |(team, user)| entries::member_changed("team.remove", true, team, user)
-        );
-        removed.map(|(team, _)| team)
+    async fn add_team_members(
+        &self,
+        team: &str,
+        users: &[String],
+        now: Timestamp,
+    ) -> Result<Team, StoreError> {
+        let mut transaction = self.pools.begin_catalogue().await?;
+        let mut team = people::team(&mut transaction, team).await?;
+        for user in users {
+            let (after, user, added) = people::add_member(&mut transaction, &team.uid, user, now).await?;
+            if let Some(entry) = entries::member_changed("team.add", added, &after, &user) {
+                audit::record(&mut transaction, &self.actor, &entry).await?;
+            }
+            team = after;
+        }
+        transaction.commit().await.map_err(failed(PEOPLE))?;
+        Ok(team)
+    }
+
+    async fn remove_team_members(&self, team: &str, users: &[String]) -> Result<Team, StoreError> {
+        let mut transaction = self.pools.begin_catalogue().await?;
+        let mut team = people::team(&mut transaction, team).await?;
+        for user in users {
+            let (after, user) = people::remove_member(&mut transaction, &team.uid, user).await?;
+            if let Some(entry) = entries::member_changed("team.remove", true, &after, &user) {
+                audit::record(&mut transaction, &self.actor, &entry).await?;
+            }
+            team = after;
+        }
+        transaction.commit().await.map_err(failed(PEOPLE))?;
+        Ok(team)
     }
 
     async fn grant_role(
@@ -175,7 +202,7 @@ impl Access for PostgresStore {
             self,
             begin_catalogue,
             "storing a token",
-            |connection| tokens::create(connection, new, now),
+            |connection| tokens::create(connection, &self.actor, new, now),
             |created| entries::token_created(&created.token)
         )
     }
@@ -202,20 +229,19 @@ impl Access for PostgresStore {
     }
 
     async fn has_tokens(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let mut transaction = self.pools.begin_read().await?;
-        tokens::is_any(&mut transaction, now).await
+        tokens::is_any(&self.pools.tokens, now).await
     }
 
     async fn authenticate(&self, text: &str, now: Timestamp) -> Result<Principal, StoreError> {
         let text = TokenText::parse(text).map_err(|_| StoreError::TokenRefused)?;
-        let known = tokens::known(&self.pools.connections, &text).await?;
+        let known = tokens::known(&self.pools.tokens, &text).await?;
         let noted = known.as_ref().is_some_and(|known| is_to_be_noted(&known.token, now));
         let principal = authenticated(&text, known, now)?;
-        if noted {
+        if let Some(noted) = noted.then(|| self.pools.noting.begin(text.id())).flatten() {
             // Nobody waits for it: when the process ends first, a moment is missing that is kept to the hour.
-            let (pool, id) = (self.pools.connections.clone(), text.id().to_owned());
+            let pool = self.pools.connections.clone();
             tokio::spawn(async move {
-                let _ = tokens::note(&pool, &id, now).await;
+                let _ = tokens::note(&pool, &noted.id, now).await;
             });
         }
         Ok(principal)

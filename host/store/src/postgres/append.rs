@@ -31,10 +31,24 @@ pub(super) async fn append(
     table: &str,
     rows: Rows,
     on_rows: &(dyn Fn(u64) + Send + Sync),
+    caller: Caller,
+) -> Result<u64, StoreError> {
+    append_and_look(connection, contract, table, rows, on_rows, caller, |_| Ok(())).await
+}
+
+/// The same; `look` sees each batch before it is sent.
+pub(super) async fn append_and_look(
+    connection: &mut PgConnection,
+    contract: &Contract,
+    table: &str,
+    rows: Rows,
+    on_rows: &(dyn Fn(u64) + Send + Sync),
     mut caller: Caller,
+    mut look: impl FnMut(&RecordBatch) -> Result<(), StoreError> + Send + 'static,
 ) -> Result<u64, StoreError> {
     let of = contract.clone();
     let mut groups = Groups::begin(DOING, rows, move |encoder, batch: &RecordBatch| {
+        look(batch)?;
         encode_rows(encoder, &of, batch, 0..batch.num_rows())
     });
     let append = Append { contract, copy: copy_into(table, contract) };

@@ -1,5 +1,6 @@
 //! Backfills: one row each, and one per window.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,13 +43,15 @@ async fn select(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed(READING))?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        let raw = raw(&row).map_err(failed(READING))?;
-        let sums = sums(connection, &raw.uid).await?;
-        found.push(backfill(raw, sums)?);
-    }
-    Ok(found)
+    let rows = rows.iter().map(raw).collect::<Result<Vec<_>, _>>().map_err(failed(READING))?;
+    let uids: Vec<String> = rows.iter().map(|raw| raw.uid.clone()).collect();
+    let mut sums = sums(connection, &uids).await?;
+    rows.into_iter()
+        .map(|raw| {
+            let sums = sums.remove(&raw.uid).unwrap_or_default();
+            backfill(raw, sums)
+        })
+        .collect()
 }
 
 fn raw(row: &sqlx::postgres::PgRow) -> Result<RawBackfill, sqlx::Error> {
@@ -66,16 +69,28 @@ fn raw(row: &sqlx::postgres::PgRow) -> Result<RawBackfill, sqlx::Error> {
     })
 }
 
-async fn sums(connection: &mut PgConnection, uid: &str) -> Result<Vec<RawSum>, StoreError> {
-    sqlx::query_as(
-        "SELECT status, count(*), sum(rows_inserted)::bigint, sum(rows_updated)::bigint, sum(rows_unchanged)::bigint, \
-         coalesce(sum(finished_at - started_at), 0)::bigint \
-         FROM datanode.backfill_windows WHERE backfill_uid = $1 GROUP BY status",
+/// A sum of windows, beside the uid of the backfill.
+type RawSumOf = (String, String, i64, i64, i64, i64, i64);
+
+/// What has become of the windows of backfills, by the uid of each.
+async fn sums(
+    connection: &mut PgConnection,
+    uids: &[String],
+) -> Result<HashMap<String, Vec<RawSum>>, StoreError> {
+    let rows: Vec<RawSumOf> = sqlx::query_as(
+        "SELECT backfill_uid, status, count(*), sum(rows_inserted)::bigint, sum(rows_updated)::bigint, \
+         sum(rows_unchanged)::bigint, coalesce(sum(finished_at - started_at), 0)::bigint \
+         FROM datanode.backfill_windows WHERE backfill_uid = ANY($1) GROUP BY backfill_uid, status",
     )
-    .bind(uid)
+    .bind(uids)
     .fetch_all(connection)
     .await
-    .map_err(failed(READING))
+    .map_err(failed(READING))?;
+    let mut sums: HashMap<String, Vec<RawSum>> = HashMap::new();
+    for (uid, status, windows, inserted, updated, unchanged, micros) in rows {
+        sums.entry(uid).or_default().push((status, windows, inserted, updated, unchanged, micros));
+    }
+    Ok(sums)
 }
 
 async fn by_uid(connection: &mut PgConnection, uid: &str) -> Result<Backfill, StoreError> {

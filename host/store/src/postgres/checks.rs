@@ -17,7 +17,7 @@ use super::ddl::table_name;
 use super::literal::literal;
 use super::ranges::Ranges;
 use super::sql::over;
-use super::stored::failed;
+use super::stored::{failed, is_canceled};
 use crate::StoreError;
 use crate::checks::{Asking, Question, Reach};
 
@@ -25,9 +25,6 @@ const DOING: &str = "judging a quality check";
 
 const SAVE: &str = "SAVEPOINT _check";
 const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _check; RELEASE SAVEPOINT _check";
-
-/// What PostgreSQL answers a statement whose time was over.
-const QUERY_CANCELED: &str = "57014";
 
 /// What the checks find of rows that are in the table by now. `before` is the progress before they came.
 pub(super) async fn judge(
@@ -191,11 +188,4 @@ fn value(type_name: &str, text: &str) -> Value {
         _ => None,
     }
     .unwrap_or_else(|| Value::from(text))
-}
-
-fn is_canceled(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == QUERY_CANCELED)
 }

@@ -11,8 +11,8 @@ use super::ddl::table_name;
 use super::stored::failed;
 use super::write::Caller;
 use super::{
-    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs,
-    tables,
+    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, producer_updates, progress,
+    revision, runs, tables,
 };
 use crate::checks::look_back;
 use crate::fault::{self, Step};
@@ -45,6 +45,8 @@ pub(super) async fn commit(
     }
     lease::check(connection, &held).await?;
     fault::reached(Step::LeaseChecked);
+    // Behind the lock of the lease, under which uploads come: from here on none does.
+    producer_updates::refuse_unseen(connection, &record).await?;
     let brought = Brought { seen: &seen, mode, added: &added };
     let (table, checks) = locked(connection, brought).await?;
     // Windows of one backfill lie apart: what others of it have changed, this one has not read. Asked behind the lock of
@@ -78,6 +80,10 @@ pub(super) async fn commit(
         journals::insert(connection, &record.run_id, journal).await?;
     }
     fault::reached(Step::LineageStored);
+    if record.producer.is_some() {
+        producer_updates::discard(connection, &record.run_id).await?;
+        fault::reached(Step::UploadsForgotten);
+    }
     if let Some(window) = window {
         let epochs = tables::by_uid(connection, &table.uid).await?.epoch - table.epoch;
         backfill_windows::committed_window(connection, window, &record, epochs).await?;

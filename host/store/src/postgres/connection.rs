@@ -4,22 +4,36 @@
 //! writer at a time, so that what a statement looks up stays true until its transaction ends. Commits of runs, loads and
 //! deletes of rows do not take it: they lock the row of their table, and go on side by side.
 //!
+//! Nobody waits for that lock without an end: a revision may have it for minutes. Those who wait do so in this process,
+//! without a connection, but for the next in turn: however many there are, reads of the catalogue go on beside them.
+//!
 //! Nothing in here depends on what a role or a database has for settings of its sessions: see [`SETTINGS`].
 
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::stored::failed;
-use crate::StoreError;
+use crate::catalogue::access::Noting;
+use crate::places::Places;
+use crate::{Patience, StoreError};
 
-/// Connections for everything but snapshots and leases.
-const CONNECTIONS: u32 = 10;
+/// Connections for everything but snapshots, leases and tokens.
+const CONNECTIONS: u32 = 8;
+/// Connections for tokens: every request begins with one, and must not wait for what other requests do.
+const TOKENS: u32 = 2;
 /// Connections for leases: a heartbeat must not wait for as many commits as there are connections, until it is too late.
 const LEASES: u32 = 2;
 /// Snapshots open at once; the next one waits. Servers allow 100 connections by default.
 const SNAPSHOTS: u32 = 32;
+/// As many of them may be those of readers.
+const SNAPSHOTS_OF_READERS: u32 = 24;
 /// What every session begins with. A role or a database may have other defaults, which are for people at a terminal: a
 /// timeout would end runs in their middle, and of a transaction that sees one state from its beginning, a lock would not
 /// show what others did before it was given. `synchronous_commit` is raised to what its default is and never lowered: what
@@ -33,14 +47,58 @@ const SETTINGS: &str = "SELECT set_config(name, value, false) FROM pg_settings J
 const OLDEST_SERVER: i32 = 150_000;
 /// Key of the lock that writers of the catalogue take: `datanode`, in ASCII.
 const CATALOGUE: i64 = 0x6461_7461_6e6f_6465;
+/// Writers of the catalogue in this process that have a connection: one that writes, and one that is ready when it ends.
+const WRITERS: usize = 2;
+const WAITING: &str = "waiting for other writers of the catalogue";
 
 /// The pools of one database.
 #[derive(Debug, Clone)]
 pub(super) struct Pools {
     pub(super) connections: PgPool,
     pub(super) leases: PgPool,
+    pub(super) tokens: PgPool,
     /// Apart, for a snapshot lives as long as a run: nothing else must wait for one to end.
     pub(super) snapshots: PgPool,
+    /// Of these, those of readers.
+    pub(super) places: Places,
+    /// For writers of the catalogue.
+    turns: Arc<Semaphore>,
+    /// How long they wait.
+    pub(super) patience: Patience,
+    /// Tokens whose use is being noted.
+    pub(super) noting: Noting,
+}
+
+/// A transaction that writes the catalogue. Dropping it rolls it back.
+#[derive(Debug)]
+pub(super) struct Writing {
+    transaction: Transaction<'static, Postgres>,
+    /// Given back last.
+    turn: OwnedSemaphorePermit,
+}
+
+impl Writing {
+    /// Keep what was written.
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        let Self { transaction, turn } = self;
+        let committed = transaction.commit().await;
+        drop(turn);
+        committed
+    }
+}
+
+impl Deref for Writing {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
 }
 
 impl Pools {
@@ -61,14 +119,25 @@ impl Pools {
         .map_err(failed("asking for the version of the server"))?;
         refuse_old(server, version, name)?;
         let leases = pool(LEASES).connect_lazy_with(options.clone());
+        let tokens = pool(TOKENS).connect_lazy_with(options.clone());
         let snapshots = pool(SNAPSHOTS).connect_lazy_with(options);
-        Ok(Self { connections, leases, snapshots })
+        Ok(Self {
+            connections,
+            leases,
+            tokens,
+            snapshots,
+            places: Places::new(SNAPSHOTS_OF_READERS),
+            turns: Arc::new(Semaphore::new(WRITERS)),
+            patience: Patience::default(),
+            noting: Noting::default(),
+        })
     }
 
     /// Close all connections. Waits for what is under way.
     pub(super) async fn close(&self) {
         self.snapshots.close().await;
         self.leases.close().await;
+        self.tokens.close().await;
         self.connections.close().await;
     }
 
@@ -90,11 +159,18 @@ impl Pools {
         self.leases.begin().await.map_err(failed("beginning to write"))
     }
 
-    /// Begin a transaction that writes the catalogue, behind all others that do.
-    pub(super) async fn begin_catalogue(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    /// Begin a transaction that writes the catalogue, behind all others that do, but not for longer than others can be kept
+    /// waiting; nor does it wait so long for a row or a table later on.
+    pub(super) async fn begin_catalogue(&self) -> Result<Writing, StoreError> {
+        let patience = self.patience.catalogue;
+        let until = Instant::now() + patience;
+        let turn = timeout_at(until, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .map_err(|_| StoreError::Busy { doing: WAITING })?
+            .map_err(|_| failed(WAITING)(sqlx::Error::PoolClosed))?;
         let mut transaction = self.begin().await?;
-        lock_catalogue(&mut transaction).await?;
-        Ok(transaction)
+        lock_catalogue(&mut transaction, until.saturating_duration_since(Instant::now()), patience).await?;
+        Ok(Writing { transaction, turn })
     }
 }
 
@@ -117,13 +193,19 @@ fn refuse_old(server: String, version: i32, name: String) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn lock_catalogue(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(CATALOGUE)
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .map_err(failed("waiting for other writers of the catalogue"))
+/// Take the lock within `wait`; afterwards another lock may take as long as `patience` says.
+async fn lock_catalogue(
+    connection: &mut PgConnection,
+    wait: Duration,
+    patience: Duration,
+) -> Result<(), StoreError> {
+    // A server takes 0 for no limit.
+    let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
+    let (wait, patience) = (millis(wait), millis(patience));
+    let sql = format!(
+        "SET LOCAL lock_timeout = {wait}; SELECT pg_advisory_xact_lock({CATALOGUE}); SET LOCAL lock_timeout = {patience}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(|_| ()).map_err(failed(WAITING))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use datanode_core::contract::Contract;
 use sqlx::PgConnection;
 
-use super::tables;
+use super::{registrations, tables};
 use crate::catalogue::foreign_keys as rules;
-use crate::{Referrer, StoreError};
+use crate::{Referrer, StoreError, Table};
 
 /// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
 pub(super) async fn resolve(
@@ -48,7 +48,7 @@ pub(super) async fn targets(
 
 /// The foreign keys that lead to a table.
 pub(super) async fn referrers(connection: &mut PgConnection, uid: &str) -> Result<Vec<Referrer>, StoreError> {
-    Ok(rules::referrers(&tables::all(connection).await?, uid))
+    Ok(rules::referrers(&registrations::referring(connection, &[uid.to_owned()]).await?, uid))
 }
 
 /// The tables whose rows a deletion from a table may change.
@@ -56,5 +56,13 @@ pub(super) async fn changed_by_deletion(
     connection: &mut PgConnection,
     uid: &str,
 ) -> Result<Vec<String>, StoreError> {
-    Ok(rules::changed_by_deletion(&tables::all(connection).await?, uid))
+    // Those that lead to it, and to these, and so on: not all tables of the catalogue.
+    let (mut leading, mut open) = (Vec::<Table>::new(), vec![uid.to_owned()]);
+    while !open.is_empty() {
+        let mut found = registrations::referring(connection, &open).await?;
+        found.retain(|table| leading.iter().all(|known| known.uid != table.uid));
+        open = found.iter().map(|table| table.uid.clone()).collect();
+        leading.extend(found);
+    }
+    Ok(rules::changed_by_deletion(&leading, uid))
 }

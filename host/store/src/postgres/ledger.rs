@@ -4,15 +4,17 @@
 //! lease, and shares its table; a tail delete has locked the table alone.
 
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::ledger::Ledger;
 use datanode_core::node_settings::SettingChange;
 use datanode_core::run::RunRecord;
 use sqlx::PgConnection;
 
 use super::stored::{failed, to_json};
-use super::{nodes, tables};
+use super::{audit, nodes, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::ledger::{Moves, Raw, ledger, visit};
-use crate::{NodeSet, Reopened, StoreError, Table};
+use crate::{Node, NodeChange, NodeSet, Reopened, StoreError, Table};
 
 const STORING: &str = "storing the windows of a node";
 
@@ -105,13 +107,34 @@ async fn write(
     Ok(())
 }
 
-/// Change settings of a node.
-pub(super) async fn set(
+/// Change what people change of a node, and write down that this actor has done so.
+pub(super) async fn change(
     connection: &mut PgConnection,
+    actor: &Actor,
     node_uid: &str,
-    changes: &[SettingChange],
+    change: &NodeChange,
 ) -> Result<NodeSet, StoreError> {
     let mut node = nodes::by_reference(connection, node_uid).await?;
+    change.refuse_changed(&node)?;
+    let mut unpinned = false;
+    if change.unpin {
+        (node, unpinned) = nodes::unpin(connection, &node.uid).await?;
+        if let Some(entry) = entries::node_unpinned(unpinned, &node) {
+            audit::record(connection, actor, &entry).await?;
+        }
+    }
+    let set = set(connection, node, &change.settings).await?;
+    if let Some(entry) = entries::node_set(&set) {
+        audit::record(connection, actor, &entry).await?;
+    }
+    Ok(NodeSet { changed: set.changed || unpinned, ..set })
+}
+
+async fn set(
+    connection: &mut PgConnection,
+    mut node: Node,
+    changes: &[SettingChange],
+) -> Result<NodeSet, StoreError> {
     let settings = changes.iter().fold(node.settings, |settings, change| settings.with(*change));
     let changed = settings != node.settings;
     if changed {

@@ -9,9 +9,9 @@
 //! * `people`, `roles`, `tokens`, `access`: who may do what; `audit`: what was done by whom.
 //! * `write`: transactions that copy rows in. `ddl`: contracts as tables; `copy`: Arrow to binary `COPY` and back; `literal`: the one way by which a value enters
 //!   SQL, for `COPY` binds none.
-//! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `snapshot`: rows out.
+//! * `append`, `overwrite`, `groups`, `load`: rows in; `select`, `ranges`, `read`, `ahead`, `snapshot`: rows out.
 //! * `registrations`: what clients of the compatible API say of tables, and tables that go.
-//! * `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
+//! * `message`: several statements at once. `refusal`, `broken_keys`, `keys`: what was wrong with a row; `foreign_keys`, `repoint`: which table is meant.
 //! * `sql`: SQL of users, under a login of its own.
 //! * `commit` and `tail_delete`: what changes rows, progress and records together; `revision`: tables that move to
 //!   another contract, and whether a table still is what its contract says.
@@ -19,6 +19,7 @@
 //! Every function of a family works on one connection, inside a transaction that its caller began.
 
 mod access;
+mod ahead;
 mod append;
 mod audit;
 mod backfill_windows;
@@ -39,9 +40,11 @@ mod lease;
 mod ledger;
 mod literal;
 mod load;
+mod message;
 mod migrate;
 mod nodes;
 mod overwrite;
+mod pages;
 mod people;
 mod producer_updates;
 mod producers;
@@ -80,7 +83,8 @@ use std::sync::Arc;
 use datanode_core::access::Actor;
 
 use self::connection::Pools;
-use crate::StoreError;
+use crate::places::Places;
+use crate::{Patience, StoreError};
 
 /// The store in one database of a PostgreSQL server (15 or newer). Clones use the same connections.
 #[derive(Debug, Clone)]
@@ -90,6 +94,8 @@ pub struct PostgresStore {
     reader: Option<sql::Reader>,
     /// Whose changes these are.
     actor: Arc<Actor>,
+    /// Where this is the store for readers, what bounds their snapshots.
+    reads: Option<Places>,
 }
 
 impl PostgresStore {
@@ -103,7 +109,14 @@ impl PostgresStore {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let pools = Pools::open(url).await?;
         migrate::migrate(&pools.connections).await?;
-        Ok(Self { pools, reader: None, actor: Arc::default() })
+        Ok(Self { pools, reader: None, actor: Arc::default(), reads: None })
+    }
+
+    /// How long those wait, and are kept waiting, who use the database at the same time.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.pools.patience = patience;
+        self
     }
 
     /// Run SQL of users under the login of this URL. What it may is looked at when the first statement comes; this store

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres, QueryBuilder};
 
 use super::reference::starting_with;
 use super::stored::{damaged, failed, from_json, timestamp, to_json};
 use super::{components, tables};
 use crate::catalogue::audit::Ensured;
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
-use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
+use crate::{NewNode, Node, NodeDependency, NodeFilter, NodePlace, Registered, StoreError};
 
 const DOING: &str = "storing a node";
+const READING: &str = "reading nodes";
 
 const SELECT: &str = "SELECT n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
      n.hash_namespace, n.table_uid, t.identifier, n.settings, n.created_at FROM datanode.nodes n \
@@ -67,7 +68,38 @@ async fn select(
     for value in values {
         query = query.bind((*value).to_owned());
     }
-    let rows = query.fetch_all(&mut *connection).await.map_err(failed("reading nodes"))?;
+    let rows = query.fetch_all(&mut *connection).await.map_err(failed(READING))?;
+    with_edges(connection, rows).await
+}
+
+/// Nodes of a filter, by output table and `update_hash`.
+pub(super) async fn some(
+    connection: &mut PgConnection,
+    filter: &NodeFilter,
+) -> Result<Vec<Node>, StoreError> {
+    // Only conditions that were asked for, so that each has its index.
+    let mut query = QueryBuilder::<Postgres>::new(SELECT);
+    query.push(" WHERE true");
+    if let Some(uids) = &filter.uids {
+        query.push(" AND n.uid = ANY(").push_bind(uids).push(")");
+    }
+    if let Some(uids) = &filter.table_uids {
+        query.push(" AND n.table_uid = ANY(").push_bind(uids).push(")");
+    }
+    if let Some(NodePlace { table, update_hash }) = &filter.after {
+        query.push(" AND t.identifier >= ").push_bind(table);
+        query.push(" AND (t.identifier, n.update_hash) > (").push_bind(table).push(", ");
+        query.push_bind(update_hash).push(")");
+    }
+    query.push(" ORDER BY t.identifier, n.update_hash");
+    if let Some(limit) = filter.limit {
+        query.push(" LIMIT ").push_bind(i64::from(limit));
+    }
+    let rows = query.build_query_as().fetch_all(&mut *connection).await.map_err(failed(READING))?;
+    with_edges(connection, rows).await
+}
+
+async fn with_edges(connection: &mut PgConnection, rows: Vec<Raw>) -> Result<Vec<Node>, StoreError> {
     let uids: Vec<String> = rows.iter().map(|row| row.uid.clone()).collect();
     let mut dependencies = edges(connection, uids).await?;
     let node = |raw: Raw| {

@@ -1,21 +1,27 @@
 //! Rows that may be there already: they wait in a temporary table, and one statement inserts those that are new and
 //! updates those that differ.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_array::RecordBatch;
 use datanode_core::contract::{Column, Contract, TIME_INDEX};
 use datanode_core::coordinate::CoordinateValue;
 use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::append::append;
+use super::append::{append, append_and_look, short};
 use super::ddl::{define, list, quote, table_name};
 use super::keys::{coordinate, micros, selected};
 use super::literal::literal;
+use super::message::answers;
 use super::refusal::{Refusal, refusal};
 use super::stored::{count, failed, timestamp};
 use super::write::Caller;
 use super::{broken_keys, progress, tables};
 use crate::fault::{self, Step};
+use crate::rows::{BatchTally, Cells};
 use crate::write_mode::Written;
 use crate::{Rows, StoreError, Table, WriteMode};
 
@@ -38,7 +44,7 @@ pub(super) fn columns(contract: &Contract) -> String {
     contract.columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Create the table where rows wait; `further` stands in its definition behind the columns of the contract. No name of a
+/// Create the table where rows wait; `further` is a column of it behind those of the contract, if there is any. No name of a
 /// contract begins with an underscore.
 pub(super) async fn create_waiting(
     connection: &mut PgConnection,
@@ -46,9 +52,9 @@ pub(super) async fn create_waiting(
     contract: &Contract,
     further: &str,
 ) -> Result<(), StoreError> {
-    let columns = contract.columns.iter().map(define).collect::<Vec<_>>();
-    let create =
-        format!("CREATE TEMPORARY TABLE {waiting} ({}, {further}) ON COMMIT DROP", columns.join(", "));
+    let mut columns = contract.columns.iter().map(define).collect::<Vec<_>>();
+    columns.extend((!further.is_empty()).then(|| further.to_owned()));
+    let create = format!("CREATE TEMPORARY TABLE {waiting} ({}) ON COMMIT DROP", columns.join(", "));
     let created = sqlx::raw_sql(AssertSqlSafe(create)).execute(connection).await;
     created.map(|_| ()).map_err(failed("making room for rows"))
 }
@@ -99,12 +105,14 @@ pub(super) async fn store(
         let inserted = append(connection, contract, &name, rows, on_rows, caller).await?;
         (Written::new(inserted), sent.clone())
     } else {
-        // The key of the waiting table finds what stands twice, wherever its rows are.
-        let key = format!("PRIMARY KEY ({})", list(contract.key()));
-        create_waiting(connection, "_rows", contract, &key).await?;
-        let waiting = append(connection, contract, WAITING, rows, on_rows, caller).await?;
+        create_waiting(connection, "_rows", contract, "").await?;
+        let differ = Arc::new(AtomicBool::new(true));
+        let look = look_whether_they_differ(contract, &differ);
+        let waiting = append_and_look(connection, contract, WAITING, rows, on_rows, caller, look).await?;
+        if !differ.load(Ordering::Relaxed) {
+            refuse_twice(connection, contract).await?;
+        }
         let (inserted, updated) = store_waiting(connection, table, mode).await?;
-        sqlx::raw_sql("DROP TABLE pg_temp._rows").execute(&mut *connection).await.map_err(failed(DOING))?;
         let unchanged = waiting.saturating_sub(inserted.rows() + updated);
         (Written { inserted: inserted.rows(), updated, unchanged }, inserted)
     };
@@ -116,6 +124,40 @@ pub(super) async fn store(
         tables::raise_epoch(connection, &table.uid).await?;
     }
     Ok(written)
+}
+
+/// Looks at batches that pass by, and says when two of their rows may have one key. Most rows come in the order of time, or
+/// of the time of each coordinate, and then none have; to let an index of the waiting table find it would cost half as much
+/// again as all else.
+fn look_whether_they_differ(
+    contract: &Contract,
+    differ: &Arc<AtomicBool>,
+) -> impl FnMut(&RecordBatch) -> Result<(), StoreError> + Send + use<> {
+    let (contract, differ) = (contract.clone(), Arc::clone(differ));
+    let mut tally = BatchTally::new(&contract);
+    move |batch| {
+        if differ.load(Ordering::Relaxed) {
+            let cells = Cells::new(&contract, batch)?;
+            let counted = tally.rows(&cells, 0..batch.num_rows());
+            differ.store(counted.is_some() && tally.all_differ(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Refuse rows that wait if two of them have one key.
+async fn refuse_twice(connection: &mut PgConnection, contract: &Contract) -> Result<(), StoreError> {
+    let key = list(contract.key());
+    let sql = format!(
+        "SELECT {} FROM {WAITING} AS _rows GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1",
+        selected("_rows", contract, contract.key())
+    );
+    let (rows, _) = answers(connection, sql).await.map_err(failed(DOING))?;
+    let Some(row) = rows.first() else { return Ok(()) };
+    Err(StoreError::DuplicateKey {
+        table: contract.identifier.clone(),
+        key: coordinate(row, 0, contract, contract.key())?.to_string(),
+    })
 }
 
 /// Whether none of the rows can be there: they lie apart from what is held of their coordinates, or nothing at all is
@@ -158,21 +200,25 @@ async fn store_waiting(
     };
     // A row that was inserted has never been locked, one that was updated was locked first: by this transaction.
     let sql = format!(
-        "WITH _stored AS ({} RETURNING (_held.xmax = 0) AS _new, {}) \
-         SELECT count(*) FILTER (WHERE _new), count(*) FILTER (WHERE NOT _new), {}, {}{also} FROM _stored{grouped}",
+        "{SAVE}; WITH _stored AS ({} RETURNING (_held.xmax = 0) AS _new, {}) \
+         SELECT count(*) FILTER (WHERE _new), count(*) FILTER (WHERE NOT _new), {}, {}{also} FROM _stored{grouped}; \
+         DROP TABLE {WAITING}",
         overwrite(WAITING, contract, mode),
         contract.key().iter().map(|name| format!("_held.{}", quote(name))).collect::<Vec<_>>().join(", "),
         micros(&format!("min({time}) FILTER (WHERE _new)")),
         micros(&format!("max({time}) FILTER (WHERE _new)")),
     );
-    sqlx::raw_sql(SAVE).execute(&mut *connection).await.map_err(failed(DOING))?;
-    let rows = match sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await {
-        Ok(rows) => rows,
+    let rows = match answers(connection, sql).await {
+        Ok((rows, _)) => rows,
         Err(error) if refusal(&error) == Some(Refusal::ForeignKey) => {
             // Behind the savepoint the transaction can still be asked why.
             sqlx::raw_sql(GO_BACK).execute(&mut *connection).await.map_err(failed(DOING))?;
             let broken = broken_keys::explain_waiting(connection, table, WAITING, None).await?;
             return Err(broken.unwrap_or_else(|| failed(DOING)(error)));
+        }
+        Err(error) if let Some(Refusal::Value(problem)) = refusal(&error) => {
+            sqlx::raw_sql(GO_BACK).execute(&mut *connection).await.map_err(failed(DOING))?;
+            return Err(too_long(connection, contract, problem).await?);
         }
         Err(error) => return Err(failed(DOING)(error)),
     };
@@ -188,6 +234,26 @@ async fn store_waiting(
         }
     }
     Ok((inserted, updated))
+}
+
+/// The table keeps what the waiting table kept, but in a key that fits its index: the longest one does not.
+async fn too_long(
+    connection: &mut PgConnection,
+    contract: &Contract,
+    problem: String,
+) -> Result<StoreError, StoreError> {
+    let lengths = contract.key().iter().map(|name| format!("octet_length({}::text)", quote(name)));
+    let sql = format!(
+        "SELECT {} FROM {WAITING} AS _rows ORDER BY {} DESC LIMIT 1",
+        selected("_rows", contract, contract.key()),
+        lengths.collect::<Vec<_>>().join(" + ")
+    );
+    let (rows, _) = answers(connection, sql).await.map_err(failed(DOING))?;
+    let row = match rows.first() {
+        Some(row) => short(coordinate(row, 0, contract, contract.key())?.to_string()),
+        None => String::new(),
+    };
+    Ok(StoreError::UnsupportedValue { table: contract.identifier.clone(), row, column: None, problem })
 }
 
 /// JSON has no equality; its text, which is kept as it came, has one.

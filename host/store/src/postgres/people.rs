@@ -86,6 +86,14 @@ pub(super) async fn members(connection: &mut PgConnection, reference: &str) -> R
     select_users(connection, query.bind(team.uid)).await
 }
 
+/// The teams of a user, by name.
+pub(super) async fn teams_of(connection: &mut PgConnection, user_uid: &str) -> Result<Vec<Team>, StoreError> {
+    let query = sqlx::query_as(teams!(
+        "JOIN datanode.team_members m ON m.team_uid = t.uid WHERE m.user_uid = $1 ORDER BY t.name"
+    ));
+    select_teams(connection, query.bind(user_uid)).await
+}
+
 /// Create a user.
 pub(super) async fn create_user(
     connection: &mut PgConnection,

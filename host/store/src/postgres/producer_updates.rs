@@ -238,13 +238,30 @@ pub(super) async fn rows(
         .ok_or_else(|| StoreError::Damaged(format!("update {run_id} has no upload {position}")))
 }
 
-/// Forget what waits for the commit of a run.
-pub(super) async fn discard(connection: &mut PgConnection, run_id: &str) -> Result<(), StoreError> {
+/// Refuse the commit of an update whose rows are not those of all uploads: one that has come since they were looked
+/// through would be forgotten with the others.
+pub(super) async fn refuse_unseen(
+    connection: &mut PgConnection,
+    record: &RunRecord,
+) -> Result<(), StoreError> {
+    const DOING: &str = "counting uploads";
+    let Some(producer) = &record.producer else { return Ok(()) };
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM datanode.producer_uploads WHERE run_id = $1")
+        .bind(&record.run_id)
+        .fetch_one(connection)
+        .await
+        .map_err(failed(DOING))?;
+    let (node, seen, kept) = (record.update_hash.clone(), producer.uploads, count(DOING, kept)?);
+    if seen == kept { Ok(()) } else { Err(ProducerError::MoreUploads { node, seen, kept }.into()) }
+}
+
+/// Forget what waits for the commit of a run; how many uploads these were.
+pub(super) async fn discard(connection: &mut PgConnection, run_id: &str) -> Result<u64, StoreError> {
     sqlx::query("DELETE FROM datanode.producer_uploads WHERE run_id = $1")
         .bind(run_id)
         .execute(connection)
         .await
-        .map(|_| ())
+        .map(|gone| gone.rows_affected())
         .map_err(failed("removing uploads"))
 }
 
@@ -255,9 +272,11 @@ pub(super) async fn fail(
     error: RunError,
     now: Timestamp,
 ) -> Result<RunRecord, StoreError> {
-    let record = runs::end(connection, &failed_record(update, error, now), None, false).await?;
-    discard(connection, &update.run_id).await?;
-    Ok(record)
+    // Before anything of it is touched, as its commit does: neither waits for what the other holds.
+    lease::lock(connection, &update.node_uid).await?;
+    // As many as there are by now: the last may have come since the update was looked at.
+    let uploads = discard(connection, &update.run_id).await?;
+    runs::end(connection, &failed_record(update, uploads, error, now), None, false).await
 }
 
 /// End the updates whose lease ended so long ago.

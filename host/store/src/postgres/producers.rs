@@ -376,9 +376,6 @@ impl Producers for PostgresStore {
         read!(self, |connection| updates::rows(connection, run_id, position))
     }
 
-    async fn discard_uploads(&self, run_id: &str) -> Result<(), StoreError> {
-        write!(self, begin, "removing uploads", |connection| updates::discard(connection, run_id))
-    }
 
     async fn fail_update(
         &self,

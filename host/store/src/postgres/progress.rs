@@ -6,12 +6,13 @@ use datanode_core::Timestamp;
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::progress::{CoordinateProgress, Progress};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::append::short;
 use super::refusal::{Refusal, refusal};
 use super::stored::{count, damaged, failed, timestamp, to_integer};
-use crate::{StoreError, Table};
+use crate::catalogue::extents::{Asked, RawExtent, RawProgress, progress_of, typed};
+use crate::{Extent, StoreError, Table};
 
 const STORING: &str = "storing progress";
 
@@ -37,6 +38,49 @@ pub(super) async fn read(connection: &mut PgConnection, table: &Table) -> Result
             Ok((coordinate, progress))
         })
         .collect()
+}
+
+/// What some tables hold.
+pub(super) async fn read_of(
+    connection: &mut PgConnection,
+    tables: &[Table],
+) -> Result<Vec<Progress>, StoreError> {
+    let tables = typed(tables);
+    let uids: Vec<&str> = tables.iter().map(|(uid, _)| uid.as_str()).collect();
+    let rows: Vec<RawProgress> = sqlx::query_as(
+        "SELECT table_uid, coordinate, min_time, max_time, row_count FROM datanode.progress \
+         WHERE table_uid = ANY($1)",
+    )
+    .bind(uids)
+    .fetch_all(connection)
+    .await
+    .map_err(failed("reading progress"))?;
+    progress_of(&tables, rows)
+}
+
+/// How much some tables hold. `between` is done after each statement that has counted rows.
+pub(super) async fn extents(
+    connection: &mut PgConnection,
+    asked: &Asked,
+    between: &'static str,
+) -> Result<Vec<Extent>, StoreError> {
+    const DOING: &str = "reading progress";
+    let sums: Vec<RawExtent> = sqlx::query_as(
+        "SELECT table_uid, sum(row_count)::bigint, count(*), min(min_time), max(max_time) \
+         FROM datanode.progress WHERE table_uid = ANY($1) GROUP BY table_uid",
+    )
+    .bind(&asked.uids)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed(DOING))?;
+    let mut counts: Vec<(i64, i64)> = Vec::new();
+    for counting in &asked.counting {
+        let counted: Result<Vec<(i64, i64)>, sqlx::Error> =
+            sqlx::query_as(AssertSqlSafe(counting.clone())).fetch_all(&mut *connection).await;
+        counts.extend(counted.map_err(failed(DOING))?);
+        sqlx::raw_sql(between).execute(&mut *connection).await.map_err(failed(DOING))?;
+    }
+    asked.answer(&sums, counts)
 }
 
 /// Progress as columns of one statement.
@@ -121,6 +165,9 @@ pub(super) async fn merge(
     contract: &Contract,
     inserted: &Progress,
 ) -> Result<(), StoreError> {
+    if inserted.is_empty() {
+        return Ok(());
+    }
     let Columns { coordinates, min, max, rows } = Columns::of(contract, inserted)?;
     sqlx::query(
         "INSERT INTO datanode.progress AS kept (table_uid, coordinate, min_time, max_time, row_count) \
@@ -182,13 +229,18 @@ pub(super) async fn replace(
     counted: &Progress,
     emptied: &[Coordinate],
 ) -> Result<(), StoreError> {
-    let emptied: Vec<String> = emptied.iter().map(Coordinate::to_json).collect();
-    sqlx::query("DELETE FROM datanode.progress WHERE table_uid = $1 AND coordinate = ANY ($2)")
-        .bind(&table.uid)
-        .bind(emptied)
-        .execute(&mut *connection)
-        .await
-        .map_err(failed(STORING))?;
+    if !emptied.is_empty() {
+        let emptied: Vec<String> = emptied.iter().map(Coordinate::to_json).collect();
+        sqlx::query("DELETE FROM datanode.progress WHERE table_uid = $1 AND coordinate = ANY ($2)")
+            .bind(&table.uid)
+            .bind(emptied)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed(STORING))?;
+    }
+    if counted.is_empty() {
+        return Ok(());
+    }
     let Columns { coordinates, min, max, rows } = Columns::of(&table.contract, counted)?;
     sqlx::query(
         "UPDATE datanode.progress AS kept SET min_time = _new.min, max_time = _new.max, row_count = _new.rows \

@@ -1,8 +1,7 @@
-//! Pages of a read: one `COPY` each, decoded as it comes.
+//! Pages of a read: one `COPY` for one of them, or for several (`ahead`), decoded as it comes.
 //!
-//! A page is a query of its own, which begins after the key where the last one ended: reads of one snapshot may take
-//! turns on one connection, and nothing is held between them. It costs one round trip and one plan per page, about a
-//! millisecond.
+//! It is a query of its own, which begins after the key where the last one ended: reads of one snapshot may take turns on
+//! one connection, on which nothing is open between them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,11 +9,12 @@ use std::time::Duration;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::{PgConnection, PgPool};
 
+use super::ahead::Fetched;
 use super::copy::Decoder;
 use super::select::Select;
 use super::stored::failed;
 use crate::rows::{MAX_PAGE_BYTES, ROWS_AT_ONCE, page as page_of};
-use crate::{IndexKey, Page, StoreError};
+use crate::{IndexKey, StoreError};
 
 const DOING: &str = "reading rows";
 
@@ -57,33 +57,34 @@ impl Canceller {
     }
 }
 
-/// How a page ended.
+/// How a query for pages ended.
 pub(super) enum PageEnd {
-    /// With its rows; None when there are no more.
-    Read(Option<Page>),
-    /// Before the limit, for its values are long: these many rows are a page from now on. The transaction must go back
-    /// to its savepoint.
-    Long(Option<Page>, usize),
+    /// With its rows.
+    Read(Fetched),
+    /// Before the limit, for its values are long: a query is asked for these many rows from now on. The transaction must go
+    /// back to its savepoint.
+    Long(Fetched, usize),
     /// With an error; the transaction must go back to its savepoint.
     Failed(StoreError),
     /// With an error that leaves answers of the server unread: the connection is of no more use.
     Lost(StoreError),
 }
 
-/// Run a query for its next rows.
-pub(super) async fn page(
+/// Run a query for the next rows, in pages.
+pub(super) async fn pages(
     connection: &mut PgConnection,
     canceller: &Canceller,
     select: &Select,
     after: Option<&IndexKey>,
-    max_rows: usize,
+    asked: usize,
+    page_rows: usize,
 ) -> PageEnd {
-    let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", select.page(after, max_rows));
+    let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", select.page(after, asked));
     let mut stream = match connection.copy_out_raw(&copy).await {
         Ok(stream) => stream,
         Err(error) => return PageEnd::Lost(failed(DOING)(error)),
     };
-    let mut decoder = Decoder::new(select.types(), max_rows.min(ROWS_AT_ONCE));
+    let mut decoder = Decoder::new(select.types(), page_rows.min(asked).min(ROWS_AT_ONCE), page_rows);
     let mut damage = None;
     let mut stopped = false;
     while let Some(piece) = std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
@@ -108,10 +109,12 @@ pub(super) async fn page(
     if let Err(problem) = damage.map_or(ended, Err) {
         return PageEnd::Failed(damaged(problem));
     }
-    let rows = decoder.rows();
-    match page_of(contract, &select.columns, decoder.into_columns(), rows) {
-        Ok(page) if stopped => PageEnd::Long(page, rows),
-        Ok(page) => PageEnd::Read(page),
+    let (rows, long_bytes) = (decoder.rows(), decoder.long_bytes());
+    let pages = decoder.into_pages().into_iter();
+    let pages = pages.filter_map(|(built, rows)| page_of(contract, &select.columns, built, rows).transpose());
+    match pages.collect() {
+        Ok(pages) if stopped => PageEnd::Long(Fetched { pages, asked, long_bytes, ended: false }, rows),
+        Ok(pages) => PageEnd::Read(Fetched { pages, asked, long_bytes, ended: rows < asked }),
         Err(error) => PageEnd::Failed(error),
     }
 }

@@ -1,7 +1,5 @@
 //! What clients of the compatible API say of tables, and tables that go.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::access::Actor;
@@ -10,13 +8,15 @@ use datanode_core::name::check_name;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::ddl::table_name;
-use super::stored::{count, failed, timestamp, to_json};
+use super::stored::{failed, to_json};
 use super::{PostgresStore, audit, repoint, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::registrations as rules;
-use crate::catalogue::registrations::RawListed;
+use crate::catalogue::registrations::{RawBounds, RawDescribed, RawListed};
+use crate::catalogue::tables::refuse_changed;
 use crate::{
     DescribedTable, ListedTable, Listing, NewRegistration, RegisteredTable, Registration, RegistrationEdit,
-    Registrations, RemoveTable, StoreError, Table,
+    Registrations, RemoveTable, StoreError, Table, TableEdit,
 };
 
 const READING: &str = "reading tables";
@@ -42,7 +42,8 @@ impl Registrations for PostgresStore {
         let mut transaction = self.pools.begin_catalogue().await?;
         let mut registered = Vec::with_capacity(tables.len());
         for table in tables {
-            registered.push(register(&mut transaction, &self.actor, table.clone(), now).await?);
+            let done = register(&mut transaction, &self.actor, table.clone(), &registered, now).await?;
+            registered.push(done);
         }
         transaction.commit().await.map_err(failed(REGISTERING))?;
         Ok(registered)
@@ -58,15 +59,16 @@ impl Registrations for PostgresStore {
         describe(&mut transaction, uids).await
     }
 
-    async fn referring_tables(&self) -> Result<Vec<Table>, StoreError> {
+    async fn referring_tables(&self, targets: &[String]) -> Result<Vec<Table>, StoreError> {
         let mut transaction = self.pools.begin_read().await?;
-        referring(&mut transaction).await
+        referring(&mut transaction, targets).await
     }
 
-    async fn edit_registration(&self, table_uid: &str, edit: &RegistrationEdit) -> Result<(), StoreError> {
+    async fn change_table(&self, table_uid: &str, edit: &TableEdit) -> Result<RegisteredTable, StoreError> {
         let mut transaction = self.pools.begin_catalogue().await?;
-        change(&mut transaction, &self.actor, table_uid, edit).await?;
-        transaction.commit().await.map_err(failed(CHANGING))
+        let changed = change(&mut transaction, &self.actor, table_uid, edit).await?;
+        transaction.commit().await.map_err(failed(CHANGING))?;
+        Ok(changed)
     }
 
     async fn remove_table(&self, remove: &RemoveTable) -> Result<Vec<Table>, StoreError> {
@@ -124,13 +126,22 @@ async fn register(
     connection: &mut PgConnection,
     actor: &Actor,
     new: NewRegistration,
+    done: &[RegisteredTable],
     now: Timestamp,
 ) -> Result<RegisteredTable, StoreError> {
-    let NewRegistration { contract, registration: given } = new;
-    let held = match &given.identifier {
+    let held = match &new.registration.identifier {
         Some(identifier) => called(connection, identifier).await?,
-        None => tables::holding(connection, &contract.identifier).await?,
+        None => tables::holding(connection, &new.contract.identifier).await?,
     };
+    let is_done = |held: &Table| done.iter().any(|done| done.value.uid == held.uid);
+    if !held.as_ref().is_some_and(is_done) {
+        let listed = match &held {
+            Some(held) => list(connection, &Listing::Uid(held.uid.clone())).await?.pop(),
+            None => None,
+        };
+        rules::refuse_unjudged(&new, listed.as_ref())?;
+    }
+    let NewRegistration { contract, registration: given, .. } = new;
     let contract = match &held {
         Some(held) => rules::again(&held.contract, contract),
         None => Contract { identifier: free(connection, &contract.identifier).await?, ..contract },
@@ -153,31 +164,40 @@ async fn free(connection: &mut PgConnection, identifier: &str) -> Result<String,
     tables::propose(connection, identifier, Some("registered")).await
 }
 
-const LISTED: &str = "SELECT t.uid, t.identifier, t.physical_name, t.contract, t.owner, r.document \
+/// Contracts are long, and so are documents: lists read neither.
+const LISTED: &str = "SELECT t.uid, t.identifier, t.physical_name, t.owner, t.listed, r.said \
      FROM datanode.tables AS t LEFT JOIN datanode.registrations AS r ON r.table_uid = t.uid";
 
 async fn list(connection: &mut PgConnection, listing: &Listing) -> Result<Vec<ListedTable>, StoreError> {
-    let (condition, value) = match listing {
-        Listing::All => ("$1::text IS NULL", None),
-        Listing::Uid(uid) => ("t.uid = $1", Some(uid)),
+    let uids = match listing {
+        Listing::Uids(uids) => to_json(READING, uids)?,
+        _ => String::new(),
+    };
+    let behind = "t.identifier > $1";
+    let (condition, value, limit) = match listing {
+        Listing::All => (behind, "", None),
+        Listing::After { identifier, limit } => (behind, identifier.as_str(), Some(i64::from(*limit))),
+        Listing::Uid(uid) => ("t.uid = $1", uid.as_str(), None),
+        Listing::Uids(_) => ("t.uid IN (SELECT jsonb_array_elements_text($1::jsonb))", uids.as_str(), None),
         // A name by the rules is none of the others, and none of them is a name by the rules.
         Listing::Identifier(identifier) if check_name("identifier", identifier).is_ok() => {
-            ("t.identifier = $1", Some(identifier))
+            ("t.identifier = $1", identifier.as_str(), None)
         }
-        Listing::Identifier(identifier) => ("r.identifier = $1", Some(identifier)),
-        Listing::PhysicalName(name) => ("t.physical_name = $1", Some(name)),
+        Listing::Identifier(identifier) => ("r.identifier = $1", identifier.as_str(), None),
+        Listing::PhysicalName(name) => ("t.physical_name = $1", name.as_str(), None),
     };
-    let rows: Vec<RawListed> =
-        sqlx::query_as(AssertSqlSafe(format!("{LISTED} WHERE {condition} ORDER BY t.identifier")))
-            .bind(value)
-            .fetch_all(connection)
-            .await
-            .map_err(failed(READING))?;
+    let sql = format!("{LISTED} WHERE {condition} ORDER BY t.identifier LIMIT $2");
+    let rows: Vec<RawListed> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(value)
+        .bind(limit)
+        .fetch_all(connection)
+        .await
+        .map_err(failed(READING))?;
     rows.into_iter().map(rules::listed).collect()
 }
 
 async fn describe(connection: &mut PgConnection, uids: &[String]) -> Result<Vec<DescribedTable>, StoreError> {
-    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+    let sums: Vec<RawBounds> = sqlx::query_as(
         "SELECT table_uid, min(min_time), max(max_time), count(*) FROM datanode.progress \
          WHERE table_uid = ANY($1) GROUP BY table_uid",
     )
@@ -185,42 +205,60 @@ async fn describe(connection: &mut PgConnection, uids: &[String]) -> Result<Vec<
     .fetch_all(&mut *connection)
     .await
     .map_err(failed(READING))?;
-    let mut held = HashMap::new();
-    for (uid, min, max, coordinates) in rows {
-        let place = format!("progress of table {uid}");
-        let bounds = (timestamp(&place, min)?, timestamp(&place, max)?);
-        held.insert(uid, (bounds, count(&place, coordinates)?));
-    }
-    let mut described = Vec::with_capacity(uids.len());
-    for uid in uids {
-        let table = match tables::by_uid(connection, uid).await {
-            Err(StoreError::NotFound { .. }) => continue,
-            found => found?,
-        };
-        let registration = registration(connection, uid).await?;
-        let (bounds, coordinates) =
-            held.get(uid).map_or((None, 0), |(bounds, count)| (Some(*bounds), *count));
-        described.push(DescribedTable { table, registration, bounds, coordinates });
-    }
-    Ok(described)
+    let rows: Vec<RawDescribed> = sqlx::query_as(
+        "SELECT t.uid, t.contract, t.epoch, t.created_at, t.owner, r.document \
+         FROM datanode.tables AS t LEFT JOIN datanode.registrations AS r ON r.table_uid = t.uid \
+         WHERE t.uid = ANY($1)",
+    )
+    .bind(uids)
+    .fetch_all(connection)
+    .await
+    .map_err(failed(READING))?;
+    rules::described(uids, rows, sums)
 }
 
-/// The text is looked through before anything is parsed: most tables have no foreign key.
-async fn referring(connection: &mut PgConnection) -> Result<Vec<Table>, StoreError> {
-    let uids: Vec<String> = sqlx::query_scalar(
-        "SELECT uid FROM datanode.tables WHERE strpos(contract, '\"foreign_keys\":[{') > 0 ORDER BY identifier",
+/// The tables that refer to one of these, by identifier. Most refer to nothing.
+pub(super) async fn referring(
+    connection: &mut PgConnection,
+    targets: &[String],
+) -> Result<Vec<Table>, StoreError> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT uid, listed FROM datanode.tables WHERE right(listed, 3) <> '[]}' ORDER BY identifier",
     )
     .fetch_all(&mut *connection)
     .await
     .map_err(failed(READING))?;
-    let mut referring = Vec::with_capacity(uids.len());
-    for uid in uids {
-        referring.push(tables::by_uid(connection, &uid).await?);
-    }
-    Ok(referring)
+    tables::called(connection, &rules::referring(rows, targets)?).await
 }
 
+/// Change a table, and write down that this actor has done so.
 async fn change(
+    connection: &mut PgConnection,
+    actor: &Actor,
+    uid: &str,
+    edit: &TableEdit,
+) -> Result<RegisteredTable, StoreError> {
+    if let Some(seen) = &edit.seen {
+        let found = tables::by_uid(connection, uid).await?;
+        refuse_changed(&found.contract.identifier, Some(seen), Some(&found))?;
+    }
+    if edit.registration != RegistrationEdit::default() {
+        change_registration(connection, actor, uid, &edit.registration).await?;
+    }
+    // As it is called by now.
+    let table = tables::by_uid(connection, uid).await?;
+    let contract = rules::edited_contract(&table.contract, edit)?;
+    let described = tables::apply_metadata(connection, table, contract).await?;
+    if let Some(entry) = entries::table_described(&described) {
+        audit::record(connection, actor, &entry).await?;
+    }
+    Ok(described)
+}
+
+async fn change_registration(
     connection: &mut PgConnection,
     actor: &Actor,
     uid: &str,
@@ -270,7 +308,7 @@ async fn remove_table(
     actor: &Actor,
     remove: &RemoveTable,
 ) -> Result<Vec<Table>, StoreError> {
-    let going = rules::going(&tables::all(connection).await?, &remove.table_uid, remove.with_referrers)?;
+    let going = rules::going(&tables::all(connection).await?, remove)?;
     for table in &going {
         // Behind commits of runs and deletes of rows that are under way.
         tables::locked(connection, &table.uid).await?;

@@ -63,6 +63,9 @@ pub(super) async fn list(
     if let Some(uid) = &filter.table_uid {
         query.push(" AND table_uid = ").push_bind(uid);
     }
+    if let Some(uids) = &filter.readable {
+        query.push(" AND table_uid = ANY(").push_bind(uids).push(")");
+    }
     if let Some(status) = filter.status {
         query.push(" AND status = ").push_bind(status.as_str());
     }
@@ -78,6 +81,23 @@ pub(super) async fn list(
     }
     let found: Vec<String> =
         query.build_query_scalar().fetch_all(connection).await.map_err(failed("reading runs"))?;
+    found.iter().map(|text| record(text)).collect()
+}
+
+/// The last run of each of these nodes.
+pub(super) async fn last(
+    connection: &mut PgConnection,
+    node_uids: &[String],
+) -> Result<Vec<RunRecord>, StoreError> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT r.record FROM unnest($1::text[]) AS n (uid) CROSS JOIN LATERAL (\
+         SELECT record FROM datanode.runs WHERE node_uid = n.uid \
+         ORDER BY started_at DESC, run_id DESC LIMIT 1) AS r",
+    )
+    .bind(node_uids)
+    .fetch_all(connection)
+    .await
+    .map_err(failed("reading runs"))?;
     found.iter().map(|text| record(text)).collect()
 }
 

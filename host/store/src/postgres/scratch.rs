@@ -39,7 +39,7 @@ impl PostgresStore {
     /// Copy the catalogue into a new file of a directory.
     pub(super) async fn copy_into(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
         let store = SqliteStore::open(&directory.join(FILE)).await?;
-        let snapshot = PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?;
+        let snapshot = PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections, None).await?;
         for component in self.components().await? {
             let name = component.manifest.name.clone();
             let version = component.manifest.version.clone();

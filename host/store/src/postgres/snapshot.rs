@@ -1,8 +1,9 @@
 //! One view of the database for all reads of a run: a transaction that repeats its reads, on a connection of its own.
 
 use std::fmt;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use datanode_core::contract::TableKind;
@@ -14,12 +15,15 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
+use super::ahead::Ahead;
 use super::ddl::table_name;
 use super::read::{self, Canceller, PageEnd};
 use super::select::Select;
 use super::stored::{count, failed};
 use super::{backfill_windows, ledger, progress, revision, tables};
-use crate::{IndexKey, Page, Snapshot, StoreError, Table, TableRead};
+use crate::catalogue::extents::Asked;
+use crate::places::ReaderPlace;
+use crate::{Extent, IndexKey, Page, Snapshot, StoreError, Table, TableRead};
 
 /// Not `READ ONLY`, for such a transaction creates no temporary tables, which range maps need; this module writes to
 /// nothing else. A page is a few thousand rows in the order of an index: the settings keep the planner from plans that
@@ -37,7 +41,25 @@ const GO_BACK: &str = "ROLLBACK TO SAVEPOINT _reads";
 const BEGINNING: &str = "beginning a snapshot";
 const READING: &str = "reading rows";
 
-type Connection = PoolConnection<Postgres>;
+/// A connection, and its place among those of readers, which is given back last.
+struct Connection {
+    held: PoolConnection<Postgres>,
+    _place: ReaderPlace,
+}
+
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.held
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.held
+    }
+}
 
 /// The transaction, shared by the snapshot and its reads, which take turns.
 struct View {
@@ -69,7 +91,7 @@ impl Drop for View {
 /// End the transaction, or the connection with it.
 async fn give_back(mut connection: Connection) {
     if sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await.is_err() {
-        connection.close_on_drop();
+        connection.held.close_on_drop();
     }
 }
 
@@ -91,8 +113,13 @@ impl fmt::Debug for PostgresSnapshot {
 
 impl PostgresSnapshot {
     /// `others` is another pool, whose connections stop the reads of this one that nobody waits for any more.
-    pub(super) async fn begin(snapshots: &PgPool, others: &PgPool) -> Result<Self, StoreError> {
-        let mut connection = snapshots.acquire().await.map_err(failed(BEGINNING))?;
+    pub(super) async fn begin(
+        snapshots: &PgPool,
+        others: &PgPool,
+        place: ReaderPlace,
+    ) -> Result<Self, StoreError> {
+        let held = snapshots.acquire().await.map_err(failed(BEGINNING))?;
+        let mut connection = Connection { held, _place: place };
         let process = sqlx::query_scalar("SELECT pg_backend_pid()")
             .fetch_one(&mut *connection)
             .await
@@ -139,6 +166,11 @@ impl Snapshot for PostgresSnapshot {
         progress::read(in_use(&mut held)?, table).await
     }
 
+    async fn progress_of(&mut self, tables: &[Table]) -> Result<Vec<Progress>, StoreError> {
+        let mut held = self.view.lock().await;
+        progress::read_of(in_use(&mut held)?, tables).await
+    }
+
     async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
         let mut held = self.view.lock().await;
         ledger::read(in_use(&mut held)?, node_uid).await
@@ -162,14 +194,24 @@ impl Snapshot for PostgresSnapshot {
         count(&format!("rows of table {}", table.uid), rows)
     }
 
+    async fn extents(&mut self, tables: &[Table]) -> Result<Vec<Extent>, StoreError> {
+        let asked = Asked::of(tables, table_name);
+        let mut held = self.view.lock().await;
+        // A table that is counted stays locked until the transaction ends, or goes back: a server has locks for some thousand.
+        progress::extents(in_use(&mut held)?, &asked, GO_BACK).await
+    }
+
     fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {
         let number = self.view.reads.fetch_add(1, Ordering::Relaxed);
+        let select = Select::new(&table.contract, query, number);
+        let ahead = select.as_ref().map_or_else(|_| Ahead::default(), |select| Ahead::new(&select.columns));
         Arc::new(PostgresRead {
             view: Arc::clone(&self.view),
             read: Arc::new(Read {
-                select: Select::new(&table.contract, query, number),
+                select,
                 prepared: AtomicBool::new(false),
-                page_rows: AtomicUsize::new(usize::MAX),
+                at_once: AtomicUsize::new(usize::MAX),
+                ahead: std::sync::Mutex::new(ahead),
             }),
         })
     }
@@ -186,8 +228,16 @@ struct Read {
     select: Result<Select, StoreError>,
     /// Whether its ranges are in the database.
     prepared: AtomicBool,
-    /// How many rows a page may have, once values were found to be long.
-    page_rows: AtomicUsize,
+    /// How many rows a query is asked for at most, once values were found to be long.
+    at_once: AtomicUsize,
+    /// What was read and not asked for yet. Whoever looks at it has the connection.
+    ahead: std::sync::Mutex<Ahead>,
+}
+
+impl Read {
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct PostgresRead {
@@ -206,6 +256,12 @@ impl fmt::Debug for PostgresRead {
 impl TableRead for PostgresRead {
     async fn page(&self, after: Option<&IndexKey>, max_rows: usize) -> Result<Option<Page>, StoreError> {
         let (held, after) = (self.view.lock().await, after.cloned());
+        // A view that has ended shows nothing more, what is in hand neither.
+        if held.is_some()
+            && let Ok(page) = self.read.ahead().page(after.as_ref(), max_rows)
+        {
+            return Ok(page);
+        }
         let (read, canceller) = (Arc::clone(&self.read), Arc::clone(&self.view.canceller));
         // Dropped with this future, and then the page is given up. Its task goes on until the connection is whole again,
         // and whoever comes next waits for that.
@@ -228,7 +284,7 @@ async fn next_page(
     gone: oneshot::Receiver<()>,
 ) -> Result<Option<Page>, StoreError> {
     let end = {
-        let page = try_page(in_use(&mut held)?, &read, &canceller, after.as_ref(), max_rows);
+        let page = try_pages(in_use(&mut held)?, &read, &canceller, after.as_ref(), max_rows);
         tokio::pin!(page);
         tokio::select! {
             end = &mut page => end,
@@ -242,17 +298,17 @@ async fn next_page(
                 let (end, ()) = tokio::join!(ending, canceller.cancel(&done));
                 // Its answer matters to nobody, but a cancellation that came late must not hit the next statement.
                 match end {
-                    PageEnd::Read(_) => PageEnd::Long(None, usize::MAX),
+                    PageEnd::Read(fetched) => PageEnd::Long(fetched, usize::MAX),
                     end => end,
                 }
             }
         }
     };
     let (result, whole) = match end {
-        PageEnd::Read(page) => return Ok(page),
-        PageEnd::Long(page, rows) => {
-            read.page_rows.fetch_min(rows.max(1), Ordering::Relaxed);
-            (Ok(page), true)
+        PageEnd::Read(fetched) => return Ok(read.ahead().put(fetched)),
+        PageEnd::Long(fetched, rows) => {
+            read.at_once.fetch_min(rows.max(1), Ordering::Relaxed);
+            (Ok(read.ahead().put(fetched)), true)
         }
         PageEnd::Failed(error) => (Err(error), true),
         PageEnd::Lost(error) => (Err(error), false),
@@ -260,12 +316,12 @@ async fn next_page(
     if !(whole && go_back(in_use(&mut held)?).await)
         && let Some(mut connection) = held.take()
     {
-        connection.close_on_drop();
+        connection.held.close_on_drop();
     }
     result
 }
 
-async fn try_page(
+async fn try_pages(
     connection: &mut PgConnection,
     read: &Read,
     canceller: &Canceller,
@@ -285,8 +341,9 @@ async fn try_page(
         }
         read.prepared.store(true, Ordering::Relaxed);
     }
-    let rows = max_rows.min(read.page_rows.load(Ordering::Relaxed));
-    read::page(connection, canceller, select, after, rows).await
+    let wanted = read.ahead().wanted(max_rows);
+    let asked = wanted.min(read.at_once.load(Ordering::Relaxed));
+    read::pages(connection, canceller, select, after, asked, max_rows).await
 }
 
 /// Back to the savepoint; twice, for a cancellation that came late may hit the first.

@@ -72,14 +72,18 @@ pub(super) async fn add(
     Ok(Registered { value, created: true })
 }
 
-/// Let a source lead elsewhere, or by other rules; whether that is new.
+/// Let a source lead elsewhere, or by other rules; whether that is new. `seen` is what it must be.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     name: &str,
     kind: SourceKind,
+    seen: Option<&Source>,
 ) -> Result<(Source, bool), StoreError> {
     const DOING: &str = "changing a source";
     let known = by_name(connection, name).await?;
+    if seen.is_some_and(|seen| *seen != known) {
+        return Err(StoreError::Changed { kind: "source", name: name.to_owned() });
+    }
     sqlx::query("UPDATE datanode.sources SET definition = $2 WHERE name = $1")
         .bind(name)
         .bind(to_json(DOING, &kind)?)

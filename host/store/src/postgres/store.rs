@@ -11,7 +11,6 @@ use datanode_core::access::Actor;
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
 use datanode_core::ledger::Ledger;
-use datanode_core::node_settings::SettingChange;
 use datanode_core::run::RunRecord;
 use semver::Version;
 
@@ -22,13 +21,16 @@ use super::{
     runs, secrets, sources, tables, tail_delete, write,
 };
 use crate::catalogue::audit as entries;
+use crate::catalogue::tables::refuse_changed;
 use crate::fault::{self, Step};
+use crate::places::Places;
+use crate::store::tables_to_plan;
 use crate::{
     ClaimLease, CommitOutcome, CommitRun, DeleteAfter, Deleted, Journals, Lease, Leases, Ledgers, LoadRows,
-    Loaded, NewComponent, NewNode, Node, NodeSet, Planning, ProgressDifference, ReadOnlySql, ReaderError,
-    Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed, RunFilter, RunJournal, Scratch,
-    SecretPlace, Secrets, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, StoredSecret,
-    Table, TableDifference, TailDeletes,
+    Loaded, NewComponent, NewNode, Node, NodeChange, NodeFilter, NodeSet, Planning, ProgressDifference,
+    ReadOnlySql, ReaderError, Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed,
+    RunFilter, RunJournal, Scratch, SecretPlace, Secrets, Snapshot, Source, SourceKind, Store, StoreError,
+    StoredComponent, StoredSecret, Table, TableDifference, TailDeletes,
 };
 
 /// Look something up in a transaction that sees one state of the database.
@@ -156,6 +158,19 @@ impl Store for PostgresStore {
         ))
     }
 
+    async fn register_as_judged(
+        &self,
+        contract: &Contract,
+        held: Option<&Table>,
+        now: Timestamp,
+    ) -> Result<RegisteredTable, StoreError> {
+        write!(self, begin_catalogue, "registering a table", |connection| async {
+            let found = tables::holding(connection, &contract.identifier).await?;
+            refuse_changed(&contract.identifier, held, found.as_ref())?;
+            tables::register(connection, &self.actor, contract, now).await
+        })
+    }
+
     async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError> {
         read!(self, |connection| tables::difference(connection, contract))
     }
@@ -185,6 +200,23 @@ impl Store for PostgresStore {
         ))
     }
 
+    async fn repoint_as_judged(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+        meant: &Table,
+        holder: Option<&Table>,
+    ) -> Result<Repointed, StoreError> {
+        write!(self, begin_catalogue, "moving an identifier", |connection| async {
+            let is_meant = tables::by_reference(connection, table).await?;
+            refuse_changed(table, Some(meant), Some(&is_meant))?;
+            let holds = tables::holding(connection, identifier).await?;
+            refuse_changed(identifier, holder, holds.as_ref())?;
+            repoint::repoint(connection, &self.actor, identifier, table, former).await
+        })
+    }
+
     async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError> {
         read!(self, |connection| foreign_keys::referrers(connection, table_uid))
     }
@@ -205,10 +237,6 @@ impl Store for PostgresStore {
 
     async fn tables(&self) -> Result<Vec<Table>, StoreError> {
         read!(self, |connection| tables::all(connection))
-    }
-
-    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
-        read!(self, |connection| tables::after(connection, identifier, limit))
     }
 
     async fn table(&self, reference: &str) -> Result<Table, StoreError> {
@@ -240,7 +268,18 @@ impl Store for PostgresStore {
             self,
             begin_catalogue,
             "changing a source",
-            |connection| sources::replace(connection, name, kind),
+            |connection| sources::replace(connection, name, kind, None),
+            |(source, changed)| entries::source_set("source.change", *changed, &source.name, &source.kind)
+        );
+        replaced.map(|(source, _)| source)
+    }
+
+    async fn change_source(&self, seen: &Source, kind: SourceKind) -> Result<Source, StoreError> {
+        let replaced: Result<_, StoreError> = told!(
+            self,
+            begin_catalogue,
+            "changing a source",
+            |connection| sources::replace(connection, &seen.name, kind, Some(seen)),
             |(source, changed)| entries::source_set("source.change", *changed, &source.name, &source.kind)
         );
         replaced.map(|(source, _)| source)
@@ -334,12 +373,20 @@ impl Store for PostgresStore {
             Some(digest) => components::by_digest(connection, digest).await?,
             None => components::by_name(connection, &node.component, None).await?,
         };
-        let (tables, nodes) = (tables::all(connection).await?, nodes::all(connection).await?);
+        let uids = tables_to_plan(&node);
+        let tables = tables::called(connection, &uids).await?;
+        let writing = NodeFilter { table_uids: Some(uids), ..NodeFilter::default() };
+        let nodes = nodes::some(connection, &writing).await?;
         Ok(Planning { node, release, tables, nodes })
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections).await?))
+        let place = Places::place(self.reads.as_ref()).await?;
+        Ok(Box::new(PostgresSnapshot::begin(&self.pools.snapshots, &self.pools.connections, place).await?))
+    }
+
+    fn for_readers(&self) -> Arc<dyn Store> {
+        Arc::new(Self { reads: Some(self.pools.places.clone()), ..self.clone() })
     }
 
     async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {
@@ -463,14 +510,13 @@ impl Ledgers for PostgresStore {
         read!(self, |connection| ledger::read(connection, node_uid))
     }
 
-    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
-        told!(
-            self,
-            begin_catalogue,
-            "changing the settings of a node",
-            |connection| ledger::set(connection, node_uid, changes),
-            |set| entries::node_set(set)
-        )
+    async fn change_node(&self, node_uid: &str, change: &NodeChange) -> Result<NodeSet, StoreError> {
+        write!(self, begin_catalogue, "changing the settings of a node", |connection| ledger::change(
+            connection,
+            &self.actor,
+            node_uid,
+            change
+        ))
     }
 }
 

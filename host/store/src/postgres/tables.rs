@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::stored::{failed, to_json};
 use super::{audit, ddl, foreign_keys};
 use crate::catalogue::audit as entries;
-use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
+use crate::catalogue::tables::{Raw, bound, in_order, metadata_changes, not_found, proposals, table, taken};
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
 const BY_UID: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE uid = $1";
@@ -23,8 +23,8 @@ const BY_IDENTIFIER: &str =
 const BY_PHYSICAL_NAME: &str =
     "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE physical_name = $1";
 const ALL: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables ORDER BY identifier";
-const AFTER: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables WHERE identifier > $1 \
-     ORDER BY identifier LIMIT $2";
+const CALLED: &str = "SELECT uid, contract, epoch, created_at, owner FROM datanode.tables \
+     WHERE uid = ANY($1) OR identifier = ANY($1)";
 
 async fn find(
     connection: &mut PgConnection,
@@ -45,19 +45,18 @@ pub(super) async fn all(connection: &mut PgConnection) -> Result<Vec<Table>, Sto
     rows.into_iter().map(table).collect()
 }
 
-/// Those behind an identifier, so many at most.
-pub(super) async fn after(
+/// By identifier or uid, in the order in which they are asked for.
+pub(super) async fn called(
     connection: &mut PgConnection,
-    identifier: &str,
-    limit: u32,
+    references: &[String],
 ) -> Result<Vec<Table>, StoreError> {
-    let rows: Vec<Raw> = sqlx::query_as(AFTER)
-        .bind(identifier)
-        .bind(i64::from(limit))
+    let rows: Vec<Raw> = sqlx::query_as(CALLED)
+        .bind(references)
         .fetch_all(connection)
         .await
         .map_err(failed("reading tables"))?;
-    rows.into_iter().map(table).collect()
+    let found = rows.into_iter().map(table).collect::<Result<Vec<_>, _>>()?;
+    Ok(in_order(references, &found))
 }
 
 /// The table that holds an identifier.
@@ -186,7 +185,7 @@ pub(super) async fn edit(
 }
 
 /// Take over what changes no row, reader or writer; refuse the rest.
-async fn apply_metadata(
+pub(super) async fn apply_metadata(
     connection: &mut PgConnection,
     holder: Table,
     contract: Contract,
@@ -222,12 +221,11 @@ pub(super) async fn propose(
     Ok(identifier.to_owned())
 }
 
-/// Count a change of rows other than by appending: commits that read the table before it are refused.
-pub(super) async fn raise_epoch(connection: &mut PgConnection, uid: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE datanode.tables SET epoch = epoch + 1 WHERE uid = $1")
+/// Count a change of rows other than by appending: commits that read the table before it are refused. The epoch from now on.
+pub(super) async fn raise_epoch(connection: &mut PgConnection, uid: &str) -> Result<i64, StoreError> {
+    sqlx::query_scalar("UPDATE datanode.tables SET epoch = epoch + 1 WHERE uid = $1 RETURNING epoch")
         .bind(uid)
-        .execute(connection)
+        .fetch_one(connection)
         .await
-        .map(|_| ())
         .map_err(failed("raising an epoch"))
 }

@@ -1,7 +1,7 @@
 //! Tokens, and who comes with one.
 
 use datanode_core::Timestamp;
-use datanode_core::access::TokenText;
+use datanode_core::access::{Actor, TokenText};
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{FromRow, PgConnection, PgPool, Postgres};
@@ -57,9 +57,11 @@ pub(super) async fn by_id(connection: &mut PgConnection, id: &str) -> Result<Tok
 /// Create a token.
 pub(super) async fn create(
     connection: &mut PgConnection,
+    actor: &Actor,
     new: &NewToken,
     now: Timestamp,
 ) -> Result<CreatedToken, StoreError> {
+    rules::refuse_ended(maker(connection, actor).await?.as_ref(), now)?;
     let user = people::user(connection, &new.user).await?;
     rules::check_token(new, &user)?;
     let (text, hash) = rules::random_token()?;
@@ -79,6 +81,15 @@ pub(super) async fn create(
     .await
     .map_err(failed(STORING))?;
     Ok(CreatedToken { token: by_id(connection, text.id()).await?, text })
+}
+
+/// The token by which something is done, and whether its user is enabled.
+async fn maker(connection: &mut PgConnection, actor: &Actor) -> Result<Option<(Token, bool)>, StoreError> {
+    let Some(id) = &actor.token else { return Ok(None) };
+    let query = sqlx::query_as(tokens!("WHERE k.id = $1")).bind(id);
+    let Some(token) = select(connection, query).await?.pop() else { return Ok(None) };
+    let is_enabled = people::user(connection, &token.user.uid).await?.enabled;
+    Ok(Some((token, is_enabled)))
 }
 
 /// End a token; whether it had not ended so before.
@@ -101,13 +112,13 @@ pub(super) async fn revoke(
 }
 
 /// Whether a token is accepted at a moment.
-pub(super) async fn is_any(connection: &mut PgConnection, now: Timestamp) -> Result<bool, StoreError> {
+pub(super) async fn is_any(pool: &PgPool, now: Timestamp) -> Result<bool, StoreError> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM datanode.tokens k JOIN datanode.users u ON u.uid = k.user_uid WHERE u.enabled \
          AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $1))",
     )
     .bind(now.micros())
-    .fetch_one(connection)
+    .fetch_one(pool)
     .await
     .map_err(failed(READING))
 }

@@ -1,12 +1,14 @@
 //! People and the audit log: the traits, each change with its entry in one transaction.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::access::{Actor, Principal, Role, Subject, TokenText};
 use rusqlite::Connection;
 
-use super::{SqliteStore, audit, people, roles, tokens};
-use crate::catalogue::access::{authenticated, is_to_be_noted};
+use super::{SqliteStore, audit, connection, people, roles, tokens};
+use crate::catalogue::access::{Noted, authenticated, is_to_be_noted};
 use crate::catalogue::audit as entries;
 use crate::{
     Access, Audit, AuditFilter, AuditPage, CreatedToken, HeldRole, Member, NewAudit, NewTeam, NewToken,
@@ -20,13 +22,25 @@ const READING_ROLES: &str = "reading roles";
 
 #[async_trait]
 impl Access for SqliteStore {
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
-        let new = new.clone();
-        self.change(
-            PEOPLE,
-            move |connection| people::create_user(connection, &new, now),
-            |user| Some(entries::of_user("user.create", user)),
-        )
+    async fn create_user_with(
+        &self,
+        new: &NewUser,
+        role: Option<Role>,
+        now: Timestamp,
+    ) -> Result<User, StoreError> {
+        let (new, actor) = (new.clone(), Arc::clone(&self.actor));
+        self.write(PEOPLE, move |connection| {
+            let user = people::create_user(connection, &new, now)?;
+            audit::record(connection, &actor, &entries::of_user("user.create", &user))?;
+            if let Some(role) = role {
+                let (on, member) = (Subject::Organisation, Member::User(user.uid.clone()));
+                let (name, whose) = roles::names(connection, &on, &member)?;
+                roles::grant(connection, &on, &member, role, now)?;
+                let entry = entries::role_changed("role.grant", &on, &name, (&member, &whose), &[role]);
+                entry.map_or(Ok(()), |entry| audit::record(connection, &actor, &entry))?;
+            }
+            Ok(user)
+        })
         .await
     }
 
@@ -67,24 +81,47 @@ impl Access for SqliteStore {
         self.read(READING_PEOPLE, move |connection| people::members(connection, &reference)).await
     }
 
-    async fn add_team_member(&self, team: &str, user: &str, now: Timestamp) -> Result<Team, StoreError> {
-        let (team, user) = (team.to_owned(), user.to_owned());
-        let work = move |connection: &Connection| people::add_member(connection, &team, &user, now);
-        let (team, _, _) = self
-            .change(PEOPLE, work, |(team, user, added)| {
-                entries::member_changed("team.add", *added, team, user)
-            })
-            .await?;
-        Ok(team)
+    async fn teams_of(&self, user_uid: &str) -> Result<Vec<Team>, StoreError> {
+        let uid = user_uid.to_owned();
+        let condition = "JOIN _team_members m ON m.team_uid = t.uid WHERE m.user_uid = ?1";
+        self.read(READING_PEOPLE, move |connection| people::select_teams(connection, condition, [uid])).await
     }
 
-    async fn remove_team_member(&self, team: &str, user: &str) -> Result<Team, StoreError> {
-        let (team, user) = (team.to_owned(), user.to_owned());
-        let work = move |connection: &Connection| people::remove_member(connection, &team, &user);
-        let (team, _) = self
-            .change(PEOPLE, work, |(team, user)| entries::member_changed("team.remove", true, team, user))
-            .await?;
-        Ok(team)
+    async fn add_team_members(
+        &self,
+        team: &str,
+        users: &[String],
+        now: Timestamp,
+    ) -> Result<Team, StoreError> {
+        let (team, users, actor) = (team.to_owned(), users.to_vec(), Arc::clone(&self.actor));
+        self.write(PEOPLE, move |connection| {
+            let mut team = people::team(connection, &team)?;
+            for user in &users {
+                let (after, user, added) = people::add_member(connection, &team.uid, user, now)?;
+                if let Some(entry) = entries::member_changed("team.add", added, &after, &user) {
+                    audit::record(connection, &actor, &entry)?;
+                }
+                team = after;
+            }
+            Ok(team)
+        })
+        .await
+    }
+
+    async fn remove_team_members(&self, team: &str, users: &[String]) -> Result<Team, StoreError> {
+        let (team, users, actor) = (team.to_owned(), users.to_vec(), Arc::clone(&self.actor));
+        self.write(PEOPLE, move |connection| {
+            let mut team = people::team(connection, &team)?;
+            for user in &users {
+                let (after, user) = people::remove_member(connection, &team.uid, user)?;
+                if let Some(entry) = entries::member_changed("team.remove", true, &after, &user) {
+                    audit::record(connection, &actor, &entry)?;
+                }
+                team = after;
+            }
+            Ok(team)
+        })
+        .await
     }
 
     async fn grant_role(
@@ -163,8 +200,8 @@ impl Access for SqliteStore {
     }
 
     async fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<CreatedToken, StoreError> {
-        let new = new.clone();
-        let work = move |connection: &Connection| tokens::create(connection, &new, now);
+        let (new, actor) = (new.clone(), Arc::clone(&self.actor));
+        let work = move |connection: &Connection| tokens::create(connection, &actor, &new, now);
         self.change("storing a token", work, |created| entries::token_created(&created.token)).await
     }
 
@@ -188,37 +225,42 @@ impl Access for SqliteStore {
     }
 
     async fn has_tokens(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.read("reading tokens", move |connection| tokens::is_any(connection, now)).await
+        self.read_tokens(move |connection| tokens::is_any(connection, now)).await
     }
 
     async fn authenticate(&self, text: &str, now: Timestamp) -> Result<Principal, StoreError> {
         let text = TokenText::parse(text).map_err(|_| StoreError::TokenRefused)?;
         let (text, known) = self
-            .read("reading tokens", move |connection| {
+            .read_tokens(move |connection| {
                 let known = tokens::known(connection, &text)?;
                 Ok((text, known))
             })
             .await?;
-        let noted = known
-            .as_ref()
-            .filter(|known| is_to_be_noted(&known.token, now))
-            .map(|known| known.token.id.clone());
+        let noted = known.as_ref().is_some_and(|known| is_to_be_noted(&known.token, now));
         let principal = authenticated(&text, known, now)?;
-        if let Some(id) = noted {
-            self.note_use(id, now);
+        if let Some(noted) = noted.then(|| self.pools.noting.begin(text.id())).flatten() {
+            self.note_use(noted, now);
         }
         Ok(principal)
     }
 }
 
 impl SqliteStore {
+    /// Look tokens up, beside all other reads: every request begins with that.
+    async fn read_tokens<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        connection::read(&self.pools.tokens, "reading tokens", work).await
+    }
+
     /// Note that a token was used. Nobody waits for it: a commit of many rows may have the lock, and when the process ends
     /// first, a moment is missing that is kept to the hour.
-    fn note_use(&self, id: String, now: Timestamp) {
+    fn note_use(&self, noted: Noted, now: Timestamp) {
         let store = self.clone();
         tokio::spawn(async move {
             let noting = store.write_until_power_is_lost("storing a token", move |connection| {
-                tokens::note(connection, &id, now)
+                tokens::note(connection, &noted.id, now)
             });
             let _ = noting.await;
         });

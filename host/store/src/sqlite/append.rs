@@ -36,9 +36,9 @@ pub(super) fn append(
         let batch = batch.map_err(StoreError::Rows)?;
         let inserts = match &mut inserts {
             Some(inserts) => inserts,
-            none => none.insert(Inserts::prepare(connection, contract, table)?),
+            none => none.insert(Inserts::prepare(connection, contract, table, "")?),
         };
-        inserts.batch(&batch)?;
+        inserts.rows(&batch, 0..batch.num_rows())?;
         written += batch.num_rows() as u64;
         on_rows(written);
     }
@@ -46,7 +46,7 @@ pub(super) fn append(
 }
 
 /// The statements that insert several rows and one row.
-struct Inserts<'c> {
+pub(super) struct Inserts<'c> {
     connection: &'c Connection,
     contract: &'c Contract,
     several: CachedStatement<'c>,
@@ -55,10 +55,19 @@ struct Inserts<'c> {
 }
 
 impl<'c> Inserts<'c> {
-    fn prepare(connection: &'c Connection, contract: &'c Contract, table: &str) -> Result<Self, StoreError> {
+    /// `conflict` says what becomes of a row whose key is there; nothing: it is refused.
+    pub(super) fn prepare(
+        connection: &'c Connection,
+        contract: &'c Contract,
+        table: &str,
+        conflict: &str,
+    ) -> Result<Self, StoreError> {
         let rows_per_statement =
             (MAX_PARAMETERS / contract.columns.len().max(1)).clamp(1, ROWS_PER_STATEMENT);
-        let prepare = |rows| connection.prepare_cached(&insert(contract, table, rows)).map_err(failed(DOING));
+        let prepare = |rows| {
+            let sql = insert(contract, table, rows) + conflict;
+            connection.prepare_cached(&sql).map_err(failed(DOING))
+        };
         Ok(Self {
             connection,
             contract,
@@ -68,26 +77,36 @@ impl<'c> Inserts<'c> {
         })
     }
 
-    fn batch(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+    /// Insert rows of a batch.
+    pub(super) fn rows(
+        &mut self,
+        batch: &RecordBatch,
+        mut rows: impl ExactSizeIterator<Item = usize> + Clone,
+    ) -> Result<(), StoreError> {
         let cells = Cells::new(self.contract, batch)?;
-        let rows = batch.num_rows();
-        let whole = rows - rows % self.rows_per_statement;
-        for first in (0..whole).step_by(self.rows_per_statement) {
-            if let Err(error) = self.several(&cells, first) {
-                return Err(self.explain(error, batch, &cells, first..first + self.rows_per_statement));
+        while rows.len() >= self.rows_per_statement {
+            let now = rows.clone().take(self.rows_per_statement);
+            if let Err(error) = self.several(&cells, &now) {
+                return Err(self.explain(error, batch, &cells, now));
             }
             fault::reached(Step::RowsBegun);
+            // Those that were inserted.
+            rows.nth(self.rows_per_statement - 1);
         }
-        for row in whole..rows {
+        for row in rows {
             if let Err(error) = self.single(&cells, row) {
-                return Err(self.explain(error, batch, &cells, row..row + 1));
+                return Err(self.explain(error, batch, &cells, std::iter::once(row)));
             }
         }
         Ok(())
     }
 
-    fn several(&mut self, cells: &Cells<'_>, first: usize) -> rusqlite::Result<()> {
-        bind_rows(cells, &mut self.several, &(first..first + self.rows_per_statement))?;
+    fn several(
+        &mut self,
+        cells: &Cells<'_>,
+        rows: &(impl Iterator<Item = usize> + Clone),
+    ) -> rusqlite::Result<()> {
+        bind_rows(cells, &mut self.several, rows)?;
         self.several.raw_execute().map(|_| ())
     }
 
@@ -103,7 +122,7 @@ impl<'c> Inserts<'c> {
         error: rusqlite::Error,
         batch: &RecordBatch,
         cells: &Cells<'_>,
-        mut rows: std::ops::Range<usize>,
+        mut rows: impl Iterator<Item = usize>,
     ) -> StoreError {
         let known = |error: &rusqlite::Error| is_duplicate(error) || foreign_keys::is_broken(error);
         if !known(&error) {

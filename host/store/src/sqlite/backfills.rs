@@ -1,5 +1,6 @@
 //! Backfills: one row each, and one per window.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,28 +56,36 @@ fn select(
         .map_err(&failed)?;
     let rows = statement.query_map(values, raw).map_err(&failed)?;
     let rows = rows.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
+    let uids: Vec<&str> = rows.iter().map(|raw| raw.uid.as_str()).collect();
+    let mut sums = sums(connection, &uids)?;
     rows.into_iter()
         .map(|raw| {
-            let sums = sums(connection, &raw.uid)?;
+            let sums = sums.remove(&raw.uid).unwrap_or_default();
             backfill(raw, sums)
         })
         .collect()
 }
 
-fn sums(connection: &Connection, uid: &str) -> Result<Vec<RawSum>, StoreError> {
+/// What has become of the windows of backfills, by the uid of each.
+fn sums(connection: &Connection, uids: &[&str]) -> Result<HashMap<String, Vec<RawSum>>, StoreError> {
     let failed = failed(READING);
     let mut statement = connection
         .prepare_cached(
-            "SELECT status, count(*), sum(rows_inserted), sum(rows_updated), sum(rows_unchanged), \
-             coalesce(sum(finished_at - started_at), 0) FROM _backfill_windows WHERE backfill_uid = ?1 GROUP BY status",
+            "SELECT backfill_uid, status, count(*), sum(rows_inserted), sum(rows_updated), sum(rows_unchanged), \
+             coalesce(sum(finished_at - started_at), 0) FROM _backfill_windows \
+             WHERE backfill_uid IN (SELECT value FROM json_each(?1)) GROUP BY backfill_uid, status",
         )
         .map_err(&failed)?;
-    let rows = statement
-        .query_map([uid], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })
-        .map_err(&failed)?;
-    rows.collect::<Result<_, _>>().map_err(failed)
+    let sum = |row: &Row<'_>| -> rusqlite::Result<(String, RawSum)> {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)))
+    };
+    let rows = statement.query_map([to_json(READING, &uids)?], sum).map_err(&failed)?;
+    let mut sums: HashMap<String, Vec<RawSum>> = HashMap::new();
+    for row in rows {
+        let (uid, sum) = row.map_err(&failed)?;
+        sums.entry(uid).or_default().push(sum);
+    }
+    Ok(sums)
 }
 
 fn by_uid(connection: &Connection, uid: &str) -> Result<Backfill, StoreError> {

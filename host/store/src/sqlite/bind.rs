@@ -1,7 +1,5 @@
 //! Cells of Arrow columns as parameters of a statement.
 
-use std::ops::Range;
-
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 use rusqlite::{Statement, ToSql};
 
@@ -14,14 +12,14 @@ pub(super) fn bind(
     first: usize,
     row: usize,
 ) -> rusqlite::Result<()> {
-    bind_from(cells, statement, first, &(row..row + 1))
+    bind_from(cells, statement, first, &std::iter::once(row))
 }
 
 /// Bind rows, one after the other, to all parameters.
 pub(super) fn bind_rows(
     cells: &Cells<'_>,
     statement: &mut Statement<'_>,
-    rows: &Range<usize>,
+    rows: &(impl Iterator<Item = usize> + Clone),
 ) -> rusqlite::Result<()> {
     bind_from(cells, statement, 1, rows)
 }
@@ -31,7 +29,7 @@ fn bind_from(
     cells: &Cells<'_>,
     statement: &mut Statement<'_>,
     first: usize,
-    rows: &Range<usize>,
+    rows: &(impl Iterator<Item = usize> + Clone),
 ) -> rusqlite::Result<()> {
     let step = cells.columns.len();
     for (first, column) in (first..).zip(&cells.columns) {
@@ -41,15 +39,15 @@ fn bind_from(
 }
 
 /// Where the cells of a column go.
-struct Target<'t, 'c> {
+struct Target<'t, 'c, R> {
     statement: &'t mut Statement<'c>,
     /// The parameter of the first row, and the distance to that of the next.
     first: usize,
     step: usize,
-    rows: Range<usize>,
+    rows: R,
 }
 
-impl Target<'_, '_> {
+impl<R: Iterator<Item = usize> + Clone> Target<'_, '_, R> {
     #[inline]
     fn take<V: ToSql>(
         &mut self,
@@ -67,7 +65,10 @@ impl Target<'_, '_> {
     }
 }
 
-fn bind_column(column: &CellColumn<'_>, target: &mut Target<'_, '_>) -> rusqlite::Result<()> {
+fn bind_column<R: Iterator<Item = usize> + Clone>(
+    column: &CellColumn<'_>,
+    target: &mut Target<'_, '_, R>,
+) -> rusqlite::Result<()> {
     match &column.values {
         Values::Float64(values) => target.take(column, |row| Ok(values[row])),
         Values::Float32(values) => target.take(column, |row| Ok(f64::from(values[row]))),

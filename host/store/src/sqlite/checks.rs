@@ -12,7 +12,6 @@ use datanode_core::progress::Progress;
 use datanode_core::quality::{EXAMPLES, Offending, StoredCheck, StoredRule, Violation};
 use datanode_core::query::RangeMap;
 use datanode_core::sql::{SqlDialect, check};
-use rusqlite::ffi::SQLITE_INTERRUPT;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -20,7 +19,7 @@ use super::ddl::quote;
 use super::handle::Interrupt;
 use super::read::push;
 use super::sql::{Readers, cell, values};
-use super::stored::failed;
+use super::stored::{failed, is_interrupted};
 use super::value_list::parameter;
 use crate::StoreError;
 use crate::checks::{Asking, Question, Reach};
@@ -191,10 +190,6 @@ impl Judges<'_> {
             Err(error) => Some(check.impossible(&error.to_string())),
         })
     }
-}
-
-fn is_interrupted(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code & 0xff == SQLITE_INTERRUPT)
 }
 
 /// Run a query, and interrupt it when its time is over.

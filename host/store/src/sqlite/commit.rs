@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use super::ddl::quote;
 use super::stored::failed;
 use super::{
-    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, progress, revision, runs,
-    tables,
+    append, backfill_windows, checks, journals, lease, ledger, nodes, overwrite, producer_updates, progress,
+    revision, runs, tables,
 };
 use crate::checks::look_back;
 use crate::fault::{self, Step};
@@ -40,6 +40,7 @@ pub(super) fn commit(
     }
     lease::check(connection, &held)?;
     fault::reached(Step::LeaseChecked);
+    producer_updates::refuse_unseen(connection, &record)?;
     // Windows of one backfill lie apart: what others of it have changed, this one has not read.
     let raised = window.map(|window| backfill_windows::check(connection, window)).transpose()?.unwrap_or(0);
     let table = unmoved(connection, &seen, raised)?;
@@ -68,6 +69,10 @@ pub(super) fn commit(
         journals::insert(connection, &record.run_id, journal)?;
     }
     fault::reached(Step::LineageStored);
+    if record.producer.is_some() {
+        producer_updates::discard(connection, &record.run_id)?;
+        fault::reached(Step::UploadsForgotten);
+    }
     if let Some(window) = window {
         let epochs = tables::by_uid(connection, &table.uid)?.epoch - table.epoch;
         backfill_windows::committed_window(connection, window, &record, epochs)?;
@@ -111,7 +116,7 @@ fn bring(
 ) -> Result<(Written, Vec<Violation>), StoreError> {
     if added.rows() > 0 {
         // Rows must not go into a table that somebody has altered behind the catalogue's back.
-        revision::refuse_drift(connection, table)?;
+        revision::refuse_drift_since(connection, table)?;
     }
     // A run without rows has nothing to be judged.
     let checks = if added.rows() > 0 { quality::stored(&seen.contract) } else { Vec::new() };

@@ -8,14 +8,17 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::handle::{Held, Stop};
 use super::pool::Pool;
-use super::stored::failed;
+use super::revision;
+use super::stored::{failed, is_busy as is_held, waited};
 use crate::StoreError;
+use crate::catalogue::access::Noting;
+use crate::places::Places;
 
 /// How long SQLite itself waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,13 +26,18 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const PATIENCE: Duration = Duration::from_mins(15);
 /// Between two attempts to have the lock.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
+const WAITING: &str = "waiting for the lock to write";
 /// What the write-ahead log is cut back to once its pages are in the file: it grows to the size of the largest commit,
 /// and would keep that.
 const LOG_BYTES: &str = "67108864";
 /// Connections for short reads of the catalogue.
 const READERS: u32 = 4;
+/// Connections for tokens: every request begins with one, and must not wait for what other requests read.
+const TOKENS: u32 = 2;
 /// Snapshots open at once; the next one waits.
 const SNAPSHOTS: u32 = 64;
+/// As many of them may be those of readers.
+const SNAPSHOTS_OF_READERS: u32 = 48;
 
 /// What a loss of power may take of a write that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +65,12 @@ impl Durability {
 pub(super) struct Pools {
     pub(super) writer: Held,
     pub(super) readers: Pool,
+    pub(super) tokens: Pool,
     pub(super) snapshots: Pool,
+    /// Of these, those of readers.
+    pub(super) places: Places,
+    /// Tokens whose use is being noted.
+    pub(super) noting: Noting,
     /// How those are opened that read.
     pub(super) reading: SqliteConnectOptions,
     /// The file.
@@ -84,6 +97,8 @@ impl Pools {
             .synchronous(SqliteSynchronous::Full);
         let reading = common.pragma("query_only", "ON");
         let mut writer = open_writer(writing).await.map_err(opening)?;
+        // As SQLite names the file, so that what is known of another one that was in its place is found.
+        revision::forget_sound(&path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         let mode: String =
             sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.map_err(opening)?;
         if mode != "wal" {
@@ -95,7 +110,10 @@ impl Pools {
         Ok(Self {
             writer,
             readers: Pool::new(reading.clone(), READERS, PATIENCE),
+            tokens: Pool::new(reading.clone(), TOKENS, PATIENCE),
+            noting: Noting::default(),
             snapshots: Pool::new(reading.clone(), SNAPSHOTS, PATIENCE),
+            places: Places::new(SNAPSHOTS_OF_READERS),
             reading,
             path: path.to_owned(),
         })
@@ -105,6 +123,7 @@ impl Pools {
     pub(super) async fn close(self) -> Result<(), StoreError> {
         const DOING: &str = "closing the database";
         self.readers.close().await;
+        self.tokens.close().await;
         self.snapshots.close().await;
         // PASSIVE: what readers of other processes still need stays in the log; the last of them will move it.
         let moved = self.writer.ask(DOING, |connection, _| {
@@ -127,16 +146,19 @@ async fn open_writer(options: SqliteConnectOptions) -> Result<SqliteConnection, 
     }
 }
 
-/// Begin a write transaction, waiting for writers of other processes. Dropping it rolls it back.
-fn begin_write<'c>(connection: &'c Connection, stop: &Stop) -> Result<rusqlite::Transaction<'c>, StoreError> {
-    let is_busy = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-    let give_up = Instant::now() + PATIENCE;
+/// Begin a write transaction, waiting for writers of other processes as long as `patience` says. Dropping it rolls it back.
+fn begin_write<'c>(
+    connection: &'c Connection,
+    stop: &Stop,
+    patience: Duration,
+) -> Result<rusqlite::Transaction<'c>, StoreError> {
+    let give_up = Instant::now() + patience;
     loop {
         match rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
-            Err(error) if is_busy(&error) && Instant::now() < give_up && !stop.is_stopped() => {
+            Err(error) if is_held(&error) && Instant::now() < give_up && !stop.is_stopped() => {
                 std::thread::sleep(PAUSE);
             }
-            answer => return answer.map_err(failed("waiting for the lock to write")),
+            answer => return answer.map_err(waited(WAITING)),
         }
     }
 }
@@ -151,7 +173,7 @@ pub(super) async fn write<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let writing = writer.ask(doing, move |connection, stop| {
         connection.execute_batch(durability.set()).map_err(failed(doing))?;
-        let transaction = begin_write(connection, stop)?;
+        let transaction = begin_write(connection, stop, PATIENCE)?;
         let value = work(&transaction)?;
         if stop.is_stopped() {
             // Nobody is there to hear this.
@@ -183,7 +205,7 @@ pub(super) async fn write_without_foreign_keys<T: Send + 'static>(
             .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA synchronous = FULL")
             .map_err(failed(doing))?;
         let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(doing))?;
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(waited(WAITING))?;
         let value = work(&transaction)?;
         transaction.commit().map_err(failed(doing))?;
         Ok(value)
@@ -259,6 +281,23 @@ mod tests {
         write(&pools.writer, "going on", Durability::Full, create).await.unwrap();
         let rows = |connection: &Connection| number(connection, "SELECT count(*) FROM t");
         assert_eq!(read(&pools.readers, "looking", rows).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_waits_too_long_is_told_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let pools = pools(&directory).await;
+        let another = |patience: Duration| {
+            let connection = Connection::open(&pools.path).unwrap();
+            connection.busy_timeout(Duration::from_millis(1)).unwrap();
+            begin_write(&connection, &Stop::default(), patience).map(drop)
+        };
+        let holder = Connection::open(&pools.path).unwrap();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let busy = another(Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(busy, StoreError::Busy { .. }), "{busy}");
+        holder.execute_batch("ROLLBACK").unwrap();
+        another(Duration::from_millis(50)).unwrap();
     }
 
     /// 2 is FULL and 1 is NORMAL, whatever came before.

@@ -9,11 +9,11 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::ddl::quote;
 use super::stored::failed;
-use super::tables;
 use super::value_list::parameter;
+use super::{registrations, tables};
 use crate::catalogue::foreign_keys as rules;
 use crate::rows::key_tuple;
-use crate::{BrokenKey, Referrer, StoreError};
+use crate::{BrokenKey, Referrer, StoreError, Table};
 
 /// The contract with each foreign key led to its table by uid. `uid` is the contract's own, to which it may refer.
 pub(super) fn resolve(
@@ -52,12 +52,20 @@ pub(super) fn targets(
 
 /// The foreign keys that lead to a table.
 pub(super) fn referrers(connection: &Connection, uid: &str) -> Result<Vec<Referrer>, StoreError> {
-    Ok(rules::referrers(&tables::all(connection)?, uid))
+    Ok(rules::referrers(&registrations::referring(connection, &[uid.to_owned()])?, uid))
 }
 
 /// The tables whose rows a deletion from a table may change.
 pub(super) fn changed_by_deletion(connection: &Connection, uid: &str) -> Result<Vec<String>, StoreError> {
-    Ok(rules::changed_by_deletion(&tables::all(connection)?, uid))
+    // Those that lead to it, and to these, and so on: not all tables of the catalogue.
+    let (mut leading, mut open) = (Vec::<Table>::new(), vec![uid.to_owned()]);
+    while !open.is_empty() {
+        let mut found = registrations::referring(connection, &open)?;
+        found.retain(|table| leading.iter().all(|known| known.uid != table.uid));
+        open = found.iter().map(|table| table.uid.clone()).collect();
+        leading.extend(found);
+    }
+    Ok(rules::changed_by_deletion(&leading, uid))
 }
 
 /// Whether a statement was refused because of a foreign key.

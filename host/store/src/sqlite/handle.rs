@@ -20,6 +20,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::functions;
 use crate::StoreError;
 
 /// Steps of SQLite between two looks at whether the work is still wanted: some ten microseconds.
@@ -218,6 +219,7 @@ impl<'c> Taken<'c> {
         let borrowed = unsafe { Connection::from_handle(handle) }
             .map_err(|error| sqlx::Error::Configuration(error.into()))?;
         borrowed.set_prepared_statement_cache_capacity(STATEMENTS);
+        functions::register(&borrowed).map_err(|error| sqlx::Error::Configuration(error.into()))?;
         Ok(Self { connection: borrowed, locked })
     }
 

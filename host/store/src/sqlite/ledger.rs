@@ -1,17 +1,20 @@
 //! Windows of nodes, kept by commits, failed runs and tail deletes.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use datanode_core::Timestamp;
+use datanode_core::access::Actor;
 use datanode_core::ledger::Ledger;
 use datanode_core::node_settings::SettingChange;
 use datanode_core::run::RunRecord;
 use rusqlite::{Connection, params};
 
 use super::stored::{failed, to_json};
-use super::{SqliteStore, nodes, tables};
+use super::{SqliteStore, audit, nodes, tables};
 use crate::catalogue::audit as entries;
 use crate::catalogue::ledger::{Moves, Raw, ledger, visit};
-use crate::{Ledgers, NodeSet, Reopened, StoreError, Table};
+use crate::{Ledgers, Node, NodeChange, NodeSet, Reopened, StoreError, Table};
 
 const STORING: &str = "storing the windows of a node";
 
@@ -106,8 +109,30 @@ fn write(connection: &Connection, node_uid: &str, before: &Ledger, after: &Ledge
     Ok(())
 }
 
-fn set(connection: &Connection, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
+/// Change what people change of a node, and write down that this actor has done so.
+fn change(
+    connection: &Connection,
+    actor: &Actor,
+    node_uid: &str,
+    change: &NodeChange,
+) -> Result<NodeSet, StoreError> {
     let mut node = nodes::by_reference(connection, node_uid)?;
+    change.refuse_changed(&node)?;
+    let mut unpinned = false;
+    if change.unpin {
+        (node, unpinned) = nodes::unpin(connection, &node.uid)?;
+        if let Some(entry) = entries::node_unpinned(unpinned, &node) {
+            audit::record(connection, actor, &entry)?;
+        }
+    }
+    let set = set(connection, node, &change.settings)?;
+    if let Some(entry) = entries::node_set(&set) {
+        audit::record(connection, actor, &entry)?;
+    }
+    Ok(NodeSet { changed: set.changed || unpinned, ..set })
+}
+
+fn set(connection: &Connection, mut node: Node, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
     let settings = changes.iter().fold(node.settings, |settings, change| settings.with(*change));
     let changed = settings != node.settings;
     if changed {
@@ -130,9 +155,9 @@ impl Ledgers for SqliteStore {
         self.read("reading the windows of a node", move |connection| read(connection, &uid)).await
     }
 
-    async fn set_node(&self, node_uid: &str, changes: &[SettingChange]) -> Result<NodeSet, StoreError> {
-        let (uid, changes) = (node_uid.to_owned(), changes.to_vec());
-        let work = move |connection: &Connection| set(connection, &uid, &changes);
-        self.change("changing the settings of a node", work, entries::node_set).await
+    async fn change_node(&self, node_uid: &str, asked: &NodeChange) -> Result<NodeSet, StoreError> {
+        let (uid, asked, actor) = (node_uid.to_owned(), asked.clone(), Arc::clone(&self.actor));
+        let work = move |connection: &Connection| change(connection, &actor, &uid, &asked);
+        self.write("changing the settings of a node", work).await
     }
 }

@@ -8,11 +8,11 @@
 //!   place.
 //! * `components`, `tables`, `sources`, `secrets`, `nodes`, `runs`, `progress`: the catalogue, one family each.
 //! * `people`, `roles`, `tokens`, `access`: who may do what; `audit`: what was done by whom.
-//! * `ddl`: contracts as tables; `append`, `overwrite` and `bind`: Arrow to rows; `select`, `value_list` and `read`:
-//!   queries to SQL and rows to Arrow.
+//! * `ddl`: contracts as tables; `append`, `overwrite`, `resend` and `bind`: Arrow to rows; `select`, `value_list` and
+//!   `read`: queries to SQL and rows to Arrow; `functions`: where rows are taken and counted.
 //! * `revision`: tables that move from one contract to another.
 //! * `sql`: read-only SQL of users, on connections that can do nothing else.
-//! * `registrations`: what clients of the compatible API say of tables, and tables that go.
+//! * `registrations`: what clients of the compatible API say of tables, and tables that go; `pages`: many things at once.
 //! * `foreign_keys`: what refers to what; `repoint`: which table an identifier means; `load`: rows from files.
 //! * `producers`, `producer_updates`: nodes whose rows come from elsewhere, and the rows that wait.
 //! * `lease`: who may write a node; `ledger`: what it has done; `tail_delete`: rows that go, and whether progress is right.
@@ -35,6 +35,7 @@ mod components;
 mod connection;
 mod ddl;
 mod foreign_keys;
+mod functions;
 mod handle;
 mod journals;
 mod keyed_requests;
@@ -44,6 +45,7 @@ mod load;
 mod migrate;
 mod nodes;
 mod overwrite;
+mod pages;
 mod people;
 mod pool;
 mod producer_updates;
@@ -53,6 +55,7 @@ mod read;
 mod reference;
 mod registrations;
 mod repoint;
+mod resend;
 mod revision;
 mod roles;
 mod runs;
@@ -79,14 +82,19 @@ pub(crate) use self::revision::script;
 
 pub use self::backup::{BackupError, Contents, Restored, back_up, restore};
 use self::connection::Pools;
-use crate::StoreError;
+use crate::places::Places;
+use crate::{Patience, StoreError};
 
 /// The store in one SQLite file. Clones use the same connections.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pools: Arc<Pools>,
+    /// How long others are kept waiting.
+    patience: Patience,
     /// Whose changes these are.
     actor: Arc<Actor>,
+    /// Where this is the store for readers, what bounds their snapshots.
+    reads: Option<Places>,
 }
 
 impl SqliteStore {
@@ -97,7 +105,13 @@ impl SqliteStore {
         let absolute = std::path::absolute(path)
             .map_err(|error| StoreError::Open { path: path.to_owned(), source: error.into() })?;
         let pools = Pools::open(&absolute, migrate::migrate).await?;
-        Ok(Self { pools: Arc::new(pools), actor: Arc::default() })
+        Ok(Self { pools: Arc::new(pools), patience: Patience::default(), actor: Arc::default(), reads: None })
+    }
+
+    /// How long those are kept waiting who use the database at the same time.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Move what is in the write-ahead log into the file and close all connections. Waits for snapshots and commits

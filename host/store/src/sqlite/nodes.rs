@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Params, Row, params, params_from_iter};
 
 use super::reference::starting_with;
 use super::stored::{damaged, failed, find, from_json, timestamp, to_json};
 use super::{components, tables};
 use crate::catalogue::audit::Ensured;
 use crate::catalogue::nodes::{created, not_found, only, plain_first};
-use crate::{NewNode, Node, NodeDependency, Registered, StoreError};
+use crate::{NewNode, Node, NodeDependency, NodeFilter, NodePlace, Registered, StoreError};
 
 const DOING: &str = "storing a node";
+const READING: &str = "reading nodes";
 
-const SELECT: &str = "SELECT n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
-     n.hash_namespace, n.table_uid, t.identifier, n.settings, n.created_at FROM _nodes n JOIN _tables t ON t.uid = n.table_uid";
+const COLUMNS: &str = "n.uid, n.update_hash, n.component, n.pinned_digest, n.config, n.hashed_document, \
+     n.hash_namespace, n.table_uid, t.identifier, n.settings, n.created_at";
+const FROM: &str = "FROM _nodes n JOIN _tables t ON t.uid = n.table_uid";
 
-/// A row of [`SELECT`] as SQLite has it.
+/// A row of [`COLUMNS`] as SQLite has it.
 struct Raw {
     uid: String,
     update_hash: String,
@@ -69,16 +72,27 @@ impl Raw {
 }
 
 fn select(connection: &Connection, condition: &str, values: impl Params) -> Result<Vec<Node>, StoreError> {
-    let failed = failed("reading nodes");
-    let mut statement = connection
-        .prepare_cached(&format!("{SELECT} {condition} ORDER BY t.identifier, n.update_hash"))
-        .map_err(&failed)?;
+    fetch(
+        connection,
+        &format!("SELECT {COLUMNS} {FROM} {condition} ORDER BY t.identifier, n.update_hash"),
+        values,
+    )
+}
+
+/// The nodes that a statement answers, in its order.
+fn fetch(connection: &Connection, sql: &str, values: impl Params) -> Result<Vec<Node>, StoreError> {
+    let failed = failed(READING);
+    let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
     let raw = statement.query_map(values, Raw::read).map_err(&failed)?;
     let raw = raw.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
     let mut dependencies = match raw.as_slice() {
         [] => return Ok(Vec::new()),
         [one] => edges(connection, "WHERE node_uid = ?1", [&one.uid])?,
-        _ => edges(connection, "", ())?,
+        _ => {
+            let uids: Vec<&str> = raw.iter().map(|raw| raw.uid.as_str()).collect();
+            let uids = to_json(READING, &uids)?;
+            edges(connection, "WHERE node_uid IN (SELECT value FROM json_each(?1))", [uids])?
+        }
     };
     raw.into_iter()
         .map(|raw| {
@@ -86,6 +100,34 @@ fn select(connection: &Connection, condition: &str, values: impl Params) -> Resu
             raw.node(dependencies)
         })
         .collect()
+}
+
+/// Nodes of a filter, by output table and `update_hash`.
+pub(super) fn some(connection: &Connection, filter: &NodeFilter) -> Result<Vec<Node>, StoreError> {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    for (condition, uids) in [
+        ("n.uid IN (SELECT value FROM json_each(?))", &filter.uids),
+        ("t.uid IN (SELECT value FROM json_each(?))", &filter.table_uids),
+    ] {
+        if let Some(uids) = uids {
+            conditions.push(condition);
+            values.push(Value::Text(to_json(READING, uids)?));
+        }
+    }
+    if let Some(NodePlace { table, update_hash }) = &filter.after {
+        conditions.push("t.identifier >= ? AND (t.identifier, n.update_hash) > (?, ?)");
+        values.extend([table, table, update_hash].map(|text| Value::Text(text.clone())));
+    }
+    // To SQLite a negative limit is none.
+    values.push(Value::Integer(filter.limit.map_or(-1, i64::from)));
+    // Tables in the order of their identifiers, and the nodes of each, until there are enough: SQLite knows no numbers by which
+    // it would find that out.
+    let by_table = "FROM _tables t CROSS JOIN _nodes n ON n.table_uid = t.uid";
+    let from = if filter.uids.is_some() { FROM } else { by_table };
+    let condition =
+        if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    let sql = format!("SELECT {COLUMNS} {from} {condition} ORDER BY t.identifier, n.update_hash LIMIT ?");
+    fetch(connection, &sql, params_from_iter(values))
 }
 
 /// Dependencies by the uid of the node that has them, each list in its order.

@@ -1,5 +1,5 @@
-//! Rows that may be there already: they wait in a temporary table, and one statement inserts those that are new and
-//! updates those that differ.
+//! Rows that may be there already. Few are compared with what is there (`resend`). Of more, all wait in a temporary table,
+//! and one statement inserts those that are new and updates those that differ.
 
 use datanode_core::contract::{Contract, TIME_INDEX};
 use datanode_core::progress::Progress;
@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::append::append;
 use super::ddl::{self, list, quote};
+use super::resend::{self, Sent};
 use super::stored::failed;
 use super::tail_delete::{coordinate, groups};
 use super::{foreign_keys, progress, tables};
@@ -35,26 +36,19 @@ pub(super) fn store(
         let name = quote(contract.physical_name());
         (Written::new(append(connection, contract, &name, rows, on_rows)?), sent.clone())
     } else {
-        create_waiting(connection, WAITING, contract, "")?;
-        // The key of the waiting table finds what stands twice, wherever its rows are.
-        let waiting = append(connection, contract, WAITING, rows, on_rows)?;
-        let inserted = groups(connection, contract, WAITING, &is_new(contract), &[])?;
-        let changed = match overwrite(connection, WAITING, contract, mode) {
-            Ok(changed) => changed,
-            Err(error) if foreign_keys::is_broken(&error) => {
-                return Err(
-                    broken_key(connection, table, WAITING, None)?.unwrap_or_else(|| failed(DOING)(error))
-                );
+        match resend::look(rows)? {
+            // Rows that refer to each other may come in any order: they are judged all at once.
+            Sent::Few(batches) if !refers_to_itself(table) => {
+                let stored = resend::store(connection, table, mode, &batches)?;
+                on_rows(stored.0.rows());
+                stored
             }
-            Err(error) => return Err(failed(DOING)(error)),
-        };
-        connection.execute(&format!("DROP TABLE {WAITING}"), ()).map_err(failed(DOING))?;
-        let written = Written {
-            inserted: inserted.rows(),
-            updated: changed.saturating_sub(inserted.rows()),
-            unchanged: waiting.saturating_sub(changed),
-        };
-        (written, inserted)
+            Sent::Few(batches) => {
+                let rows = Box::new(batches.into_iter().map(Ok));
+                store_waiting(connection, table, mode, rows, on_rows)?
+            }
+            Sent::Many(rows) => store_waiting(connection, table, mode, rows, on_rows)?,
+        }
     };
     fault::reached(Step::RowsStored);
     progress::merge(connection, &table.uid, contract, &inserted)?;
@@ -64,6 +58,40 @@ pub(super) fn store(
         tables::raise_epoch(connection, &table.uid)?;
     }
     Ok(written)
+}
+
+fn refers_to_itself(table: &Table) -> bool {
+    table.contract.foreign_keys.iter().any(|key| key.references.table == table.uid)
+}
+
+/// Let the rows wait, and store them from there; what was done, and those that were not there.
+fn store_waiting(
+    connection: &Connection,
+    table: &Table,
+    mode: WriteMode,
+    rows: Rows,
+    on_rows: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(Written, Progress), StoreError> {
+    let contract = &table.contract;
+    create_waiting(connection, WAITING, contract, "")?;
+    // The key of the waiting table finds what stands twice, wherever its rows are.
+    let waiting = append(connection, contract, WAITING, rows, on_rows)?;
+    let inserted = groups(connection, contract, WAITING, &is_new(contract), &[])?;
+    let changed = match overwrite(connection, WAITING, contract, mode) {
+        Ok(changed) => changed,
+        Err(error) if foreign_keys::is_broken(&error) => {
+            let broken = broken_key(connection, table, WAITING, None)?;
+            return Err(broken.unwrap_or_else(|| failed(DOING)(error)));
+        }
+        Err(error) => return Err(failed(DOING)(error)),
+    };
+    connection.execute(&format!("DROP TABLE {WAITING}"), ()).map_err(failed(DOING))?;
+    let written = Written {
+        inserted: inserted.rows(),
+        updated: changed.saturating_sub(inserted.rows()),
+        unchanged: waiting.saturating_sub(changed),
+    };
+    Ok((written, inserted))
 }
 
 /// Whether none of the rows can be there: they lie apart from what is held of their coordinates, or nothing at all is
@@ -111,14 +139,8 @@ pub(super) fn create_waiting(
     connection.execute(&create, ()).map(|_| ()).map_err(failed("making room for rows"))
 }
 
-/// Insert the rows that wait, or update those whose key is there and whose values differ, unless these are to stay; how
-/// many rows that were.
-pub(super) fn overwrite(
-    connection: &Connection,
-    waiting: &str,
-    contract: &Contract,
-    mode: WriteMode,
-) -> rusqlite::Result<u64> {
+/// What becomes of a row whose key is there: its values are taken where they differ, unless it is to stay.
+pub(super) fn on_conflict(contract: &Contract, mode: WriteMode) -> String {
     let name = quote(contract.physical_name());
     let others = contract.columns.iter().filter(|column| !contract.key().contains(&column.name));
     let others: Vec<String> = others.map(|column| quote(&column.name)).collect();
@@ -130,12 +152,22 @@ pub(super) fn overwrite(
             others.iter().map(|column| format!("{name}.{column} IS NOT excluded.{column}")).collect();
         format!("UPDATE SET {} WHERE {}", set.join(", "), differs.join(" OR "))
     };
+    format!(" ON CONFLICT ({}) DO {action}", list(contract.key()))
+}
+
+/// Insert the rows that wait, or update those whose key is there and whose values differ, unless these are to stay; how
+/// many rows that were.
+pub(super) fn overwrite(
+    connection: &Connection,
+    waiting: &str,
+    contract: &Contract,
+    mode: WriteMode,
+) -> rusqlite::Result<u64> {
+    let name = quote(contract.physical_name());
     let columns: Vec<String> = contract.columns.iter().map(|column| quote(&column.name)).collect();
-    let (columns, key) = (columns.join(", "), list(contract.key()));
+    let (columns, conflict) = (columns.join(", "), on_conflict(contract, mode));
     // `WHERE TRUE` tells the parser that ON does not begin a join.
-    let sql = format!(
-        "INSERT INTO {name} ({columns}) SELECT {columns} FROM {waiting} WHERE TRUE ON CONFLICT ({key}) DO {action}"
-    );
+    let sql = format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {waiting} WHERE TRUE{conflict}");
     connection.execute(&sql, ()).map(|changed| changed as u64)
 }
 

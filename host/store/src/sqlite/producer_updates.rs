@@ -241,11 +241,25 @@ pub(super) fn rows(connection: &Connection, run_id: &str, position: i64) -> Resu
         .ok_or_else(|| StoreError::Damaged(format!("update {run_id} has no upload {position}")))
 }
 
-/// Forget what waits for the commit of a run.
-pub(super) fn discard(connection: &Connection, run_id: &str) -> Result<(), StoreError> {
+/// Refuse the commit of an update whose rows are not those of all uploads: one that has come since they were looked
+/// through would be forgotten with the others.
+pub(super) fn refuse_unseen(connection: &Connection, record: &RunRecord) -> Result<(), StoreError> {
+    const DOING: &str = "counting uploads";
+    let Some(producer) = &record.producer else { return Ok(()) };
+    let kept: i64 = connection
+        .query_row("SELECT count(*) FROM _producer_uploads WHERE run_id = ?1", [&record.run_id], |row| {
+            row.get(0)
+        })
+        .map_err(failed(DOING))?;
+    let (node, seen, kept) = (record.update_hash.clone(), producer.uploads, count(DOING, kept)?);
+    if seen == kept { Ok(()) } else { Err(ProducerError::MoreUploads { node, seen, kept }.into()) }
+}
+
+/// Forget what waits for the commit of a run; how many uploads these were.
+pub(super) fn discard(connection: &Connection, run_id: &str) -> Result<u64, StoreError> {
     connection
         .execute("DELETE FROM _producer_uploads WHERE run_id = ?1", [run_id])
-        .map(|_| ())
+        .map(|gone| gone as u64)
         .map_err(failed("removing uploads"))
 }
 
@@ -256,9 +270,9 @@ pub(super) fn fail(
     error: RunError,
     now: Timestamp,
 ) -> Result<RunRecord, StoreError> {
-    let record = runs::end(connection, failed_record(update, error, now), None, false)?;
-    discard(connection, &update.run_id)?;
-    Ok(record)
+    // As many as there are by now: the last may have come since the update was looked at.
+    let uploads = discard(connection, &update.run_id)?;
+    runs::end(connection, failed_record(update, uploads, error, now), None, false)
 }
 
 /// End the updates whose lease ended so long ago.

@@ -318,10 +318,6 @@ impl Producers for SqliteStore {
         self.read("reading an upload", move |connection| updates::rows(connection, &run_id, position)).await
     }
 
-    async fn discard_uploads(&self, run_id: &str) -> Result<(), StoreError> {
-        let run_id = run_id.to_owned();
-        self.write("removing uploads", move |connection| updates::discard(connection, &run_id)).await
-    }
 
     async fn fail_update(
         &self,

@@ -5,10 +5,11 @@ use datanode_core::contract::Contract;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::stored::{count, damaged, failed, timestamp, to_integer};
-use crate::{StoreError, Table};
+use super::stored::{count, damaged, failed, timestamp, to_integer, to_json};
+use crate::catalogue::extents::{Asked, RawExtent, RawProgress, Typed, progress_of};
+use crate::{Extent, StoreError, Table};
 
 /// Put other progress in the place of what is kept of these coordinates, and forget those that hold nothing more.
 pub(super) fn replace(
@@ -68,6 +69,51 @@ pub(super) fn read(connection: &Connection, table: &Table) -> Result<Progress, S
         Ok((coordinate, progress))
     })
     .collect()
+}
+
+/// What some tables hold.
+pub(super) fn read_of(connection: &Connection, tables: &[Typed]) -> Result<Vec<Progress>, StoreError> {
+    const DOING: &str = "reading progress";
+    let failed = failed(DOING);
+    let uids: Vec<&str> = tables.iter().map(|(uid, _)| uid.as_str()).collect();
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT table_uid, coordinate, min_time, max_time, row_count FROM _progress \
+             WHERE table_uid IN (SELECT value FROM json_each(?1))",
+        )
+        .map_err(&failed)?;
+    let raw = |row: &Row<'_>| -> rusqlite::Result<RawProgress> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    };
+    let rows = statement.query_map([to_json(DOING, &uids)?], raw).map_err(&failed)?;
+    let rows = rows.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
+    progress_of(tables, rows)
+}
+
+/// How much some tables hold.
+pub(super) fn extents(connection: &Connection, asked: &Asked) -> Result<Vec<Extent>, StoreError> {
+    const DOING: &str = "reading progress";
+    let failed = failed(DOING);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT table_uid, sum(row_count), count(*), min(min_time), max(max_time) FROM _progress \
+             WHERE table_uid IN (SELECT value FROM json_each(?1)) GROUP BY table_uid",
+        )
+        .map_err(&failed)?;
+    let raw = |row: &Row<'_>| -> rusqlite::Result<RawExtent> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    };
+    let sums = statement.query_map([to_json(DOING, &asked.uids)?], raw).map_err(&failed)?;
+    let sums = sums.collect::<Result<Vec<_>, _>>().map_err(&failed)?;
+    let mut counts = Vec::new();
+    for counting in &asked.counting {
+        let mut statement = connection.prepare(counting).map_err(&failed)?;
+        let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+        for row in rows {
+            counts.push(row.map_err(&failed)?);
+        }
+    }
+    asked.answer(&sums, counts)
 }
 
 /// Account for rows that a commit appends. Refused with [`StoreError::ProgressMoved`] when rows of their coordinate have

@@ -1,11 +1,12 @@
 //! Rows of SQLite as Arrow.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, StatementStatus, params_from_iter};
 
+use super::functions::{self, Taken};
 use super::select::{PageSelect, Select};
 use super::stored::failed;
-use crate::rows::{ColumnBuilder, MAX_PAGE_BYTES, ROWS_AT_ONCE, page as page_of};
+use crate::rows::{ColumnBuilder, ROWS_AT_ONCE, page as page_of};
 use crate::{IndexKey, Page, StoreError};
 
 /// Run a query for its next rows; None when no row matches.
@@ -15,32 +16,44 @@ pub(super) fn page(
     after: Option<&IndexKey>,
     max_rows: usize,
 ) -> Result<Option<Page>, StoreError> {
-    let failed = failed("reading rows");
+    let page = select.page(after, max_rows);
+    let in_order = take(connection, select, &page, &select.in_order(&page), max_rows)?;
+    let taken = match in_order {
+        (taken, false) => taken,
+        (_, true) => take(connection, select, &page, &select.sorted(&page), max_rows)?.0,
+    };
     let contract = &select.contract;
-    let PageSelect { sql, parameters } = select.page(after, max_rows);
-    let room = max_rows.min(ROWS_AT_ONCE);
-    let mut built: Vec<ColumnBuilder> =
-        select.columns.iter().map(|column| ColumnBuilder::new(column.data_type, room)).collect();
-    let mut statement = connection.prepare(&sql).map_err(&failed)?;
-    let parameters = select.parameters().iter().chain(&parameters);
-    let mut rows = statement.query(params_from_iter(parameters)).map_err(&failed)?;
-    let (mut count, mut bytes) = (0, 0);
-    while let Some(row) = rows.next().map_err(&failed)? {
-        for (at, column) in built.iter_mut().enumerate() {
-            let cell = row.get_ref(at).map_err(&failed)?;
-            bytes += push(column, cell).map_err(|problem| {
-                StoreError::Damaged(format!(
-                    "table `{}`, column `{}`: {problem}",
-                    contract.identifier, select.columns[at].name
-                ))
-            })?;
-        }
-        count += 1;
-        if bytes >= MAX_PAGE_BYTES {
-            break;
-        }
+    if let Some((at, problem)) = taken.problem {
+        return Err(StoreError::Damaged(format!(
+            "table `{}`, column `{}`: {problem}",
+            contract.identifier, select.columns[at].name
+        )));
     }
-    page_of(contract, &select.columns, built, count)
+    page_of(contract, &select.columns, taken.built, taken.rows)
+}
+
+/// Take the rows of a statement as it comes to them, and whether it has sorted any.
+fn take(
+    connection: &Connection,
+    select: &Select,
+    page: &PageSelect,
+    sql: &str,
+    max_rows: usize,
+) -> Result<(Taken, bool), StoreError> {
+    let failed = failed("reading rows");
+    let room = max_rows.min(ROWS_AT_ONCE);
+    let built = select.columns.iter().map(|column| ColumnBuilder::new(column.data_type, room)).collect();
+    let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
+    statement.reset_status(StatementStatus::Sort);
+    let parameters = select.parameters().iter().chain(&page.parameters);
+    let (run, taken): (rusqlite::Result<()>, Taken) = functions::taking(built, || {
+        let mut rows = statement.query(params_from_iter(parameters))?;
+        while rows.next()?.is_some() && functions::has_room() {}
+        Ok(())
+    });
+    run.map_err(&failed)?;
+    let has_sorted = statement.get_status(StatementStatus::Sort) > 0;
+    Ok((taken, has_sorted))
 }
 
 /// Add a cell; how many bytes of text or blob it has.

@@ -1,7 +1,5 @@
 //! What clients of the compatible API say of tables, and tables that go.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::access::Actor;
@@ -10,13 +8,15 @@ use datanode_core::name::check_name;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::ddl::quote;
-use super::stored::{count, failed, timestamp, to_json};
+use super::stored::{failed, to_json};
 use super::{SqliteStore, audit, repoint, tables};
+use crate::catalogue::audit as entries;
 use crate::catalogue::registrations as rules;
-use crate::catalogue::registrations::RawListed;
+use crate::catalogue::registrations::{RawBounds, RawDescribed, RawListed};
+use crate::catalogue::tables::refuse_changed;
 use crate::{
     DescribedTable, ListedTable, Listing, NewRegistration, RegisteredTable, Registration, RegistrationEdit,
-    Registrations, RemoveTable, StoreError, Table,
+    Registrations, RemoveTable, StoreError, Table, TableEdit,
 };
 
 const READING: &str = "reading tables";
@@ -41,7 +41,12 @@ impl Registrations for SqliteStore {
     ) -> Result<Vec<RegisteredTable>, StoreError> {
         let (tables, actor) = (tables.to_vec(), self.actor.clone());
         self.write(REGISTERING, move |connection| {
-            tables.into_iter().map(|table| register(connection, &actor, table, now)).collect()
+            let mut registered = Vec::with_capacity(tables.len());
+            for table in tables {
+                let done = register(connection, &actor, table, &registered, now)?;
+                registered.push(done);
+            }
+            Ok(registered)
         })
         .await
     }
@@ -56,11 +61,12 @@ impl Registrations for SqliteStore {
         self.read(READING, move |connection| describe(connection, &uids)).await
     }
 
-    async fn referring_tables(&self) -> Result<Vec<Table>, StoreError> {
-        self.read(READING, referring).await
+    async fn referring_tables(&self, targets: &[String]) -> Result<Vec<Table>, StoreError> {
+        let targets = targets.to_vec();
+        self.read(READING, move |connection| referring(connection, &targets)).await
     }
 
-    async fn edit_registration(&self, table_uid: &str, edit: &RegistrationEdit) -> Result<(), StoreError> {
+    async fn change_table(&self, table_uid: &str, edit: &TableEdit) -> Result<RegisteredTable, StoreError> {
         let (uid, edit, actor) = (table_uid.to_owned(), edit.clone(), self.actor.clone());
         self.write(CHANGING, move |connection| change(connection, &actor, &uid, &edit)).await
     }
@@ -83,8 +89,10 @@ fn registration(connection: &Connection, uid: &str) -> Result<Registration, Stor
 fn keep(connection: &Connection, uid: &str, registration: &Registration) -> Result<(), StoreError> {
     connection
         .execute(
-            "INSERT INTO _registrations (table_uid, identifier, document) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (table_uid) DO UPDATE SET identifier = excluded.identifier, document = excluded.document",
+            "INSERT INTO _registrations (table_uid, identifier, document, said) \
+             VALUES (?1, ?2, ?3, json_remove(?3, '$.written')) \
+             ON CONFLICT (table_uid) DO UPDATE SET identifier = excluded.identifier, document = excluded.document, \
+             said = excluded.said",
             params![uid, registration.identifier, to_json(CHANGING, registration)?],
         )
         .map(|_| ())
@@ -106,13 +114,22 @@ fn register(
     connection: &Connection,
     actor: &Actor,
     new: NewRegistration,
+    done: &[RegisteredTable],
     now: Timestamp,
 ) -> Result<RegisteredTable, StoreError> {
-    let NewRegistration { contract, registration: given } = new;
-    let held = match &given.identifier {
+    let held = match &new.registration.identifier {
         Some(identifier) => called(connection, identifier)?,
-        None => tables::holding(connection, &contract.identifier)?,
+        None => tables::holding(connection, &new.contract.identifier)?,
     };
+    let is_done = |held: &Table| done.iter().any(|done| done.value.uid == held.uid);
+    if !held.as_ref().is_some_and(is_done) {
+        let listed = match &held {
+            Some(held) => list(connection, &Listing::Uid(held.uid.clone()))?.pop(),
+            None => None,
+        };
+        rules::refuse_unjudged(&new, listed.as_ref())?;
+    }
+    let NewRegistration { contract, registration: given, .. } = new;
     let contract = match &held {
         Some(held) => rules::again(&held.contract, contract),
         None => Contract { identifier: free(connection, &contract.identifier)?, ..contract },
@@ -135,82 +152,114 @@ fn free(connection: &Connection, identifier: &str) -> Result<String, StoreError>
     tables::propose(connection, identifier, Some("registered"))
 }
 
-const LISTED: &str = "SELECT t.uid, t.identifier, t.physical_name, t.contract, t.owner, r.document \
+/// All that is read of every table of a list lies in two indexes: contracts are long, and so are documents.
+const LISTED: &str = "SELECT t.uid, t.identifier, t.physical_name, t.owner, t.listed, r.said \
+     FROM _tables AS t INDEXED BY _tables_listed \
+     LEFT JOIN _registrations AS r INDEXED BY _registrations_said ON r.table_uid = t.uid";
+const SOME_LISTED: &str = "SELECT t.uid, t.identifier, t.physical_name, t.owner, t.listed, r.said \
      FROM _tables AS t LEFT JOIN _registrations AS r ON r.table_uid = t.uid";
 
 fn list(connection: &Connection, listing: &Listing) -> Result<Vec<ListedTable>, StoreError> {
-    let (condition, value) = match listing {
-        Listing::All => ("?1 IS NULL", None),
-        Listing::Uid(uid) => ("t.uid = ?1", Some(uid)),
+    let uids = match listing {
+        Listing::Uids(uids) => to_json(READING, uids)?,
+        _ => String::new(),
+    };
+    let behind = "t.identifier > ?1";
+    let (select, condition, value, limit) = match listing {
+        Listing::All => (LISTED, behind, "", None),
+        Listing::After { identifier, limit } => (LISTED, behind, identifier.as_str(), Some(*limit)),
+        Listing::Uid(uid) => (SOME_LISTED, "t.uid = ?1", uid.as_str(), None),
+        Listing::Uids(_) => (SOME_LISTED, "t.uid IN (SELECT value FROM json_each(?1))", uids.as_str(), None),
         // A name by the rules is none of the others, and none of them is a name by the rules.
         Listing::Identifier(identifier) if check_name("identifier", identifier).is_ok() => {
-            ("t.identifier = ?1", Some(identifier))
+            (SOME_LISTED, "t.identifier = ?1", identifier.as_str(), None)
         }
-        Listing::Identifier(identifier) => ("r.identifier = ?1", Some(identifier)),
-        Listing::PhysicalName(name) => ("t.physical_name = ?1", Some(name)),
+        Listing::Identifier(identifier) => (SOME_LISTED, "r.identifier = ?1", identifier.as_str(), None),
+        Listing::PhysicalName(name) => (SOME_LISTED, "t.physical_name = ?1", name.as_str(), None),
     };
     let failed = failed(READING);
     let mut statement = connection
-        .prepare_cached(&format!("{LISTED} WHERE {condition} ORDER BY t.identifier"))
+        .prepare_cached(&format!("{select} WHERE {condition} ORDER BY t.identifier LIMIT ?2"))
         .map_err(&failed)?;
     let raw = |row: &rusqlite::Row<'_>| -> rusqlite::Result<RawListed> {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
     };
-    let rows = statement.query_map([value], raw).map_err(&failed)?;
+    // To SQLite a negative limit is none.
+    let rows = statement.query_map(params![value, limit.map_or(-1, i64::from)], raw).map_err(&failed)?;
     rows.map(|row| rules::listed(row.map_err(&failed)?)).collect()
 }
 
 fn describe(connection: &Connection, uids: &[String]) -> Result<Vec<DescribedTable>, StoreError> {
-    let failed = failed(READING);
-    let mut held = HashMap::new();
+    let (failed, wanted) = (failed(READING), to_json(READING, &uids)?);
     let mut statement = connection
         .prepare_cached(
             "SELECT table_uid, min(min_time), max(max_time), count(*) FROM _progress \
              WHERE table_uid IN (SELECT value FROM json_each(?1)) GROUP BY table_uid",
         )
         .map_err(&failed)?;
-    let rows = statement
-        .query_map([to_json(READING, &uids)?], |row| {
-            Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?, row.get(3)?)))
-        })
+    let raw = |row: &rusqlite::Row<'_>| -> rusqlite::Result<RawBounds> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    };
+    let sums = statement.query_map([&wanted], raw).map_err(&failed)?;
+    let sums = sums.collect::<Result<_, _>>().map_err(&failed)?;
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT t.uid, t.contract, t.epoch, t.created_at, t.owner, r.document \
+             FROM _tables AS t LEFT JOIN _registrations AS r ON r.table_uid = t.uid \
+             WHERE t.uid IN (SELECT value FROM json_each(?1))",
+        )
         .map_err(&failed)?;
-    for row in rows {
-        let (uid, (min, max, coordinates)) = row.map_err(&failed)?;
-        let place = format!("progress of table {uid}");
-        let bounds = (timestamp(&place, min)?, timestamp(&place, max)?);
-        held.insert(uid, (bounds, count(&place, coordinates)?));
+    let raw = |row: &rusqlite::Row<'_>| -> rusqlite::Result<RawDescribed> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+    };
+    let rows = statement.query_map([&wanted], raw).map_err(&failed)?;
+    let rows = rows.collect::<Result<_, _>>().map_err(&failed)?;
+    rules::described(uids, rows, sums)
+}
+
+/// The tables that refer to one of these, by identifier. What contracts refer to is read from the index of lists: most
+/// refer to nothing.
+pub(super) fn referring(connection: &Connection, targets: &[String]) -> Result<Vec<Table>, StoreError> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
     }
-    let mut described = Vec::with_capacity(uids.len());
-    for uid in uids {
-        let table = match tables::by_uid(connection, uid) {
-            Err(StoreError::NotFound { .. }) => continue,
-            found => found?,
-        };
-        let (bounds, coordinates) =
-            held.get(uid).map_or((None, 0), |(bounds, count)| (Some(*bounds), *count));
-        described.push(DescribedTable {
-            table,
-            registration: registration(connection, uid)?,
-            bounds,
-            coordinates,
-        });
+    let failed = failed(READING);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT uid, listed FROM _tables INDEXED BY _tables_listed WHERE substr(listed, -3) <> '[]}' \
+             ORDER BY identifier",
+        )
+        .map_err(&failed)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+    let rows = rows.collect::<Result<_, _>>().map_err(&failed)?;
+    tables::called(connection, &rules::referring(rows, targets)?)
+}
+
+/// Change a table, and write down that this actor has done so.
+fn change(
+    connection: &Connection,
+    actor: &Actor,
+    uid: &str,
+    edit: &TableEdit,
+) -> Result<RegisteredTable, StoreError> {
+    if let Some(seen) = &edit.seen {
+        let found = tables::by_uid(connection, uid)?;
+        refuse_changed(&found.contract.identifier, Some(seen), Some(&found))?;
+    }
+    if edit.registration != RegistrationEdit::default() {
+        change_registration(connection, actor, uid, &edit.registration)?;
+    }
+    // As it is called by now.
+    let table = tables::by_uid(connection, uid)?;
+    let contract = rules::edited_contract(&table.contract, edit)?;
+    let described = tables::apply_metadata(connection, table, contract)?;
+    if let Some(entry) = entries::table_described(&described) {
+        audit::record(connection, actor, &entry)?;
     }
     Ok(described)
 }
 
-/// The text is looked through before anything is parsed: most tables have no foreign key.
-fn referring(connection: &Connection) -> Result<Vec<Table>, StoreError> {
-    let failed = failed(READING);
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT uid FROM _tables WHERE instr(contract, '\"foreign_keys\":[{') > 0 ORDER BY identifier",
-        )
-        .map_err(&failed)?;
-    let uids = statement.query_map((), |row| row.get::<_, String>(0)).map_err(&failed)?;
-    uids.map(|uid| tables::by_uid(connection, &uid.map_err(&failed)?)).collect()
-}
-
-fn change(
+fn change_registration(
     connection: &Connection,
     actor: &Actor,
     uid: &str,
@@ -262,7 +311,7 @@ fn remove_table(
     remove: &RemoveTable,
 ) -> Result<Vec<Table>, StoreError> {
     let failed = failed(REMOVING);
-    let going = rules::going(&tables::all(connection)?, &remove.table_uid, remove.with_referrers)?;
+    let going = rules::going(&tables::all(connection)?, remove)?;
     for table in &going {
         let registration = registration(connection, &table.uid)?;
         if registration.protected && !remove.protected {
@@ -295,3 +344,31 @@ const OF_A_TABLE: [&str; 5] = [
     "DELETE FROM _roles WHERE subject_kind = 'table' AND subject = ?1",
     "DELETE FROM _tables WHERE uid = ?1",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What SQLite means to do.
+    fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map((), |row| row.get(3)).unwrap();
+        steps.map(Result::unwrap).collect()
+    }
+
+    #[tokio::test]
+    async fn lists_page_through_an_index_and_through_no_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("datanode.db");
+        SqliteStore::open(&file).await.unwrap().close().await.unwrap();
+        let connection = Connection::open(&file).unwrap();
+        let steps =
+            plan(&connection, &format!("{LISTED} WHERE t.identifier > 'a' ORDER BY t.identifier LIMIT 10"));
+        assert!(
+            steps[0].starts_with("SEARCH t USING COVERING INDEX _tables_listed (identifier>?)"),
+            "{steps:?}"
+        );
+        assert!(steps[1].starts_with("SEARCH r USING COVERING INDEX _registrations_said"), "{steps:?}");
+        assert_eq!(steps.len(), 2, "nothing is sorted: {steps:?}");
+    }
+}

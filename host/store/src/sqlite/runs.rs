@@ -43,9 +43,11 @@ pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
     // Only conditions that were asked for: `(? IS NULL OR column = ?)` would keep SQLite from using an index.
     let mut conditions = Vec::new();
     let mut values = Vec::new();
+    let readable = filter.readable.as_ref().map(|uids| to_json("reading runs", uids)).transpose()?;
     for (condition, value) in [
         ("node_uid = ?", filter.node_uid.clone()),
         ("table_uid = ?", filter.table_uid.clone()),
+        ("table_uid IN (SELECT value FROM json_each(?))", readable),
         ("status = ?", filter.status.map(|status| status.as_str().to_owned())),
         (
             "(started_at, run_id) < (SELECT started_at, run_id FROM _runs WHERE run_id = ?)",
@@ -69,6 +71,22 @@ pub(super) fn list(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
         .map_err(&failed)?;
     let rows =
         statement.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).map_err(&failed)?;
+    rows.map(|row| record(&row.map_err(&failed)?)).collect()
+}
+
+/// The last run of each of these nodes.
+pub(super) fn last(connection: &Connection, node_uids: &[String]) -> Result<Vec<RunRecord>, StoreError> {
+    let failed = failed("reading runs");
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT record FROM _runs WHERE run_id IN (\
+             SELECT (SELECT r.run_id FROM _runs r WHERE r.node_uid = n.value \
+             ORDER BY r.started_at DESC, r.run_id DESC LIMIT 1) FROM json_each(?1) n)",
+        )
+        .map_err(&failed)?;
+    let rows = statement
+        .query_map([to_json("reading runs", &node_uids)?], |row| row.get::<_, String>(0))
+        .map_err(&failed)?;
     rows.map(|row| record(&row.map_err(&failed)?)).collect()
 }
 

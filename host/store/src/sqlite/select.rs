@@ -12,6 +12,7 @@ use datanode_core::query::{RangeMap, ReadQuery};
 use rusqlite::types::Value;
 
 use super::ddl::quote;
+use super::functions::TAKE;
 use super::value_list::{ValueList, decode, parameter};
 use crate::IndexKey;
 use crate::rows::{bounds, by_dimension};
@@ -22,8 +23,10 @@ pub(super) struct Select {
     pub(super) contract: Contract,
     /// What the columns of the answer are.
     pub(super) columns: Vec<Column>,
-    /// Up to the last condition that all pages have in common.
-    head: String,
+    /// What the statement begins with.
+    with: String,
+    /// From the table on, up to the last condition that all pages have in common.
+    from: String,
     order: String,
     /// The parameters that all pages have in common.
     parameters: Vec<Value>,
@@ -31,10 +34,10 @@ pub(super) struct Select {
     start: i64,
 }
 
-/// One page: its statement, and the parameters that follow those of the read.
+/// One page: how its statement ends, and the parameters that follow those of the read.
 #[derive(Debug)]
 pub(super) struct PageSelect {
-    pub(super) sql: String,
+    rows: String,
     pub(super) parameters: Vec<Value>,
 }
 
@@ -55,14 +58,10 @@ impl Select {
         if conditions.is_empty() {
             conditions.push("TRUE".to_owned());
         }
-        let head = format!(
-            "{with}SELECT {} FROM {} AS _t{join} WHERE {}",
-            list(columns.iter().map(|column| column.name.as_str())),
-            quote(contract.physical_name()),
-            conditions.join(" AND "),
-        );
-        let order = list(contract.key().iter().map(String::as_str));
-        Self { contract: contract.clone(), columns, head, order, parameters, start }
+        let name = quote(contract.physical_name());
+        let from = format!(" FROM {name} AS _t{join} WHERE {}", conditions.join(" AND "));
+        let order = list("_t", contract.key());
+        Self { contract: contract.clone(), columns, with, from, order, parameters, start }
     }
 
     /// The next rows of the read. Sorted by the key, which is the order in which the table is stored.
@@ -90,8 +89,25 @@ impl Select {
             _ => format!("{time} >= {}", bind(Value::Integer(self.start))),
         };
         let limit = bind(Value::Integer(i64::try_from(max_rows).unwrap_or(i64::MAX)));
-        let sql = format!("{} AND {position} ORDER BY {} LIMIT {limit}", self.head, self.order);
-        PageSelect { sql, parameters }
+        let rows = format!("{} AND {position} ORDER BY {} LIMIT {limit}", self.from, self.order);
+        PageSelect { rows, parameters }
+    }
+
+    /// The statement that hands over the rows of a page as it comes to them: in the order of the key, unless it sorts.
+    pub(super) fn in_order(&self, page: &PageSelect) -> String {
+        format!("{}SELECT {TAKE}({}){}", self.with, list("_t", self.names()), page.rows)
+    }
+
+    /// The same, where it has to sort: then it puts them aside before it hands over the first one.
+    pub(super) fn sorted(&self, page: &PageSelect) -> String {
+        let (ours, taken) = (list("_t", self.names()), list("_page", self.names()));
+        let Self { with, .. } = self;
+        let rows = &page.rows;
+        format!("WITH _page AS MATERIALIZED ({with}SELECT {ours}{rows}) SELECT {TAKE}({taken}) FROM _page")
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.columns.iter().map(|column| &column.name)
     }
 
     /// The parameters that come before those of a page.
@@ -100,14 +116,13 @@ impl Select {
     }
 }
 
-/// The rows of a time-indexed table `AS _t` from a moment on, of the coordinates that a query asks for: a condition,
-/// and its parameters.
-pub(super) fn tail(contract: &Contract, query: &ReadQuery, after: Timestamp) -> (String, Vec<Value>) {
+/// What a query wants of the coordinates of a time-indexed table `AS _t`, in conditions that all hold; and their
+/// parameters, the first of which, `?1`, is a moment that they leave to others.
+pub(super) fn scope(contract: &Contract, query: &ReadQuery, moment: Timestamp) -> (Vec<String>, Vec<Value>) {
     let mut statement = Statement { contract, conditions: Vec::new(), parameters: Vec::new() };
-    let after = statement.bind(Value::Integer(after.micros()));
-    statement.conditions.push(format!("{} >= {after}", of_table(TIME_INDEX)));
+    statement.bind(Value::Integer(moment.micros()));
     statement.coordinates(query);
-    (statement.conditions.join(" AND "), statement.parameters)
+    (statement.conditions, statement.parameters)
 }
 
 /// A column of the table.
@@ -115,8 +130,9 @@ fn of_table(name: &str) -> String {
     format!("_t.{}", quote(name))
 }
 
-fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(of_table).collect::<Vec<_>>().join(", ")
+/// Columns of what is called so in the statement.
+fn list<'n>(of: &str, names: impl IntoIterator<Item = &'n String>) -> String {
+    names.into_iter().map(|name| format!("{of}.{}", quote(name))).collect::<Vec<_>>().join(", ")
 }
 
 struct Statement<'c> {
@@ -279,6 +295,7 @@ fn any(alternatives: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::sqlite::ddl::create_table;
+    use crate::sqlite::functions;
     use datanode_core::Timestamp;
     use datanode_core::coordinate::Coordinate;
     use datanode_core::progress::{CoordinateProgress, Progress};
@@ -316,13 +333,19 @@ mod tests {
 
     /// How SQLite would go about it.
     fn plan(query: &ReadQuery, after: Option<&IndexKey>) -> Vec<String> {
+        plan_of(query, after, false)
+    }
+
+    fn plan_of(query: &ReadQuery, after: Option<&IndexKey>, sorted: bool) -> Vec<String> {
         let contract = contract();
         query.check(&contract).unwrap();
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(&create_table(&contract, &[]).unwrap()).unwrap();
+        functions::register(&connection).unwrap();
         let select = Select::new(&contract, query);
         let page = select.page(after, 10);
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", page.sql)).unwrap();
+        let sql = if sorted { select.sorted(&page) } else { select.in_order(&page) };
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let parameters = select.parameters().iter().chain(&page.parameters);
         let steps = statement.query_map(params_from_iter(parameters), |row| row.get(3)).unwrap();
         steps.collect::<Result<_, _>>().unwrap()
@@ -365,6 +388,12 @@ mod tests {
         let query = ReadQuery::default().last_observations(&contract(), &progress);
         let plan = plan(&query, None);
         assert_eq!(plan[0], "SEARCH _t USING PRIMARY KEY (time_index=? AND name=? AND id=?)", "{plan:?}");
+        // These are found in another order: they are put aside before the first one is taken.
+        let whole = plan.join("\n");
+        assert!(whole.contains("ORDER BY"), "{whole}");
+        let sorted = plan_of(&query, None, true).join("\n");
+        assert!(sorted.starts_with("MATERIALIZE _page") && sorted.contains("ORDER BY"), "{sorted}");
+        assert!(sorted.contains("SCAN _page"), "{sorted}");
     }
 
     #[test]
@@ -398,8 +427,10 @@ mod tests {
             query.dimension_filters[0].1[0] = CoordinateValue::Text("a".to_owned());
             query.index_coordinates[0][0].1 = CoordinateValue::Text("a".to_owned());
             let after = IndexKey { time: Some(at(10)), coordinate: coordinate("a") };
-            Select::new(&contract, &query).page(Some(&after), 11).sql
+            let select = Select::new(&contract, &query);
+            select.in_order(&select.page(Some(&after), 11))
         };
-        assert_eq!(Select::new(&contract, &query).page(Some(&after), 10).sql, harmless);
+        let select = Select::new(&contract, &query);
+        assert_eq!(select.in_order(&select.page(Some(&after), 10)), harmless);
     }
 }

@@ -15,15 +15,18 @@ use super::pool::{Lent, Pool};
 use super::select::Select;
 use super::stored::{count, failed};
 use super::{backfill_windows, ledger, progress, read, revision, tables};
-use crate::{IndexKey, Opened, Page, Snapshot, StoreError, Table, TableRead};
+use crate::catalogue::extents::{Asked, typed};
+use crate::places::ReaderPlace;
+use crate::{Extent, IndexKey, Opened, Page, Snapshot, StoreError, Table, TableRead};
 
 const BEGINNING: &str = "beginning a snapshot";
 
-/// The read transaction, shared by the snapshot and its reads, which take turns. None once it has ended.
-struct View(Mutex<Option<Lent>>);
+/// The read transaction, shared by the snapshot and its reads, which take turns; and its place among those of readers,
+/// which is given back last. None once it has ended.
+struct View(Mutex<Option<(Lent, ReaderPlace)>>);
 
 impl View {
-    fn lent(&self) -> MutexGuard<'_, Option<Lent>> {
+    fn lent(&self) -> MutexGuard<'_, Option<(Lent, ReaderPlace)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -34,7 +37,7 @@ impl View {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let working = match &*self.lent() {
-            Some(lent) => lent.ask_while_wanted(doing, work),
+            Some((lent, _)) => lent.ask_while_wanted(doing, work),
             // A read that has outlived its snapshot.
             None => return Err(StoreError::Database { doing, source: sqlx::Error::PoolClosed }),
         };
@@ -53,31 +56,36 @@ impl fmt::Debug for SqliteSnapshot {
 }
 
 impl SqliteSnapshot {
-    pub(super) async fn begin(pool: &Pool) -> Result<Self, StoreError> {
+    pub(super) async fn begin(pool: &Pool, place: ReaderPlace) -> Result<Self, StoreError> {
         // `BEGIN` alone reads nothing: SQLite fixes the view at the first read.
         let fix = |connection: &Connection| {
             connection
                 .query_row("SELECT EXISTS (SELECT 1 FROM _tables)", (), |_| Ok(()))
                 .map_err(failed(BEGINNING))
         };
-        Self::begin_with(pool, fix).await.map(|(snapshot, ())| snapshot)
+        Self::begin_with(pool, place, fix).await.map(|(snapshot, ())| snapshot)
     }
 
     /// A snapshot, and what a run reads from it first, in one message.
-    pub(super) async fn begin_of(pool: &Pool, table_uid: &str) -> Result<Opened, StoreError> {
+    pub(super) async fn begin_of(
+        pool: &Pool,
+        place: ReaderPlace,
+        table_uid: &str,
+    ) -> Result<Opened, StoreError> {
         let uid = table_uid.to_owned();
         let first = move |connection: &Connection| {
             let table = sound_table(connection, &uid)?;
             let progress = progress::read(connection, &table)?;
             Ok((table, progress))
         };
-        let (snapshot, (table, progress)) = Self::begin_with(pool, first).await?;
+        let (snapshot, (table, progress)) = Self::begin_with(pool, place, first).await?;
         Ok(Opened { snapshot: Box::new(snapshot), table, progress })
     }
 
     /// A transaction that begins with a read.
     async fn begin_with<T: Send + 'static>(
         pool: &Pool,
+        place: ReaderPlace,
         first: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(Self, T), StoreError> {
         let lent = pool.lend(BEGINNING).await?;
@@ -87,7 +95,7 @@ impl SqliteSnapshot {
         });
         // Where this fails or is given up, the pool rolls back.
         let answer = beginning.await?;
-        Ok((Self { view: Arc::new(View(Mutex::new(Some(lent)))) }, answer))
+        Ok((Self { view: Arc::new(View(Mutex::new(Some((lent, place))))) }, answer))
     }
 }
 
@@ -95,7 +103,7 @@ impl SqliteSnapshot {
 /// anything from it.
 fn sound_table(connection: &Connection, uid: &str) -> Result<Table, StoreError> {
     let table = tables::by_uid(connection, uid)?;
-    revision::refuse_drift(connection, &table)?;
+    revision::refuse_drift_since(connection, &table)?;
     Ok(table)
 }
 
@@ -116,6 +124,11 @@ impl Snapshot for SqliteSnapshot {
     async fn progress(&mut self, table: &Table) -> Result<Progress, StoreError> {
         let table = table.clone();
         self.view.work("reading progress", move |connection| progress::read(connection, &table)).await
+    }
+
+    async fn progress_of(&mut self, tables: &[Table]) -> Result<Vec<Progress>, StoreError> {
+        let tables = typed(tables);
+        self.view.work("reading progress", move |connection| progress::read_of(connection, &tables)).await
     }
 
     async fn node_windows(&mut self, node_uid: &str) -> Result<Ledger, StoreError> {
@@ -145,6 +158,11 @@ impl Snapshot for SqliteSnapshot {
                 count(&place, rows)
             })
             .await
+    }
+
+    async fn extents(&mut self, tables: &[Table]) -> Result<Vec<Extent>, StoreError> {
+        let asked = Asked::of(tables, |contract| quote(contract.physical_name()));
+        self.view.work("reading progress", move |connection| progress::extents(connection, &asked)).await
     }
 
     fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {

@@ -78,14 +78,18 @@ pub(super) fn add(
     })
 }
 
-/// Let a source lead elsewhere, or by other rules; whether that is new.
+/// Let a source lead elsewhere, or by other rules; whether that is new. `seen` is what it must be.
 pub(super) fn replace(
     connection: &Connection,
     name: &str,
     kind: SourceKind,
+    seen: Option<&Source>,
 ) -> Result<(Source, bool), StoreError> {
     const DOING: &str = "changing a source";
     let known = by_name(connection, name)?;
+    if seen.is_some_and(|seen| *seen != known) {
+        return Err(StoreError::Changed { kind: "source", name: name.to_owned() });
+    }
     connection
         .execute("UPDATE _sources SET definition = ?2 WHERE name = ?1", params![name, to_json(DOING, &kind)?])
         .map_err(failed(DOING))?;

@@ -20,11 +20,14 @@ use super::{
     tables,
 };
 use crate::catalogue::audit as entries;
+use crate::catalogue::tables::refuse_changed;
 use crate::fault::{self, Step};
+use crate::places::Places;
 use crate::scratch::WholeCopy;
+use crate::store::tables_to_plan;
 use crate::{
-    CommitOutcome, CommitRun, LoadRows, Loaded, NewAudit, NewComponent, NewNode, Node, Opened, Planning,
-    ReadOnlySql, Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed, RunFilter,
+    CommitOutcome, CommitRun, LoadRows, Loaded, NewAudit, NewComponent, NewNode, Node, NodeFilter, Opened,
+    Planning, ReadOnlySql, Referrer, Registered, RegisteredTable, Rehearsal, Rehearsed, Repointed, RunFilter,
     RunJournal, Scratch, Snapshot, Source, SourceKind, Store, StoreError, StoredComponent, Table,
     TableDifference,
 };
@@ -176,6 +179,22 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn register_as_judged(
+        &self,
+        contract: &Contract,
+        held: Option<&Table>,
+        now: Timestamp,
+    ) -> Result<RegisteredTable, StoreError> {
+        let (contract, held) = (contract.clone(), held.cloned());
+        let actor = Arc::clone(&self.actor);
+        self.write("registering a table", move |connection| {
+            let found = tables::holding(connection, &contract.identifier)?;
+            refuse_changed(&contract.identifier, held.as_ref(), found.as_ref())?;
+            tables::register(connection, &actor, &contract, now)
+        })
+        .await
+    }
+
     async fn table_difference(&self, contract: &Contract) -> Result<TableDifference, StoreError> {
         let contract = contract.clone();
         self.read("comparing a contract", move |connection| tables::difference(connection, &contract)).await
@@ -206,6 +225,27 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn repoint_as_judged(
+        &self,
+        identifier: &str,
+        table: &str,
+        former: Option<&str>,
+        meant: &Table,
+        holder: Option<&Table>,
+    ) -> Result<Repointed, StoreError> {
+        let (identifier, table) = (identifier.to_owned(), table.to_owned());
+        let (former, meant, holder) = (former.map(ToOwned::to_owned), meant.clone(), holder.cloned());
+        let actor = Arc::clone(&self.actor);
+        self.write("moving an identifier", move |connection| {
+            let is_meant = tables::by_reference(connection, &table)?;
+            refuse_changed(&table, Some(&meant), Some(&is_meant))?;
+            let holds = tables::holding(connection, &identifier)?;
+            refuse_changed(&identifier, holder.as_ref(), holds.as_ref())?;
+            repoint::repoint(connection, &actor, &identifier, &table, former.as_deref())
+        })
+        .await
+    }
+
     async fn referrers(&self, table_uid: &str) -> Result<Vec<Referrer>, StoreError> {
         let uid = table_uid.to_owned();
         self.read("reading foreign keys", move |connection| foreign_keys::referrers(connection, &uid)).await
@@ -223,11 +263,6 @@ impl Store for SqliteStore {
 
     async fn tables(&self) -> Result<Vec<Table>, StoreError> {
         self.read("reading tables", tables::all).await
-    }
-
-    async fn tables_after(&self, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
-        let identifier = identifier.to_owned();
-        self.read("reading tables", move |connection| tables::after(connection, &identifier, limit)).await
     }
 
     async fn table(&self, reference: &str) -> Result<Table, StoreError> {
@@ -257,7 +292,21 @@ impl Store for SqliteStore {
         let (source, _) = self
             .change(
                 "changing a source",
-                move |connection| sources::replace(connection, &name, kind),
+                move |connection| sources::replace(connection, &name, kind, None),
+                |(source, changed)| {
+                    entries::source_set("source.change", *changed, &source.name, &source.kind)
+                },
+            )
+            .await?;
+        Ok(source)
+    }
+
+    async fn change_source(&self, seen: &Source, kind: SourceKind) -> Result<Source, StoreError> {
+        let seen = seen.clone();
+        let (source, _) = self
+            .change(
+                "changing a source",
+                move |connection| sources::replace(connection, &seen.name, kind, Some(&seen)),
                 |(source, changed)| {
                     entries::source_set("source.change", *changed, &source.name, &source.kind)
                 },
@@ -361,10 +410,12 @@ impl Store for SqliteStore {
                 Some(digest) => components::by_digest(connection, digest),
                 None => components::by_name(connection, &node.component, None),
             };
+            let uids = tables_to_plan(&node);
+            let writing = NodeFilter { table_uids: Some(uids.clone()), ..NodeFilter::default() };
             Ok(Planning {
                 release: release?,
-                tables: tables::all(connection)?,
-                nodes: nodes::all(connection)?,
+                tables: tables::called(connection, &uids)?,
+                nodes: nodes::some(connection, &writing)?,
                 node,
             })
         })
@@ -372,11 +423,17 @@ impl Store for SqliteStore {
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots).await?))
+        let place = Places::place(self.reads.as_ref()).await?;
+        Ok(Box::new(SqliteSnapshot::begin(&self.pools.snapshots, place).await?))
     }
 
     async fn snapshot_of(&self, table_uid: &str) -> Result<Opened, StoreError> {
-        SqliteSnapshot::begin_of(&self.pools.snapshots, table_uid).await
+        let place = Places::place(self.reads.as_ref()).await?;
+        SqliteSnapshot::begin_of(&self.pools.snapshots, place, table_uid).await
+    }
+
+    fn for_readers(&self) -> Arc<dyn Store> {
+        Arc::new(Self { reads: Some(self.pools.places.clone()), ..self.clone() })
     }
 
     async fn scratch(&self, directory: &Path) -> Result<Box<dyn Scratch>, StoreError> {

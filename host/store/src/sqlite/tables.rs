@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::stored::{failed, to_json};
 use super::{audit, ddl, foreign_keys, stored};
 use crate::catalogue::audit as entries;
-use crate::catalogue::tables::{Raw, bound, metadata_changes, not_found, proposals, table, taken};
+use crate::catalogue::tables::{Raw, bound, in_order, metadata_changes, not_found, proposals, table, taken};
 use crate::{RegisteredTable, StoreError, Table, TableDifference};
 
 const COLUMNS: &str = "uid, contract, epoch, created_at, owner";
@@ -35,16 +35,19 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Table>, StoreError> {
     rows.map(|row| table(row.map_err(&failed)?)).collect()
 }
 
-/// Those behind an identifier, so many at most.
-pub(super) fn after(connection: &Connection, identifier: &str, limit: u32) -> Result<Vec<Table>, StoreError> {
-    let failed = failed("reading tables");
+/// By identifier or uid, in the order in which they are asked for.
+pub(super) fn called(connection: &Connection, references: &[String]) -> Result<Vec<Table>, StoreError> {
+    const DOING: &str = "reading tables";
+    let (failed, wanted) = (failed(DOING), to_json(DOING, &references)?);
     let mut statement = connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM _tables WHERE identifier > ?1 ORDER BY identifier LIMIT ?2"
+            "SELECT {COLUMNS} FROM _tables WHERE uid IN (SELECT value FROM json_each(?1)) \
+             UNION ALL SELECT {COLUMNS} FROM _tables WHERE identifier IN (SELECT value FROM json_each(?1))"
         ))
         .map_err(&failed)?;
-    let rows = statement.query_map(rusqlite::params![identifier, limit], raw).map_err(&failed)?;
-    rows.map(|row| table(row.map_err(&failed)?)).collect()
+    let rows = statement.query_map([wanted], raw).map_err(&failed)?;
+    let found = rows.map(|row| table(row.map_err(&failed)?)).collect::<Result<Vec<_>, _>>()?;
+    Ok(in_order(references, &found))
 }
 
 /// The table that holds an identifier.
@@ -153,7 +156,7 @@ pub(super) fn edit(
 }
 
 /// Take over what changes no row, reader or writer; refuse the rest.
-fn apply_metadata(
+pub(super) fn apply_metadata(
     connection: &Connection,
     holder: Table,
     contract: Contract,

@@ -1,5 +1,7 @@
 //! Deleting the tail of a table, and asking whether its progress is right.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, ForeignKey, OnDelete, TIME_INDEX, TableKind};
@@ -8,17 +10,28 @@ use datanode_core::data_type::DataType;
 use datanode_core::progress::{CoordinateProgress, Progress};
 use datanode_core::query::ReadQuery;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::ddl::{list, quote};
-use super::stored::{count, failed, timestamp};
+use super::functions::{self, COUNT};
+use super::stored::{change, count, failed, timestamp};
 use super::value_list::{from_cell, parameter};
-use super::{SqliteStore, foreign_keys, ledger, progress, select, tables};
+use super::{SqliteStore, foreign_keys, ledger, progress, select, stored, tables};
 use crate::catalogue::audit as entries;
+use crate::rows::Tally;
+use crate::tail_delete::guess;
 use crate::{DeleteAfter, DeleteScope, Deleted, ProgressDifference, StoreError, Table, TailDeletes};
 
 const DELETING: &str = "deleting the tail of a table";
 const COUNTING: &str = "counting the rows of a table";
+
+/// On which side of the cut a row lies.
+const GOING: &str = ">=";
+const STAYING: &str = "<";
+/// So many times as long it takes to count a row that stays as one that goes, which a statement comes to in any case.
+const LITTLE: i128 = 3;
+/// Rows that are looked at, for each coordinate, before those that were not found are looked up one by one.
+const STEPS_BACK: i64 = 64;
 
 #[async_trait]
 impl TailDeletes for SqliteStore {
@@ -44,11 +57,11 @@ fn delete_after(connection: &Connection, delete: &DeleteAfter) -> Result<Deleted
     if table.contract.kind != TableKind::TimeIndexed {
         return Err(StoreError::NoTail { table: table.contract.identifier });
     }
-    let rows = match Tail::new(connection, &table, delete) {
-        Some(tail) => tail.delete()?,
-        None => 0,
+    let kept = progress::read(connection, &table)?;
+    let (rows, progress) = match Tail::new(connection, &table, delete) {
+        Some(tail) => tail.delete(kept)?,
+        None => (0, kept),
     };
-    let progress = progress::read(connection, &table)?;
     let reopened = ledger::reopen(connection, &table.uid, delete.after, progress.max_time())?;
     // A commit in flight must not close a window that was opened here, even if it brings no row.
     if rows > 0 || !reopened.is_empty() {
@@ -70,8 +83,9 @@ struct Tail<'t> {
     connection: &'t Connection,
     table: &'t Table,
     after: Timestamp,
-    /// What they have in common, of the table `AS _t`.
-    condition: String,
+    /// What they have in common beside their time, of the table `AS _t`; nothing: all coordinates lose their tail.
+    scope: Vec<String>,
+    /// The first one is the time.
     parameters: Vec<Value>,
 }
 
@@ -86,62 +100,219 @@ impl<'t> Tail<'t> {
             DeleteScope::IndexCoordinates(coordinates) if coordinates.is_empty() => return None,
             DeleteScope::IndexCoordinates(coordinates) => query.index_coordinates.clone_from(coordinates),
         }
-        let (condition, parameters) = select::tail(&table.contract, &query, delete.after);
-        Some(Self { connection, table, after: delete.after, condition, parameters })
+        let (scope, parameters) = select::scope(&table.contract, &query, delete.after);
+        Some(Self { connection, table, after: delete.after, scope, parameters })
     }
 
-    /// Delete them and correct the progress of their coordinates; how many there were.
-    fn delete(&self) -> Result<u64, StoreError> {
-        let gone =
-            groups(self.connection, &self.table.contract, &self.name(), &self.condition, &self.parameters)?;
-        if gone.is_empty() {
-            return Ok(0);
-        }
-        let sql = format!("DELETE FROM {} AS _t WHERE {}", self.name(), self.condition);
-        let rows = match self.connection.execute(&sql, params_from_iter(&self.parameters)) {
-            Ok(rows) => rows as u64,
-            Err(error) if foreign_keys::is_broken(&error) => {
-                return Err(self.still_referenced()?.unwrap_or_else(|| failed(DELETING)(error)));
-            }
-            Err(error) => return Err(failed(DELETING)(error)),
+    /// Delete them and correct the progress of their coordinates, which is `kept` by now; how many there were, and what
+    /// the table holds without them.
+    fn delete(&self, kept: Progress) -> Result<(u64, Progress), StoreError> {
+        let (rows, gone) = if self.leaves_little(&kept) {
+            let left = self.left()?;
+            // Without a condition SQLite gives the pages of a table back and looks at no row.
+            let condition = (!left.is_empty()).then(|| self.rows(GOING));
+            (self.remove(condition.as_deref())?, self.all_but(&kept, left)?)
+        } else {
+            let counted = self.counted(GOING);
+            let (rows, tally) = functions::counting(|| self.remove(Some(&counted)));
+            (rows?, self.counts(&tally)?)
         };
-        self.correct(&gone)?;
-        Ok(rows)
+        let counted: u64 = gone.iter().map(|(_, rows)| rows).sum();
+        if counted != rows {
+            let problem = format!("of {rows} rows that would go, it counts {counted}");
+            return Err(StoreError::Damaged(format!("progress of table {}: {problem}", self.table.uid)));
+        }
+        if rows == 0 {
+            return Ok((0, kept));
+        }
+        Ok((rows, self.correct(kept, gone)?))
+    }
+
+    /// Whether it takes less to count what stays than what goes.
+    fn leaves_little(&self, kept: &Progress) -> bool {
+        let (go, stay) = guess(kept, self.after);
+        self.scope.is_empty() && stay * LITTLE < go
+    }
+
+    /// Of the table `AS _t`, rows of the scope on one side of the cut.
+    fn rows(&self, side: &str) -> String {
+        let mut condition = format!("_t.{} {side} ?1", quote(TIME_INDEX));
+        for further in &self.scope {
+            condition += " AND ";
+            condition += further;
+        }
+        condition
+    }
+
+    /// The same, each of them counted where the condition is asked.
+    fn counted(&self, side: &str) -> String {
+        let dimensions = self.table.contract.dimensions();
+        let dimensions: Vec<String> = dimensions.iter().map(|name| format!("_t.{}", quote(name))).collect();
+        let count = format!("{COUNT}({})", dimensions.join(", "));
+        let time = format!("_t.{} {side} ?1", quote(TIME_INDEX));
+        if self.scope.is_empty() {
+            // The key of the table finds the others.
+            return format!("{time} AND {count}");
+        }
+        // Of conditions joined by `AND` any may be asked first; what stands behind `THEN` is asked last.
+        format!("{time} AND CASE WHEN {} THEN {count} END", self.scope.join(" AND "))
+    }
+
+    /// Delete rows; how many there were.
+    fn remove(&self, condition: Option<&str>) -> Result<u64, StoreError> {
+        let name = self.name();
+        let removed = match condition {
+            Some(condition) => {
+                let sql = format!("DELETE FROM {name} AS _t WHERE {condition}");
+                change(self.connection, &sql, params_from_iter(&self.parameters))
+            }
+            None => change(self.connection, &format!("DELETE FROM {name}"), ()),
+        };
+        match removed {
+            Ok(rows) => Ok(rows as u64),
+            Err(error) if foreign_keys::is_broken(&error) => {
+                Err(self.still_referenced()?.unwrap_or_else(|| failed(DELETING)(error)))
+            }
+            Err(error) => Err(failed(DELETING)(error)),
+        }
+    }
+
+    /// The rows before the cut, by coordinate.
+    fn left(&self) -> Result<BTreeMap<Coordinate, u64>, StoreError> {
+        let sql = format!("SELECT count(*) FROM {} AS _t WHERE {}", self.name(), self.counted(STAYING));
+        let (found, tally) = functions::counting(|| {
+            stored::find(self.connection, &sql, params_from_iter(&self.parameters), |row| row.get(0))
+        });
+        let found = found.map_err(failed(COUNTING))?.unwrap_or_default();
+        let left: BTreeMap<Coordinate, u64> = self.counts(&tally)?.into_iter().collect();
+        if left.values().sum::<u64>() != count(COUNTING, found)? {
+            let problem = format!("of {found} rows that would stay, some were not counted");
+            return Err(StoreError::Damaged(format!("table {}: {problem}", self.table.uid)));
+        }
+        Ok(left)
+    }
+
+    fn counts(&self, tally: &Tally) -> Result<Vec<(Coordinate, u64)>, StoreError> {
+        let contract = &self.table.contract;
+        tally.counts(&contract.dimension_types()).ok_or_else(|| {
+            let problem = "a row has a coordinate with values of other types";
+            StoreError::Damaged(format!("table `{}`: {problem}", contract.identifier))
+        })
+    }
+
+    /// What goes where so much is left.
+    fn all_but(
+        &self,
+        kept: &Progress,
+        mut left: BTreeMap<Coordinate, u64>,
+    ) -> Result<Vec<(Coordinate, u64)>, StoreError> {
+        let mut gone = Vec::new();
+        for (coordinate, known) in kept.iter() {
+            let left = left.remove(coordinate).unwrap_or_default();
+            let rows = known.rows.checked_sub(left);
+            let rows = rows.ok_or_else(|| self.wrong(coordinate, "it counts fewer rows than would stay"))?;
+            if rows > 0 {
+                gone.push((coordinate.clone(), rows));
+            }
+        }
+        match left.keys().next() {
+            Some(coordinate) => Err(self.wrong(coordinate, "there is none")),
+            None => Ok(gone),
+        }
     }
 
     /// Of a coordinate that keeps rows, the latest is looked up, and its earliest stays; the others fall away.
-    fn correct(&self, gone: &Progress) -> Result<(), StoreError> {
-        let wrong = |coordinate: &Coordinate, problem: &str| {
-            let uid = &self.table.uid;
-            StoreError::Damaged(format!("progress of table {uid}, coordinate {coordinate}: {problem}"))
-        };
-        let kept = progress::read(self.connection, self.table)?;
-        let (mut left, mut emptied) = (Progress::default(), Vec::new());
-        let mut latest = self.connection.prepare(&self.latest()).map_err(failed(DELETING))?;
-        for (coordinate, gone) in gone.iter() {
-            let known = kept.get(coordinate).ok_or_else(|| wrong(coordinate, "there is none"))?;
-            match known.rows.checked_sub(gone.rows) {
-                Some(0) => emptied.push(coordinate.clone()),
-                Some(rows) => {
-                    let bounds = [self.after, known.min].map(|time| Value::Integer(time.micros()));
-                    let parameters = bounds.into_iter().chain(coordinate.0.iter().map(parameter));
-                    let max = latest
-                        .query_row(params_from_iter(parameters), |row| row.get(0))
-                        .optional()
-                        .map_err(failed(DELETING))?
-                        .ok_or_else(|| wrong(coordinate, "it counts more rows than there are"))?;
-                    let max = timestamp("the latest time of a coordinate", max)?;
-                    left.extend(coordinate.clone(), CoordinateProgress { max, rows, ..*known });
-                }
-                None => return Err(wrong(coordinate, "it counts fewer rows than were deleted")),
+    fn correct(&self, kept: Progress, gone: Vec<(Coordinate, u64)>) -> Result<Progress, StoreError> {
+        let (mut left, mut emptied) = (Vec::new(), Vec::new());
+        for (coordinate, gone) in gone {
+            let known = kept.get(&coordinate).ok_or_else(|| self.wrong(&coordinate, "there is none"))?;
+            match known.rows.checked_sub(gone) {
+                Some(0) => emptied.push(coordinate),
+                Some(rows) => left.push((coordinate, CoordinateProgress { rows, ..*known })),
+                None => return Err(self.wrong(&coordinate, "it counts fewer rows than were deleted")),
             }
         }
-        progress::replace(self.connection, &self.table.uid, &left, &emptied)
+        let latest = self.latest(&left)?;
+        let changed: Progress = left
+            .into_iter()
+            .zip(latest)
+            .map(|((coordinate, known), max)| (coordinate, CoordinateProgress { max, ..known }))
+            .collect();
+        progress::replace(self.connection, &self.table.uid, &changed, &emptied)?;
+        let mut progress = kept;
+        for coordinate in emptied {
+            progress.set(coordinate, None);
+        }
+        for (coordinate, known) in changed.iter() {
+            progress.set(coordinate.clone(), Some(*known));
+        }
+        Ok(progress)
     }
 
-    /// The latest time of a coordinate before the cut, by a walk back through the index from there; the earliest time
-    /// of the coordinate bounds the walk.
-    fn latest(&self) -> String {
+    /// The latest time of each coordinate before the cut. One walk back through the key finds all that have rows shortly
+    /// before it; the others are looked up one by one from where it ended.
+    fn latest(&self, left: &[(Coordinate, CoordinateProgress)]) -> Result<Vec<Timestamp>, StoreError> {
+        let mut open: BTreeMap<&Coordinate, usize> =
+            left.iter().enumerate().map(|(place, (coordinate, _))| (coordinate, place)).collect();
+        let mut found = vec![None; left.len()];
+        let from = match left.iter().map(|(_, known)| known.min).min() {
+            Some(earliest) => self.walk_back(earliest, &mut open, &mut found)?,
+            None => return Ok(Vec::new()),
+        };
+        for place in open.into_values() {
+            let (coordinate, known) = &left[place];
+            let bounds = [from, known.min.micros()].map(Value::Integer);
+            let values = params_from_iter(bounds.into_iter().chain(coordinate.0.iter().map(parameter)));
+            let time = stored::find(self.connection, &self.latest_of_one(), values, |row| row.get(0));
+            found[place] = time.map_err(failed(DELETING))?;
+        }
+        let latest = left.iter().zip(found).map(|((coordinate, _), found)| {
+            let found = found.ok_or_else(|| self.wrong(coordinate, "it counts more rows than there are"))?;
+            timestamp("the latest time of a coordinate", found)
+        });
+        latest.collect()
+    }
+
+    /// Look at some rows before the cut, the latest first and none from before `earliest`, and close what is found of it.
+    /// The time before which the others are to be looked for.
+    fn walk_back(
+        &self,
+        earliest: Timestamp,
+        open: &mut BTreeMap<&Coordinate, usize>,
+        found: &mut [Option<i64>],
+    ) -> Result<i64, StoreError> {
+        let failed = failed(DELETING);
+        let contract = &self.table.contract;
+        let (time, further) = (quote(TIME_INDEX), self.parameters.len());
+        let sql = format!(
+            "SELECT {} FROM {} AS _t WHERE {} AND _t.{time} >= ?{} ORDER BY _t.{time} DESC LIMIT ?{}",
+            list(contract.key()),
+            self.name(),
+            self.rows(STAYING),
+            further + 1,
+            further + 2
+        );
+        let steps = i64::try_from(found.len()).unwrap_or(i64::MAX).saturating_mul(STEPS_BACK);
+        let also = [earliest.micros(), steps.saturating_add(STEPS_BACK)].map(Value::Integer);
+        let mut statement = self.connection.prepare_cached(&sql).map_err(&failed)?;
+        let mut rows =
+            statement.query(params_from_iter(self.parameters.iter().chain(&also))).map_err(&failed)?;
+        let mut from = self.after.micros();
+        while !open.is_empty()
+            && let Some(row) = rows.next().map_err(&failed)?
+        {
+            let time: i64 = row.get(0).map_err(&failed)?;
+            // Further rows of this time may be still to come.
+            from = time + 1;
+            if let Some(place) = open.remove(&coordinate(row, 1, contract, contract.dimensions())?) {
+                found[place] = Some(time);
+            }
+        }
+        Ok(from)
+    }
+
+    /// The latest time of one coordinate before another.
+    fn latest_of_one(&self) -> String {
         let time = quote(TIME_INDEX);
         let dimensions = self.table.contract.dimensions().iter().enumerate();
         let matches: Vec<String> =
@@ -151,6 +322,11 @@ impl<'t> Tail<'t> {
             self.name(),
             matches.concat()
         )
+    }
+
+    fn wrong(&self, coordinate: &Coordinate, problem: &str) -> StoreError {
+        let uid = &self.table.uid;
+        StoreError::Damaged(format!("progress of table {uid}, coordinate {coordinate}: {problem}"))
     }
 
     /// The first row that would go and that a row that stays refers to.
@@ -175,14 +351,14 @@ impl<'t> Tail<'t> {
                     key.join(", "),
                     list(contract.key()),
                     self.name(),
-                    self.condition
+                    self.rows(GOING)
                 ));
             }
             let sql = format!(
                 "SELECT {} FROM {} AS _t WHERE {} AND EXISTS (SELECT 1 FROM {} AS _referrer WHERE {}) ORDER BY {} LIMIT 1",
                 list(contract.key()),
                 self.name(),
-                self.condition,
+                self.rows(GOING),
                 quote(other.contract.physical_name()),
                 matches.join(" AND "),
                 list(contract.key())

@@ -1,7 +1,7 @@
 //! Tokens, and who comes with one.
 
 use datanode_core::Timestamp;
-use datanode_core::access::TokenText;
+use datanode_core::access::{Actor, TokenText};
 use rusqlite::{Connection, Params, Row, params};
 
 use super::stored::{change, failed, find};
@@ -58,9 +58,11 @@ pub(super) fn by_id(connection: &Connection, id: &str) -> Result<Token, StoreErr
 /// Create a token.
 pub(super) fn create(
     connection: &Connection,
+    actor: &Actor,
     new: &NewToken,
     now: Timestamp,
 ) -> Result<CreatedToken, StoreError> {
+    rules::refuse_ended(maker(connection, actor)?.as_ref(), now)?;
     let user = people::user(connection, &new.user)?;
     rules::check_token(new, &user)?;
     let (text, hash) = rules::random_token()?;
@@ -81,6 +83,14 @@ pub(super) fn create(
         )
         .map_err(failed(STORING))?;
     Ok(CreatedToken { token: by_id(connection, text.id())?, text })
+}
+
+/// The token by which something is done, and whether its user is enabled.
+fn maker(connection: &Connection, actor: &Actor) -> Result<Option<(Token, bool)>, StoreError> {
+    let Some(id) = &actor.token else { return Ok(None) };
+    let Some(token) = select(connection, "WHERE k.id = ?1", [id])?.pop() else { return Ok(None) };
+    let is_enabled = people::user(connection, &token.user.uid)?.enabled;
+    Ok(Some((token, is_enabled)))
 }
 
 /// End a token; whether it had not ended so before.

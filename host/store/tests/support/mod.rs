@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -26,8 +27,8 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{Coverage, Durations, RunRecord, RunStatus, StatisticsSummary};
 use datanode_core::window::Window;
 use datanode_store::{
-    ClaimLease, CommitRun, Lease, NewNode, Node, PostgresStore, Snapshot, SqliteStore, Store, StoreError,
-    Table, WriteMode,
+    ClaimLease, CommitRun, Lease, NewNode, Node, Patience, PostgresStore, Snapshot, SqliteStore, Store,
+    StoreError, Table, WriteMode,
 };
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
@@ -62,12 +63,33 @@ impl Database {
 
     /// A store in it. Several stand for several processes: nothing but the database connects them.
     pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        self.open_with(Patience::default()).await
+    }
+
+    /// The same, with less patience, or with more.
+    pub async fn open_with(&self, patience: Patience) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self {
             Self::Directory(directory) => {
-                Arc::new(SqliteStore::open(&directory.path().join("data.sqlite")).await?)
+                let store = SqliteStore::open(&directory.path().join("data.sqlite")).await?;
+                Arc::new(store.with_patience(patience))
             }
-            Self::Server { name, .. } => Arc::new(PostgresStore::open(&server(name)).await?),
+            Self::Server { name, .. } => {
+                Arc::new(PostgresStore::open(&server(name)).await?.with_patience(patience))
+            }
         })
+    }
+}
+
+/// Another process that changes the catalogue, until this is dropped.
+pub struct Holding {
+    end: Option<mpsc::Sender<()>>,
+    holder: Option<JoinHandle<()>>,
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        self.holder.take().unwrap().join().unwrap();
     }
 }
 
@@ -203,6 +225,38 @@ impl Place {
                 tables.chain(sequences).collect()
             }
         }
+    }
+
+    /// Let another process change the catalogue for a while.
+    pub fn hold(&self) -> Holding {
+        let (end, ended) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        let holder = match &*self.database {
+            Database::Directory(_) => {
+                let raw = self.raw();
+                std::thread::spawn(move || {
+                    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+                    begun.send(()).unwrap();
+                    // An error is what ends it.
+                    let _ = ended.recv();
+                    raw.execute_batch("ROLLBACK").unwrap();
+                })
+            }
+            Database::Server { name, .. } => {
+                let name = name.clone();
+                let holding = async move |mut connection: sqlx::PgConnection| {
+                    // `datanode`, in ASCII: the lock of those who write the catalogue.
+                    let lock = format!("SELECT pg_advisory_lock({})", 0x6461_7461_6e6f_6465_i64);
+                    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut connection).await.unwrap();
+                    begun.send(()).unwrap();
+                    let _ = ended.recv();
+                    connection.close().await.unwrap();
+                };
+                std::thread::spawn(move || with_server(&name, holding))
+            }
+        };
+        has_begun.recv().unwrap();
+        Holding { end: Some(end), holder: Some(holder) }
     }
 
     pub fn is_embedded(&self) -> bool {

@@ -24,18 +24,33 @@ enum Place {
 pub(crate) struct Decoder {
     types: Vec<DataType>,
     columns: Vec<ColumnBuilder>,
+    /// Rows for which columns make room, and with which a page is full.
+    room: usize,
+    page_rows: usize,
+    /// Pages that are, with their rows.
+    full: Vec<(Vec<ColumnBuilder>, usize)>,
     place: Place,
     /// The beginning of what is not whole yet.
     held: Vec<u8>,
+    /// Of the page at hand.
     rows: usize,
     long_bytes: usize,
 }
 
 impl Decoder {
-    /// For columns of these types, with room for so many rows.
-    pub(crate) fn new(types: Vec<DataType>, rows: usize) -> Self {
-        let columns = types.iter().map(|data_type| ColumnBuilder::new(*data_type, rows)).collect();
-        Self { types, columns, place: Place::Header, held: Vec::new(), rows: 0, long_bytes: 0 }
+    /// For columns of these types, in pages of at most so many rows, which make room for `room` of them.
+    pub(crate) fn new(types: Vec<DataType>, room: usize, page_rows: usize) -> Self {
+        Self {
+            columns: columns(&types, room),
+            types,
+            room,
+            page_rows,
+            full: Vec::new(),
+            place: Place::Header,
+            held: Vec::new(),
+            rows: 0,
+            long_bytes: 0,
+        }
     }
 
     /// Take the next piece.
@@ -55,7 +70,7 @@ impl Decoder {
 
     /// Rows so far.
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.full.iter().map(|(_, rows)| rows).sum::<usize>() + self.rows
     }
 
     /// Bytes of texts and blobs so far.
@@ -63,9 +78,11 @@ impl Decoder {
         self.long_bytes
     }
 
-    /// The columns of all rows so far, of a copy that is given up or came to its end.
-    pub(crate) fn into_columns(self) -> Vec<ColumnBuilder> {
-        self.columns
+    /// The columns of all pages so far, with their rows, of a copy that is given up or came to its end. Without rows there
+    /// is one page, which has none.
+    pub(crate) fn into_pages(mut self) -> Vec<(Vec<ColumnBuilder>, usize)> {
+        self.full.push((self.columns, self.rows));
+        self.full
     }
 
     /// Whether the copy came to its end.
@@ -110,6 +127,10 @@ impl Decoder {
             let Some((_, after)) = field(bytes, end)? else { return Ok(None) };
             end = after;
         }
+        if self.rows == self.page_rows {
+            let full = std::mem::replace(&mut self.columns, columns(&self.types, self.room));
+            self.full.push((full, std::mem::take(&mut self.rows)));
+        }
         let mut at = 2;
         for (builder, data_type) in self.columns.iter_mut().zip(&self.types) {
             let Some((value, after)) = field(bytes, at)? else { return Ok(None) };
@@ -122,6 +143,10 @@ impl Decoder {
         self.rows += 1;
         Ok(Some(end))
     }
+}
+
+fn columns(types: &[DataType], room: usize) -> Vec<ColumnBuilder> {
+    types.iter().map(|data_type| ColumnBuilder::new(*data_type, room)).collect()
 }
 
 /// How long the header is; None when it is not whole.

@@ -122,7 +122,7 @@ fn stored(arrays: Vec<ArrayRef>) -> Vec<ArrayRef> {
 fn a_negative_zero_is_stored_as_a_zero() {
     let arrays: Vec<ArrayRef> =
         vec![Arc::new(Float64Array::from(vec![-0.0])), Arc::new(Float32Array::from(vec![-0.0]))];
-    let mut decoder = Decoder::new(vec![DataType::Float64, DataType::Float32], 4);
+    let mut decoder = Decoder::new(vec![DataType::Float64, DataType::Float32], 4, usize::MAX);
     decoder.push(&encoded(&arrays)).unwrap();
     let back = finished(decoder);
     assert_eq!(back[0].as_primitive::<Float64Type>().value(0).to_bits(), 0);
@@ -137,8 +137,21 @@ fn encoded(arrays: &[ArrayRef]) -> Vec<u8> {
     encoder.written().to_vec()
 }
 
+/// The columns of a copy that was one page.
 fn finished(decoder: Decoder) -> Vec<ArrayRef> {
-    decoder.into_columns().into_iter().map(|column| ColumnBuilder::finish(column).unwrap()).collect()
+    let mut pages = finished_pages(decoder);
+    assert_eq!(pages.len(), 1);
+    pages.remove(0)
+}
+
+fn finished_pages(decoder: Decoder) -> Vec<Vec<ArrayRef>> {
+    let pages = decoder.into_pages().into_iter().map(|(columns, rows)| {
+        let arrays: Vec<ArrayRef> =
+            columns.into_iter().map(|column| ColumnBuilder::finish(column).unwrap()).collect();
+        assert!(arrays.iter().all(|array| array.len() == rows));
+        arrays
+    });
+    pages.collect()
 }
 
 fn runner(cases: u32) -> TestRunner {
@@ -151,13 +164,39 @@ fn what_is_encoded_decodes_however_it_is_cut() {
     runner(128)
         .run(&strategy, |(arrays, cut)| {
             let bytes = encoded(&arrays);
-            let mut decoder = Decoder::new(types(), 4);
+            let mut decoder = Decoder::new(types(), 4, usize::MAX);
             for piece in bytes.chunks(cut) {
                 decoder.push(piece).unwrap();
             }
             decoder.check_end().unwrap();
             prop_assert_eq!(decoder.rows(), arrays[0].len());
             prop_assert_eq!(finished(decoder), stored(arrays));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn pages_are_pieces_of_the_same_rows() {
+    let strategy = (0_usize..12).prop_flat_map(|rows| (arrays(rows), 1_usize..400, 1_usize..14));
+    runner(64)
+        .run(&strategy, |(arrays, cut, page_rows)| {
+            let rows = arrays[0].len();
+            let mut decoder = Decoder::new(types(), 4, page_rows);
+            for piece in encoded(&arrays).chunks(cut) {
+                decoder.push(piece).unwrap();
+            }
+            decoder.check_end().unwrap();
+            prop_assert_eq!(decoder.rows(), rows);
+            let stored = stored(arrays);
+            let pages = finished_pages(decoder);
+            prop_assert_eq!(pages.len(), rows.div_ceil(page_rows).max(1));
+            for (at, page) in pages.into_iter().enumerate() {
+                let first = at * page_rows;
+                let length = page_rows.min(rows - first);
+                let expected: Vec<ArrayRef> = stored.iter().map(|array| array.slice(first, length)).collect();
+                prop_assert_eq!(page, expected);
+            }
             Ok(())
         })
         .unwrap();
@@ -192,7 +231,7 @@ async fn there_and_back(connection: &mut PgConnection, arrays: &[ArrayRef]) -> D
     assert_eq!(copying.finish().await.unwrap(), arrays[0].len() as u64);
     let copy = format!("COPY (SELECT {names} FROM t ORDER BY _row) TO STDOUT (FORMAT binary)");
     let mut stream = connection.copy_out_raw(&copy).await.unwrap();
-    let mut decoder = Decoder::new(types(), 4);
+    let mut decoder = Decoder::new(types(), 4, usize::MAX);
     while let Some(piece) = std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await {
         decoder.push(&piece.unwrap()).unwrap();
     }
@@ -257,11 +296,11 @@ fn damaged_bytes_are_an_error_and_nothing_else() {
                 bytes[at] = byte;
             }
             // Right or wrong, but neither a panic nor an endless loop; a cut copy never counts as whole.
-            let mut decoder = Decoder::new(types(), 4);
+            let mut decoder = Decoder::new(types(), 4, usize::MAX);
             if decoder.push(&bytes).is_ok() {
                 let _ = decoder.check_end();
             }
-            let mut cut = Decoder::new(types(), 4);
+            let mut cut = Decoder::new(types(), 4, usize::MAX);
             if cut.push(&bytes[..bytes.len() - 1]).is_ok() {
                 prop_assert!(cut.check_end().is_err());
             }
@@ -276,7 +315,7 @@ fn damaged_bytes_are_an_error_and_nothing_else() {
         ([&HEADER[..], &[0, 1, 0, 0, 0, 1, 7]].concat(), "1 bytes instead of 8"),
         ([&HEADER[..], &[0xff, 0xff, 0]].concat(), "follow the end"),
     ] {
-        let error = Decoder::new(vec![DataType::Int64], 1).push(&bytes).unwrap_err();
+        let error = Decoder::new(vec![DataType::Int64], 1, usize::MAX).push(&bytes).unwrap_err();
         assert!(error.contains(problem), "{error}");
     }
 }

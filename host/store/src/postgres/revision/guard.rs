@@ -12,11 +12,12 @@ use datanode_core::contract::Contract;
 use datanode_core::revision::{RevisionError, statement};
 use datanode_core::sql::{self, Reach, SqlErrorKind};
 use sqlx::postgres::PgDatabaseError;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 
+use super::clock::Clock;
 use super::rows;
 use crate::postgres::refusal::{Refusal, refusal};
-use crate::postgres::stored::failed;
+use crate::postgres::stored::{failed, is_busy};
 use crate::{SqlText, StoreError};
 
 const DOING: &str = "running the SQL of a revision";
@@ -40,7 +41,8 @@ pub(super) fn judge(
     judged.collect()
 }
 
-/// Run judged statements, which lead to a contract. The answer to a failure names the statement; the caller rolls back.
+/// Run judged statements, which lead to a contract, in the time that is left. The answer to a failure names the statement;
+/// the caller rolls back.
 ///
 /// Each has a savepoint: after a foreign key that was refused, the rows that refused it are still to be counted.
 pub(super) async fn run(
@@ -48,11 +50,16 @@ pub(super) async fn run(
     file: &str,
     judged: Vec<(usize, String)>,
     after: &Contract,
+    clock: Clock,
 ) -> Result<(), StoreError> {
     for (line, text) in judged {
-        savepoint(connection, "SAVEPOINT datanode_statement").await?;
+        let begin = format!("{}; SAVEPOINT datanode_statement", clock.setting());
+        savepoint(connection, AssertSqlSafe(begin)).await?;
         match sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await {
             Ok(_) => savepoint(connection, "RELEASE SAVEPOINT datanode_statement").await?,
+            Err(error) if clock.has_ended(&error) => {
+                return Err(clock.too_long(format!("{file}, line {line}")).into());
+            }
             Err(error) => {
                 if refusal(&error) == Some(Refusal::ForeignKey) {
                     savepoint(connection, "ROLLBACK TO SAVEPOINT datanode_statement").await?;
@@ -65,11 +72,14 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn savepoint(connection: &mut PgConnection, statement: &'static str) -> Result<(), StoreError> {
+async fn savepoint(connection: &mut PgConnection, statement: impl SqlSafeStr) -> Result<(), StoreError> {
     sqlx::raw_sql(statement).execute(connection).await.map_err(failed(DOING)).map(drop)
 }
 
 fn explain(error: sqlx::Error, table: &str, key: &[String], file: String, line: usize) -> StoreError {
+    if is_busy(&error) {
+        return RevisionError::Busy { table: table.to_owned() }.into();
+    }
     let Some(told) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
     else {
         return failed(DOING)(error);
@@ -78,7 +88,6 @@ fn explain(error: sqlx::Error, table: &str, key: &[String], file: String, line: 
         "23505" => {
             RevisionError::Duplicates { table: table.to_owned(), key: key.to_vec(), file, line }.into()
         }
-        code if in_use(code) => RevisionError::Busy { table: table.to_owned() }.into(),
         // The server, or the way to it: no fault of the statement.
         code if ["08", "40", "53", "57", "58", "XX"].iter().any(|class| code.starts_with(class)) => {
             failed(DOING)(error)
@@ -91,11 +100,6 @@ fn explain(error: sqlx::Error, table: &str, key: &[String], file: String, line: 
             RevisionError::StatementFailed { file, line, problem }.into()
         }
     }
-}
-
-/// Whether a code says that a lock could not be had in time.
-pub(super) fn in_use(code: &str) -> bool {
-    code == "55P03"
 }
 
 /// What a transaction could do beside its own table, as far as the database tells it.

@@ -1,7 +1,8 @@
 //! Tables that move from one contract to another, each move in one transaction.
 //!
 //! * `shape`: what a table is, and what its contract asks for.
-//! * `script`: the SQL that a revision begins as; `guard`: running it, with nothing else in its reach.
+//! * `script`: the SQL that a revision begins as; `guard`: running it, with nothing else in its reach; `clock`: the time that
+//!   it has.
 //! * `rows`: what must be true of the rows afterwards; `catalogue`: the revisions that tables have.
 //!
 //! What changes the shape of a table is not undone for those who look at it through an older snapshot: they would see
@@ -9,6 +10,7 @@
 //! snapshot holds on to a table from when it first asks for it ([`hold`]).
 
 mod catalogue;
+mod clock;
 pub(super) mod guard;
 mod rows;
 pub(crate) mod script;
@@ -30,15 +32,16 @@ use crate::{
     AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, Revisions, Scripts, SqlText,
     StoreError, Table,
 };
+use clock::Clock;
 use guard::Others;
 use shape::Shape;
 
 pub(super) use shape::refuse_drift;
 
-/// Names mean those of the database itself, literals mean what they say, and no setting of a role ends what takes its
-/// time. While a lock is waited for, everybody else who reads the table waits behind it: not for long.
+/// Names mean those of the database itself, literals mean what they say. While a lock is waited for, everybody else who
+/// reads the table, or changes the catalogue, waits behind it: not for long.
 const SETTINGS: &str = "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL standard_conforming_strings = on; \
-     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL statement_timeout = 0; \
+     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; \
      SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '10s'";
 
 #[async_trait]
@@ -82,48 +85,67 @@ impl Revisions for PostgresStore {
 
     async fn apply_revision(&self, apply: ApplyRevision) -> Result<MovedTable, StoreError> {
         let revision = apply.revision.clone();
+        let limit = self.pools.patience.revision;
         told!(
             self,
             begin_catalogue,
             "applying a revision",
-            |connection| upgrade(connection, apply),
+            |connection| async {
+                let clock = Clock::begin(limit);
+                clock.judge(upgrade(connection, apply, clock).await)
+            },
             |moved| entries::table_moved("table.upgrade", moved, Some(&revision))
         )
     }
 
     async fn revert_revision(&self, revert: RevertRevision) -> Result<MovedTable, StoreError> {
+        let limit = self.pools.patience.revision;
         told!(
             self,
             begin_catalogue,
             "taking a revision back",
-            |connection| downgrade(connection, &revert),
+            |connection| async {
+                let clock = Clock::begin(limit);
+                clock.judge(downgrade(connection, &revert, clock).await)
+            },
             |moved| entries::table_moved("table.downgrade", moved, Some(&revert.revision))
         )
     }
 
     async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
-        told!(self, begin_catalogue, "binding a contract", |connection| refresh(connection, &bind), |moved| {
-            entries::table_moved("table.bind", moved, None)
-        })
+        let limit = self.pools.patience.revision;
+        told!(
+            self,
+            begin_catalogue,
+            "binding a contract",
+            |connection| async {
+                let clock = Clock::begin(limit);
+                clock.judge(refresh(connection, &bind, clock).await)
+            },
+            |moved| entries::table_moved("table.bind", moved, None)
+        )
     }
 }
 
 /// The table, which nobody else reads or writes until the transaction ends.
-async fn alone(connection: &mut PgConnection, uid: &str) -> Result<Table, StoreError> {
+async fn alone(connection: &mut PgConnection, uid: &str, clock: Clock) -> Result<Table, StoreError> {
     const DOING: &str = "waiting until nobody reads a table";
-    // First the row: whoever commits rows holds it until they are there.
-    let table = tables::locked(connection, uid).await?;
+    let known = tables::by_uid(connection, uid).await?;
+    let busy = |error: StoreError| match error {
+        StoreError::Busy { .. } => RevisionError::Busy { table: known.contract.identifier.clone() }.into(),
+        other => other,
+    };
     sqlx::raw_sql(SETTINGS).execute(&mut *connection).await.map_err(failed(DOING))?;
+    clock.set(connection).await?;
+    // First the row: whoever commits rows holds it until they are there.
+    let table = tables::locked(connection, uid).await.map_err(busy)?;
     // One that somebody has dropped by hand is told of as a difference.
     if Shape::read(connection, table.contract.physical_name()).await?.is_some() {
         let lock = format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", ddl::table_name(&table.contract));
-        sqlx::raw_sql(AssertSqlSafe(lock)).execute(connection).await.map_err(|error| {
-            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-            if code.is_some_and(|code| guard::in_use(&code)) {
-                return RevisionError::Busy { table: table.contract.identifier.clone() }.into();
-            }
-            failed(DOING)(error)
-        })?;
+        sqlx::raw_sql(AssertSqlSafe(lock))
+            .execute(connection)
+            .await
+            .map_err(|error| busy(failed(DOING)(error)))?;
     }
     Ok(table)
 }
@@ -148,8 +170,12 @@ pub(super) async fn hold(
     Err(RevisionError::MovedWhileRead { table: table.contract.identifier.clone() }.into())
 }
 
-async fn upgrade(connection: &mut PgConnection, mut apply: ApplyRevision) -> Result<MovedTable, StoreError> {
-    let table = alone(connection, &apply.table_uid).await?;
+async fn upgrade(
+    connection: &mut PgConnection,
+    mut apply: ApplyRevision,
+    clock: Clock,
+) -> Result<MovedTable, StoreError> {
+    let table = alone(connection, &apply.table_uid, clock).await?;
     let applied = catalogue::all(connection, &table.uid).await?;
     rules::may_apply(&mut apply, &table, &applied, &tables::all(connection).await?)?;
     let step = Step {
@@ -158,6 +184,7 @@ async fn upgrade(connection: &mut PgConnection, mut apply: ApplyRevision) -> Res
         revision: &apply.revision,
         contract_file: CONTRACT_FILE,
         sql: &apply.up,
+        clock,
     };
     let rows = if apply.run {
         // By hand the table may be anything; then only what is there counts.
@@ -170,8 +197,12 @@ async fn upgrade(connection: &mut PgConnection, mut apply: ApplyRevision) -> Res
     moved(connection, &table.uid, rows).await
 }
 
-async fn downgrade(connection: &mut PgConnection, revert: &RevertRevision) -> Result<MovedTable, StoreError> {
-    let table = alone(connection, &revert.table_uid).await?;
+async fn downgrade(
+    connection: &mut PgConnection,
+    revert: &RevertRevision,
+    clock: Clock,
+) -> Result<MovedTable, StoreError> {
+    let table = alone(connection, &revert.table_uid, clock).await?;
     let applied = catalogue::all(connection, &table.uid).await?;
     let tables = tables::all(connection).await?;
     let (last, after) = rules::may_revert(&revert.revision, &table, applied, &tables, Dialect::Postgres)?;
@@ -186,19 +217,30 @@ async fn downgrade(connection: &mut PgConnection, revert: &RevertRevision) -> Re
         revision: &last.revision,
         contract_file: BEFORE_FILE,
         sql: &sql,
+        clock,
     };
     let rows = step.run(connection).await?;
     catalogue::remove(connection, &table.uid, &last.revision).await?;
     moved(connection, &table.uid, rows).await
 }
 
-async fn refresh(connection: &mut PgConnection, bind: &BindContract) -> Result<MovedTable, StoreError> {
-    let table = alone(connection, &bind.table_uid).await?;
+async fn refresh(
+    connection: &mut PgConnection,
+    bind: &BindContract,
+    clock: Clock,
+) -> Result<MovedTable, StoreError> {
+    let table = alone(connection, &bind.table_uid, clock).await?;
     let after = tables::bind(connection, &bind.contract, &table.uid, Some(&table.contract)).await?;
     datanode_core::revision::plan::operations(&table.contract, &after)?;
     let nothing = SqlText { file: String::new(), text: String::new() };
-    let step =
-        Step { table: &table, after: &after, revision: "", contract_file: CONTRACT_FILE, sql: &nothing };
+    let step = Step {
+        table: &table,
+        after: &after,
+        revision: "",
+        contract_file: CONTRACT_FILE,
+        sql: &nothing,
+        clock,
+    };
     let rows = step.find(connection).await?;
     moved(connection, &table.uid, rows).await
 }
@@ -220,6 +262,7 @@ struct Step<'s> {
     revision: &'s str,
     contract_file: &'static str,
     sql: &'s SqlText,
+    clock: Clock,
 }
 
 impl Step<'_> {
@@ -240,7 +283,7 @@ impl Step<'_> {
             });
         }
         let others = Others::read(connection, held.physical_name()).await?;
-        guard::run(connection, &self.sql.file, judged, self.after).await?;
+        guard::run(connection, &self.sql.file, judged, self.after, self.clock).await?;
         let mut differences = shape::drift(connection, self.after).await?;
         differences.extend(self.elsewhere(connection, &others).await?);
         if !differences.is_empty() {
@@ -292,11 +335,14 @@ impl Step<'_> {
 
     /// What must be true of the rows, and the catalogue. `touched`: rows may be others than before.
     async fn settle(&self, connection: &mut PgConnection, touched: bool) -> Result<u64, StoreError> {
+        self.clock.set(connection).await?;
         rows::check_values(connection, self.after).await?;
         let table = Table { contract: self.after.clone(), ..self.table.clone() };
         if touched {
+            self.clock.set(connection).await?;
             rows::count_again(connection, &table).await?;
         }
+        self.clock.set(connection).await?;
         catalogue::bind(connection, &table.uid, self.after).await?;
         rows::rows(connection, self.after).await
     }

@@ -7,7 +7,7 @@ use datanode_core::{Diagnostic, ErrorClass};
 
 use super::Place;
 use super::support::{Model, batch, contract, progress, text};
-use crate::{CommitRun, Table};
+use crate::{CommitRun, Table, WriteMode};
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
     (time, Coordinate(vec![text(name)]))
@@ -75,6 +75,26 @@ async fn values_that_postgresql_does_not_have_are_refused_with_their_row() {
         assert!(message.len() < 500, "{message}");
         assert_untouched(&place, &table).await;
     }
+}
+
+/// Where rows wait, no index looks at them.
+#[tokio::test]
+async fn a_key_that_is_too_long_is_named_among_rows_that_are_there() {
+    let place = Place::new().await;
+    let table = prices(&place).await;
+    let table = place.fill(&table, "first", &model([(1, "a"), (3, "a")])).await;
+    // Text that does not compress.
+    let long: String = (0..9_000_u32)
+        .map(|at| char::from(b'!' + (at.wrapping_mul(at ^ 0x9e37_79b9).to_be_bytes()[2] % 90)))
+        .collect();
+    let rows: Model = [(key(1, "a"), None), (key(2, &long), None), (key(3, "b"), None)].into_iter().collect();
+    let commit = place.run(&table, "r", vec![batch(&table.contract, &rows)], progress(rows.keys())).await;
+    let error = place.commit(CommitRun { mode: WriteMode::Overwrite, ..commit }).await.unwrap_err();
+    assert_eq!(error.code(), "frame.unsupported_value", "{error}");
+    let message = error.to_string();
+    assert!(message.contains(&format!("row (1970-01-01T00:00:00.000002Z, {}", &long[..20])), "{message}");
+    assert!(message.contains("maximum size") && message.len() < 500, "{message}");
+    assert_eq!(place.number("SELECT count(*) FROM datanode_tables.prices").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,7 +48,8 @@ async fn timeouts_and_weaker_commits_of_the_database_do_not_reach_a_run() {
     assert_eq!(read(&plain).await, expected(["serializable", "50", "50", "50", "off"]));
 
     let store = open(&place).await;
-    for pool in [&store.pools.connections, &store.pools.leases, &store.pools.snapshots] {
+    let pools = &store.pools;
+    for pool in [&pools.connections, &pools.leases, &pools.tokens, &pools.snapshots] {
         assert_eq!(read(pool).await, expected(["read committed", "0", "0", "0", "on"]));
     }
     // A snapshot that waits for its guest for longer than the timeout.

@@ -6,6 +6,7 @@
 mod commits;
 mod connections;
 mod leases;
+mod migrations;
 mod reads;
 mod revisions;
 #[path = "../../../tests/support/mod.rs"]
@@ -56,13 +57,19 @@ impl Drop for Place {
 
 impl Place {
     async fn new() -> Self {
+        let place = Self::empty().await;
+        sqlx::migrate!("../../migrations/postgres").run(&place.pool).await.unwrap();
+        place
+    }
+
+    /// Without a catalogue.
+    async fn empty() -> Self {
         let name = format!("datanode_test_{}", Uuid::new_v4().simple());
         let mut admin = PgConnection::connect(&url()).await.unwrap();
         let create = format!("CREATE DATABASE \"{name}\"");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         let options = url().parse::<sqlx::postgres::PgConnectOptions>().unwrap().database(&name);
         let pool = PgPool::connect_lazy_with(options.clone());
-        sqlx::migrate!("../../migrations/postgres").run(&pool).await.unwrap();
         Self { pool, others: PgPool::connect_lazy_with(options), name }
     }
 
@@ -160,7 +167,7 @@ impl Place {
     }
 
     async fn snapshot(&self) -> Box<dyn Snapshot> {
-        Box::new(PostgresSnapshot::begin(&self.pool, &self.others).await.unwrap())
+        Box::new(PostgresSnapshot::begin(&self.pool, &self.others, None).await.unwrap())
     }
 
     async fn read(&self, table: &Table) -> Vec<((i64, Coordinate), Option<i64>)> {

@@ -4,13 +4,14 @@
 //! that its foreign keys lead to, and nothing else.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use datanode_core::revision::{RevisionError, statement};
 use rusqlite::Connection;
 use rusqlite::ffi::{SQLITE_AUTH, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use crate::sqlite::stored::failed;
+use crate::sqlite::stored::{failed, is_interrupted};
 use crate::{SqlText, StoreError};
 
 /// What the SQL of a revision may touch.
@@ -96,7 +97,8 @@ impl Drop for Guarded<'_> {
     }
 }
 
-/// Run statements within their reach. The answer to a failure names the statement; the caller rolls back.
+/// Run statements within their reach. The answer to a failure names the statement; the caller rolls back. Whoever called
+/// ends them when the time that they have, `limit`, is over.
 pub(super) fn run(
     connection: &Connection,
     sql: &SqlText,
@@ -104,6 +106,7 @@ pub(super) fn run(
     reach: Reach,
     table: &str,
     key: &[String],
+    limit: Duration,
 ) -> Result<(), StoreError> {
     let refusal: Arc<Mutex<Option<String>>> = Arc::default();
     let told = Arc::clone(&refusal);
@@ -119,6 +122,10 @@ pub(super) fn run(
     for statement in statements {
         let (file, line) = (sql.file.clone(), statement.line);
         if let Err(error) = connection.execute(statement.text, ()) {
+            if is_interrupted(&error) {
+                let what = format!("{file}, line {line}");
+                return Err(RevisionError::TooLong { what, seconds: limit.as_secs() }.into());
+            }
             let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
             return Err(explain(&error, refused, table, key, file, line).into());
         }

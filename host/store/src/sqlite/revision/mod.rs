@@ -11,13 +11,14 @@ pub(crate) mod script;
 mod shape;
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datanode_core::contract::Contract;
 use datanode_core::revision::{BEFORE_FILE, CONTRACT_FILE, Dialect, RevisionError};
 use rusqlite::Connection;
 
-use super::stored::failed;
+use super::stored::{failed, is_interrupted};
 use super::{SqliteStore, connection, tables};
 use crate::catalogue::audit as entries;
 use crate::catalogue::revision as rules;
@@ -29,7 +30,34 @@ use crate::{
 use guard::Reach;
 use script::REBUILD_PREFIX;
 
-pub(super) use shape::refuse_drift;
+use shape::refuse_drift;
+pub(super) use shape::{forget_sound, refuse_drift_since};
+
+/// Steps of SQLite between two looks at the clock: some ten microseconds.
+const STEPS: i32 = 1_000;
+
+/// Do work in the time that one step of a revision has: nobody else writes meanwhile. SQLite ends what it is doing when
+/// that is over, and the transaction with it. The connection is one for this alone.
+fn within<T>(
+    connection: &Connection,
+    limit: Duration,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let failed = failed("bounding a revision");
+    let until = Instant::now().checked_add(limit);
+    connection
+        .progress_handler(STEPS, Some(move || until.is_some_and(|until| Instant::now() >= until)))
+        .map_err(&failed)?;
+    let outcome = work(connection).map_err(|error| match error {
+        StoreError::Sqlite { doing, source } if is_interrupted(&source) => {
+            RevisionError::TooLong { what: doing.to_owned(), seconds: limit.as_secs() }.into()
+        }
+        other => other,
+    })?;
+    // What is left is the commit.
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(&failed)?;
+    Ok(outcome)
+}
 
 impl SqliteStore {
     /// Move a table, and write it down: `action`, and the revision that it is about.
@@ -40,7 +68,9 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> Result<MovedTable, StoreError> + Send + 'static,
     ) -> Result<MovedTable, StoreError> {
         let told = move |moved: &MovedTable| entries::table_moved(action, moved, revision.as_deref());
-        connection::write_without_foreign_keys(&self.pools.path, doing, self.told(work, told)).await
+        let (work, limit) = (self.told(work, told), self.patience.revision);
+        let work = move |connection: &Connection| within(connection, limit, work);
+        connection::write_without_foreign_keys(&self.pools.path, doing, work).await
     }
 
     async fn look<T: Send + 'static>(
@@ -102,21 +132,29 @@ impl Revisions for SqliteStore {
 
     async fn apply_revision(&self, apply: ApplyRevision) -> Result<MovedTable, StoreError> {
         let told = ("table.upgrade", Some(apply.revision.clone()));
-        self.revise("applying a revision", told, move |connection| upgrade(connection, apply)).await
+        let limit = self.patience.revision;
+        self.revise("applying a revision", told, move |connection| upgrade(connection, apply, limit)).await
     }
 
     async fn revert_revision(&self, revert: RevertRevision) -> Result<MovedTable, StoreError> {
         let told = ("table.downgrade", Some(revert.revision.clone()));
-        self.revise("taking a revision back", told, move |connection| downgrade(connection, &revert)).await
+        let limit = self.patience.revision;
+        self.revise("taking a revision back", told, move |connection| downgrade(connection, &revert, limit))
+            .await
     }
 
     async fn bind_contract(&self, bind: BindContract) -> Result<MovedTable, StoreError> {
         let told = ("table.bind", None);
-        self.revise("binding a contract", told, move |connection| refresh(connection, &bind)).await
+        let limit = self.patience.revision;
+        self.revise("binding a contract", told, move |connection| refresh(connection, &bind, limit)).await
     }
 }
 
-fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTable, StoreError> {
+fn upgrade(
+    connection: &Connection,
+    mut apply: ApplyRevision,
+    limit: Duration,
+) -> Result<MovedTable, StoreError> {
     let table = tables::by_uid(connection, &apply.table_uid)?;
     let applied = catalogue::all(connection, &table.uid)?;
     rules::may_apply(&mut apply, &table, &applied, &tables::all(connection)?)?;
@@ -126,6 +164,7 @@ fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTab
         revision: &apply.revision,
         contract_file: CONTRACT_FILE,
         sql: &apply.up,
+        limit,
     };
     let rows = if apply.run {
         // By hand the table may be anything; then only what is there counts.
@@ -138,7 +177,11 @@ fn upgrade(connection: &Connection, mut apply: ApplyRevision) -> Result<MovedTab
     moved(connection, &table.uid, rows)
 }
 
-fn downgrade(connection: &Connection, revert: &RevertRevision) -> Result<MovedTable, StoreError> {
+fn downgrade(
+    connection: &Connection,
+    revert: &RevertRevision,
+    limit: Duration,
+) -> Result<MovedTable, StoreError> {
     let table = tables::by_uid(connection, &revert.table_uid)?;
     let applied = catalogue::all(connection, &table.uid)?;
     let (last, after) =
@@ -154,19 +197,26 @@ fn downgrade(connection: &Connection, revert: &RevertRevision) -> Result<MovedTa
         revision: &last.revision,
         contract_file: BEFORE_FILE,
         sql: &sql,
+        limit,
     };
     let rows = step.run(connection)?;
     catalogue::remove(connection, &table.uid, &last.revision)?;
     moved(connection, &table.uid, rows)
 }
 
-fn refresh(connection: &Connection, bind: &BindContract) -> Result<MovedTable, StoreError> {
+fn refresh(connection: &Connection, bind: &BindContract, limit: Duration) -> Result<MovedTable, StoreError> {
     let table = tables::by_uid(connection, &bind.table_uid)?;
     let after = tables::bind(connection, &bind.contract, &table.uid, Some(&table.contract))?;
     datanode_core::revision::plan::operations(&table.contract, &after)?;
     let nothing = SqlText { file: String::new(), text: String::new() };
-    let step =
-        Step { table: &table, after: &after, revision: "", contract_file: CONTRACT_FILE, sql: &nothing };
+    let step = Step {
+        table: &table,
+        after: &after,
+        revision: "",
+        contract_file: CONTRACT_FILE,
+        sql: &nothing,
+        limit,
+    };
     let rows = step.find(connection)?;
     moved(connection, &table.uid, rows)
 }
@@ -188,6 +238,8 @@ struct Step<'s> {
     revision: &'s str,
     contract_file: &'static str,
     sql: &'s SqlText,
+    /// The time that all of it has, for the message where that is over.
+    limit: Duration,
 }
 
 impl Step<'_> {
@@ -201,7 +253,8 @@ impl Step<'_> {
         let own = vec![physical_name.to_owned(), format!("{REBUILD_PREFIX}{physical_name}")];
         let before = rows::rows(connection, &self.table.contract)?;
         let others = others(connection, physical_name)?;
-        guard::run(connection, self.sql, &statements, Reach { own, read }, identifier, self.after.key())?;
+        let reach = Reach { own, read };
+        guard::run(connection, self.sql, &statements, reach, identifier, self.after.key(), self.limit)?;
         let mut differences = shape::drift(connection, self.after)?;
         let now = others_now(connection, physical_name, &others)?;
         differences.extend(now);

@@ -65,8 +65,12 @@ pub(super) fn check_values(connection: &Connection, contract: &Contract) -> Resu
     let Some(((column, misfit), rows)) = checked.iter().zip(found).find(|(_, rows)| *rows > 0) else {
         return Ok(());
     };
-    let key: Vec<String> =
-        contract.key().iter().map(|name| format!("CAST({} AS TEXT)", quote(name))).collect();
+    let type_of = |name: &str| contract.column(name).map(|column| column.data_type);
+    let text = |name: &String| match type_of(name) {
+        Some(DataType::Uuid) => format!("lower(hex({}))", quote(name)),
+        _ => format!("CAST({} AS TEXT)", quote(name)),
+    };
+    let key: Vec<String> = contract.key().iter().map(text).collect();
     let sql = format!("SELECT {} FROM {table} WHERE {misfit} LIMIT 1", key.join(", "));
     let first: Vec<String> = connection
         .query_row(&sql, (), |row| {
@@ -75,7 +79,11 @@ pub(super) fn check_values(connection: &Connection, contract: &Contract) -> Resu
             texts.collect::<rusqlite::Result<_>>()
         })
         .map_err(failed(DOING))?;
-    let named = contract.key().iter().zip(first).map(|(name, value)| format!("{name} {value}"));
+    let named = contract.key().iter().zip(first).map(|(name, value)| {
+        let micros = value.parse().ok().filter(|_| type_of(name) == Some(DataType::TimestampTz));
+        let moment = micros.and_then(|micros| Timestamp::from_micros(micros).ok());
+        format!("{name} {}", moment.map_or(value, Timestamp::short))
+    });
     Err(RevisionError::Values {
         table: contract.identifier.clone(),
         column: column.name.clone(),

@@ -4,6 +4,7 @@
 //! both are asked the same questions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datanode_core::contract::Contract;
@@ -19,6 +20,20 @@ use crate::{StoreError, Table};
 static KNOWN: Mutex<BTreeMap<String, Arc<Shape>>> = Mutex::new(BTreeMap::new());
 /// How many are kept.
 const MAX_KNOWN: usize = 256;
+
+/// Tables that were found to be what their contract asks for: by file and by the statement that creates them, the version
+/// of the file's schema then. SQLite raises that with whatever alters any table, by whose hand ever; and what a table is
+/// costs a walk through all tables of the database, which every read and every run would pay.
+static SOUND: Mutex<BTreeMap<PathBuf, Sound>> = Mutex::new(BTreeMap::new());
+/// How many of one file are kept.
+const MAX_SOUND: usize = 65_536;
+
+/// Tables of one file.
+#[derive(Debug)]
+struct Sound {
+    schema_version: i64,
+    tables: BTreeSet<String>,
+}
 
 const DOING: &str = "reading the shape of a table";
 
@@ -49,12 +64,15 @@ impl Shape {
     /// Of a table in a database; None when it has no such table.
     pub(super) fn read(connection: &Connection, physical_name: &str) -> Result<Option<Self>, StoreError> {
         let failed = failed(DOING);
-        let sql = "SELECT sql, wr, strict FROM pragma_table_list(?1), sqlite_schema USING (name) \
-             WHERE schema = 'main' AND pragma_table_list.type = 'table' AND sqlite_schema.type = 'table'";
-        let table: Option<(String, bool, bool)> =
-            find(connection, sql, [physical_name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                .map_err(&failed)?;
-        let Some((sql, without_rowid, strict)) = table else { return Ok(None) };
+        // `pragma_table_list` goes through all tables of the database: joined to the schema it would do so for each of them.
+        let kind = "SELECT wr, strict FROM pragma_table_list(?1) WHERE schema = 'main' AND type = 'table'";
+        let kind: Option<(bool, bool)> =
+            find(connection, kind, [physical_name], |row| Ok((row.get(0)?, row.get(1)?))).map_err(&failed)?;
+        let Some((without_rowid, strict)) = kind else { return Ok(None) };
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'table'";
+        let sql: Option<String> =
+            find(connection, sql, [physical_name], |row| row.get(0)).map_err(&failed)?;
+        let Some(sql) = sql else { return Ok(None) };
         let mut shape = Self { strict, without_rowid, checks: statement::checks(&sql), ..Self::default() };
         shape.read_columns(connection, physical_name).map_err(&failed)?;
         shape.read_foreign_keys(connection, physical_name).map_err(&failed)?;
@@ -219,14 +237,45 @@ pub(super) fn drift(connection: &Connection, contract: &Contract) -> Result<Vec<
     Ok(expected.differences(found.as_ref()))
 }
 
-/// Refuse to work on a table that is not what the catalogue says. Every run asks twice for its table and once for each
-/// that it reads; in a build for development an answer takes 0.3 ms, the way to the connection included.
-pub(in super::super) fn refuse_drift(connection: &Connection, table: &Table) -> Result<(), StoreError> {
+/// Refuse to work on a table that is not what the catalogue says.
+pub(super) fn refuse_drift(connection: &Connection, table: &Table) -> Result<(), StoreError> {
     let differences = drift(connection, &table.contract)?;
     if differences.is_empty() {
         return Ok(());
     }
     Err(RevisionError::Drifted { table: table.contract.identifier.clone(), differences }.into())
+}
+
+/// The same for a transaction that has altered no table: what was once found sound is not looked at again until the schema
+/// has changed. (A version that was made in a transaction may come again with another schema when that is rolled back.)
+pub(in super::super) fn refuse_drift_since(connection: &Connection, table: &Table) -> Result<(), StoreError> {
+    let Some(path) = connection.path().filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return refuse_drift(connection, table);
+    };
+    let name = table.contract.physical_name();
+    let create =
+        create_as(&table.contract, &foreign_keys::targets(connection, &table.contract, None)?, name)?;
+    let version: i64 = connection
+        .prepare_cached("PRAGMA schema_version")
+        .and_then(|mut statement| statement.query_row((), |row| row.get(0)))
+        .map_err(failed(DOING))?;
+    let sound = || SOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if sound().get(&path).is_some_and(|of| of.schema_version == version && of.tables.contains(&create)) {
+        return Ok(());
+    }
+    refuse_drift(connection, table)?;
+    let mut sound = sound();
+    let of = sound.entry(path).or_insert_with(|| Sound { schema_version: version, tables: BTreeSet::new() });
+    if of.schema_version != version || of.tables.len() >= MAX_SOUND {
+        *of = Sound { schema_version: version, tables: BTreeSet::new() };
+    }
+    of.tables.insert(create);
+    Ok(())
+}
+
+/// A file is opened: another one may have been put in its place.
+pub(in super::super) fn forget_sound(path: &Path) {
+    SOUND.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
 }
 
 /// Physical names of the tables that foreign keys of a contract lead to.
