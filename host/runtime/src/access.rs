@@ -3,8 +3,7 @@
 use datanode_core::access::{Role, Subject};
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_store::{
-    AuditFilter, AuditPage, HeldRole, Member, NewAudit, NewTeam, NewToken, NewUser, RoleFilter, Table, Team,
-    User,
+    AuditFilter, AuditPage, HeldRole, Member, NewAudit, NewTeam, NewToken, NewUser, RoleFilter, Table,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -113,11 +112,7 @@ impl Host {
 
     /// Create a user, with a role on the organisation where one is given.
     pub async fn create_user(&self, new: &NewUser, role: Option<Role>) -> Result<UserDetail, RuntimeError> {
-        let user = self.store.create_user(new, clock::now()).await?;
-        if let Some(role) = role {
-            let member = Member::User(user.uid.clone());
-            self.store.grant_role(&Subject::Organisation, &member, role, clock::now()).await?;
-        }
+        let user = self.store.create_user_with(new, role, clock::now()).await?;
         self.user_detail(&user.uid).await
     }
 
@@ -127,23 +122,12 @@ impl Host {
         let of = |member: Member| RoleFilter { subject: None, member: Some(member) };
         let mut roles = self.store.roles(&of(Member::User(user.uid.clone()))).await?;
         let mut teams = Vec::new();
-        for team in self.teams_of(&user).await? {
+        for team in self.store.teams_of(&user.uid).await? {
             roles.extend(self.store.roles(&of(Member::Team(team.uid))).await?);
             teams.push(team.name);
         }
         let tokens = self.token_documents(Some(&user.uid)).await?;
         Ok(UserDetail { user, teams, roles, tokens })
-    }
-
-    async fn teams_of(&self, user: &User) -> Result<Vec<Team>, RuntimeError> {
-        let mut teams = Vec::new();
-        for team in self.store.teams().await? {
-            let members = self.store.team_members(&team.uid).await?;
-            if members.iter().any(|member| member.uid == user.uid) {
-                teams.push(team);
-            }
-        }
-        Ok(teams)
     }
 
     /// Create a team.
@@ -152,23 +136,19 @@ impl Host {
         self.team_detail(&team.uid).await
     }
 
-    /// Take users into a team.
+    /// Take users into a team: all of them, or none.
     pub async fn add_team_members(&self, team: &str, users: &[String]) -> Result<TeamDetail, RuntimeError> {
-        for user in users {
-            self.store.add_team_member(team, user, clock::now()).await?;
-        }
+        self.store.add_team_members(team, users, clock::now()).await?;
         self.team_detail(team).await
     }
 
-    /// Take users out of a team.
+    /// Take users out of a team: all of them, or none.
     pub async fn remove_team_members(
         &self,
         team: &str,
         users: &[String],
     ) -> Result<TeamDetail, RuntimeError> {
-        for user in users {
-            self.store.remove_team_member(team, user).await?;
-        }
+        self.store.remove_team_members(team, users).await?;
         self.team_detail(team).await
     }
 

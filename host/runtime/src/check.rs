@@ -88,6 +88,7 @@ impl Host {
     /// Judge a component or node by the checklist. What goes wrong in a trial run is a finding; an error means that
     /// there is nothing to judge. `options` give the runtime options and the observer of the trial runs.
     pub async fn check(&self, request: CheckRequest, options: &RunOptions) -> Result<Checked, RuntimeError> {
+        let stop = options.stop.clone();
         let directory = self.scratch_directory()?;
         let copy = self.store.scratch(directory.path()).await?;
         // What is judged need not be signed yet.
@@ -97,7 +98,8 @@ impl Host {
         let checked = Box::pin(host.check_in_scratch(request.subject, options, &*copy)).await;
         drop(host);
         drop(copy);
-        checked
+        // That a trial run was ended from outside is no finding.
+        if stop.is_stopped() { Err(RuntimeError::Interrupted) } else { checked }
     }
 
     /// A directory beside the output of runs that wait for their commit: on the disk that has room for it.
@@ -370,7 +372,7 @@ impl Trial<'_> {
         let (_, node, _) = self.node().await?;
         let tree = self.host.run_node(&node, "", &self.options).await?;
         let again = tree.runs.last().and_then(|run| run.output_digest);
-        Ok(vec![checklist::deterministic(expected, again, first.bytes_emitted)])
+        Ok(vec![checklist::deterministic(expected, again, first.bytes_emitted, first.component_class)])
     }
 }
 

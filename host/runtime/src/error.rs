@@ -237,7 +237,7 @@ pub enum RuntimeError {
         backfill: String,
     },
     /// Ended from outside before it was over.
-    #[error("the run was ended from outside before it was over; nothing was stored")]
+    #[error("ended from outside before it was over; nothing was stored")]
     Interrupted,
     /// A dependency failed.
     #[error("not run, because {} did not succeed", .0.join(", "))]
@@ -248,9 +248,18 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
-    /// Whether a commit was refused because others had written the table meanwhile: made again, the run may succeed.
+    /// Whether a commit was refused because others had written the table meanwhile, or the producer had sent more: made
+    /// again, the run may succeed.
     pub(crate) fn is_overtaken(&self) -> bool {
-        matches!(self, Self::Store(StoreError::TableMoved { .. } | StoreError::ProgressMoved { .. }))
+        use datanode_core::producer::ProducerError;
+        matches!(
+            self,
+            Self::Store(
+                StoreError::TableMoved { .. }
+                    | StoreError::ProgressMoved { .. }
+                    | StoreError::Producer(ProducerError::MoreUploads { .. })
+            )
+        )
     }
 
     /// What checks of the contract found, where that is why the run failed.
@@ -411,7 +420,7 @@ impl Diagnostic for RuntimeError {
             Self::WindowOfBackfill { backfill, .. } => {
                 Some(format!("go on with the backfill: datanode node backfill resume {backfill}"))
             }
-            Self::Interrupted => Some("run it again: its node is given up, and nothing is to be cleaned up".to_owned()),
+            Self::Interrupted => Some("begin it again: nothing is held, and nothing is to be cleaned up".to_owned()),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
             Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,

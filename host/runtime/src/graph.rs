@@ -1,6 +1,6 @@
 //! The graph: a node with everything it depends on, resolved through the components themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use datanode_core::config::{Config, ConfigSchema};
@@ -11,11 +11,13 @@ use datanode_core::hash;
 use datanode_core::producer::{PRODUCER, ProducerError};
 use datanode_sandbox::Component;
 use datanode_store::{
-    NewNode, Node, NodeDependency, Planning, Registered, StoreError, StoredComponent, Table,
+    NewNode, Node, NodeDependency, NodeFilter, Planning, Registered, StoreError, StoredComponent, Table,
 };
 use serde::Serialize;
+use tracing::{Instrument as _, info_span};
 
 use crate::error::create_command;
+use crate::identify::unknown_tables;
 use crate::{Host, RuntimeError, clock, moved};
 
 /// A node as a user asks for it.
@@ -77,21 +79,33 @@ struct Draft {
     config: Config,
 }
 
-/// What planning knows of the catalogue when it begins.
+/// What planning knows of the catalogue: what it was told at its beginning, and what it has asked for since. A catalogue may
+/// have ten thousand tables, of which a tree names a few.
+#[derive(Default)]
 struct Known {
     tables: Vec<Table>,
+    /// References that were asked for, whether there is a table or not.
+    asked: HashSet<String>,
+    /// Nodes, of tables of which all writers are known.
     nodes: Vec<Node>,
+    /// Uids of these tables.
+    written: HashSet<String>,
     /// The release of the node that the tree is of.
     release: Option<StoredComponent>,
+}
+
+impl Known {
+    /// What a run begins with.
+    fn of(Planning { node: _, release, tables, nodes }: Planning) -> Self {
+        let uids: HashSet<String> = tables.iter().map(|table| table.uid.clone()).collect();
+        Self { tables, asked: uids.clone(), nodes, written: uids, release: Some(release) }
+    }
 }
 
 /// Resolves one tree; every node in it once.
 struct Planner<'h> {
     host: &'h Host,
-    tables: Vec<Table>,
-    nodes: Vec<Node>,
-    /// The release of the node that the tree is of, where it is known; others are asked for one by one.
-    release: Option<StoredComponent>,
+    known: Known,
     /// Identifier → uid, of the references of a node that is in the catalogue: it stays with the tables that they meant
     /// when it was created. All that its dependencies read or write comes from these references.
     bound: HashMap<String, String>,
@@ -106,8 +120,7 @@ impl Host {
     /// Resolve a node and everything it depends on, creating what is not in the catalogue yet. The answer is in run
     /// order: dependencies first, the node itself last.
     pub async fn plan(&self, request: NodeRequest) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let (tables, nodes) = self.known().await?;
-        self.plan_expecting(request, None, Known { tables, nodes, release: None }).await
+        self.plan_expecting(request, None, Known::default()).await
     }
 
     /// Which tables the tree of a node is about. With `node`, which is in the catalogue, it is that of its next run; nothing
@@ -117,9 +130,8 @@ impl Host {
         request: NodeRequest,
         node: Option<&Node>,
     ) -> Result<TreeTables, RuntimeError> {
-        let (tables, nodes) = self.known().await?;
         let request = node.map_or(request.clone(), |node| request_of(node, &request.hash_namespace));
-        let (_, drafts) = self.draft(request, node, Known { tables, nodes, release: None }).await?;
+        let (_, drafts) = self.draft(request, node, Known::default()).await?;
         let mut found = TreeTables::default();
         for draft in drafts {
             for (edge, writer) in draft.new.dependencies.iter().zip(&draft.writers) {
@@ -141,9 +153,7 @@ impl Host {
         node: &Node,
         hash_namespace: &str,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let (tables, nodes) = self.known().await?;
-        let known = Known { tables, nodes, release: None };
-        self.plan_expecting(request_of(node, hash_namespace), Some(node), known).await
+        self.plan_expecting(request_of(node, hash_namespace), Some(node), Known::default()).await
     }
 
     /// The same by reference, in one question to the store.
@@ -160,9 +170,8 @@ impl Host {
             }
             planning => planning?,
         };
-        let Planning { node, release, tables, nodes } = planning;
-        let known = Known { tables, nodes, release: Some(release) };
-        self.plan_expecting(request_of(&node, hash_namespace), Some(&node), known).await
+        let node = planning.node.clone();
+        self.plan_expecting(request_of(&node, hash_namespace), Some(&node), Known::of(planning)).await
     }
 
     /// The same for the node alone, when nothing may be written: it must be there already.
@@ -172,9 +181,7 @@ impl Host {
         hash_namespace: &str,
     ) -> Result<PlannedNode, RuntimeError> {
         let request = request_of(node, hash_namespace);
-        let (tables, nodes) = self.known().await?;
-        let known = Known { tables, nodes, release: None };
-        let (nodes, mut drafts) = self.draft(request.clone(), Some(node), known).await?;
+        let (nodes, mut drafts) = self.draft(request.clone(), Some(node), Known::default()).await?;
         let Some(Draft { new, table, release, guest_config, load_us, config, .. }) = drafts.pop() else {
             return Err(RuntimeError::Panicked("a node was being resolved"));
         };
@@ -203,30 +210,26 @@ impl Host {
         }
     }
 
-    /// The tables and nodes of the catalogue.
-    async fn known(&self) -> Result<(Vec<Table>, Vec<Node>), RuntimeError> {
-        Ok((self.store.tables().await?, self.store.nodes().await?))
-    }
-
-    /// Resolve a tree without writing anything: the nodes that are in the catalogue, and the tree.
+    /// Resolve a tree without writing anything: the nodes that are in the catalogue and write its tables, and the tree.
     async fn draft(
         &self,
         request: NodeRequest,
         expected: Option<&Node>,
-        Known { tables, nodes, release }: Known,
+        known: Known,
     ) -> Result<(Vec<Node>, Vec<Draft>), RuntimeError> {
         let mut planner = Planner {
             host: self,
-            tables,
-            nodes,
-            release,
+            known,
             bound: expected.map(moved::bound).unwrap_or_default(),
             drafts: Vec::new(),
             places: HashMap::new(),
             path: Vec::new(),
         };
+        // What the node is bound to, in one question.
+        let bound: Vec<String> = planner.bound.values().cloned().collect();
+        planner.ask_for_tables(bound).await?;
         planner.visit(request, expected).await?;
-        Ok((planner.nodes, planner.drafts))
+        Ok((planner.known.nodes, planner.drafts))
     }
 
     async fn plan_expecting(
@@ -235,7 +238,8 @@ impl Host {
         expected: Option<&Node>,
         known: Known,
     ) -> Result<Vec<PlannedNode>, RuntimeError> {
-        let (nodes, drafts) = self.draft(request, expected, known).await?;
+        let drafted = self.draft(request, expected, known).instrument(info_span!("plan"));
+        let (nodes, drafts) = drafted.await?;
         let mut planned: Vec<PlannedNode> = Vec::with_capacity(drafts.len());
         for Draft { mut new, writers, table, release, guest_config, load_us, config } in drafts {
             for (edge, writer) in new.dependencies.iter_mut().zip(writers) {
@@ -280,12 +284,59 @@ fn runs_elsewhere(node: &Node) -> RuntimeError {
 impl Planner<'_> {
     fn pin_of(&self, update_hash: &str, table_uid: &str) -> Option<Digest> {
         let same = |node: &&Node| node.update_hash == update_hash && node.table_uid == table_uid;
-        self.nodes.iter().find(same)?.pinned_digest
+        self.known.nodes.iter().find(same)?.pinned_digest
     }
 
+    /// What a reference stands for: of one that the node is bound to, the uid.
+    fn meant<'r>(&'r self, reference: &'r str) -> &'r str {
+        self.bound.get(reference).map_or(reference, String::as_str)
+    }
+
+    /// A table that was asked for.
     fn table(&self, reference: &str) -> Option<&Table> {
-        let reference = self.bound.get(reference).map_or(reference, String::as_str);
-        self.tables.iter().find(|table| table.uid == reference || table.contract.identifier == reference)
+        let reference = self.meant(reference);
+        self.known
+            .tables
+            .iter()
+            .find(|table| table.uid == reference || table.contract.identifier == reference)
+    }
+
+    /// Ask for those tables that were not asked for before.
+    async fn ask_for_tables(&mut self, references: Vec<String>) -> Result<(), StoreError> {
+        let meant = references.iter().map(|reference| self.meant(reference).to_owned());
+        let new: Vec<String> = meant.filter(|reference| !self.known.asked.contains(reference)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        for table in self.host.seen_tables_called(&new).await? {
+            if !self.known.tables.iter().any(|known| known.uid == table.uid) {
+                self.known.tables.push(table);
+            }
+        }
+        self.known.asked.extend(new);
+        Ok(())
+    }
+
+    /// Ask for the tables that a config names.
+    async fn ask_for_tables_of(&mut self, schema: &ConfigSchema, config: &str) -> Result<(), StoreError> {
+        let max_bytes = self.host.bounds().config_bytes;
+        loop {
+            let is_known = |table: &str| self.known.asked.contains(self.meant(table));
+            let uid = |table: &str| self.table(table).map(|table| table.uid.clone());
+            let unknown = unknown_tables(schema, config, max_bytes, is_known, uid);
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            self.ask_for_tables(unknown).await?;
+        }
+    }
+
+    /// Ask for the nodes that write a table, unless that was done before.
+    async fn ask_for_writers(&mut self, table_uid: &str) -> Result<(), StoreError> {
+        if self.known.written.insert(table_uid.to_owned()) {
+            self.known.nodes.extend(self.host.store.some_nodes(&NodeFilter::writing(table_uid)).await?);
+        }
+        Ok(())
     }
 
     /// Resolve one node after its dependencies; answers its place in `drafts`. The config of `expected` must still have
@@ -295,7 +346,7 @@ impl Planner<'_> {
             return Err(runs_elsewhere(node));
         }
         // The first visit is that of the node that the tree is of.
-        let release = match self.release.take() {
+        let release = match self.known.release.take() {
             Some(release) => release,
             None => self.host.release(&request.component, request.pinned_digest.as_ref()).await?,
         };
@@ -304,16 +355,18 @@ impl Planner<'_> {
             return Err(RuntimeError::PinOfAnother { asked: request.component, found: component });
         }
         let in_config = |source| RuntimeError::Config { component: component.clone(), source };
-        let schema = ConfigSchema::parse(&release.manifest.config_schema).map_err(in_config)?;
+        let schema = release.manifest.schema_of_configs().map_err(in_config)?;
+        self.ask_for_tables_of(&schema, &request.config).await?;
         let config = schema
             .resolve(&request.config, self.host.bounds().config_bytes, |table| {
                 self.table(table).map(|table| table.uid.clone())
             })
             .map_err(in_config)?;
+        self.ask_for_tables(vec![request.table.clone()]).await?;
         let table = match self.table(&request.table) {
             Some(table) => table.clone(),
             // Asked for again so that the error names what is missing and how to see what there is.
-            None => self.host.store.table(&request.table).await?,
+            None => self.host.seen_table(&request.table).await?,
         };
         if table.contract.kind != TableKind::TimeIndexed {
             return Err(RuntimeError::OutputIsReference { table: table.contract.identifier });
@@ -323,7 +376,7 @@ impl Planner<'_> {
             // Under the node's own namespace, which may not be the one that is asked for.
             let now = hash::update_hash(&component, &config, &expected.hash_namespace);
             if now != expected.update_hash {
-                let config = moved::config_today(expected, &self.tables);
+                let config = moved::config_today(expected, &self.known.tables);
                 let identifier = &table.contract.identifier;
                 let create = create_command(&component, identifier, &config, &expected.hash_namespace);
                 return Err(RuntimeError::IdentityChanged {
@@ -344,6 +397,7 @@ impl Planner<'_> {
             });
         }
 
+        self.ask_for_writers(&table.uid).await?;
         // A node that was pinned keeps its release, also where another node depends on it.
         let pin = self.pin_of(&update_hash, &table.uid);
         if request.pinned_digest.is_none() && pin.is_some_and(|digest| digest != release.digest) {
@@ -402,11 +456,12 @@ impl Planner<'_> {
         for declared in declared {
             let (table_uid, writer) = match &declared.target {
                 DependencyTarget::Table(table) => {
+                    self.ask_for_tables(vec![table.clone()]).await?;
                     let known = self.table(table).map(|table| table.uid.clone());
                     // Asked for again so that the error names what is missing and how to see what there is.
                     let uid = match known {
                         Some(uid) => uid,
-                        None => self.host.store.table(table).await?.uid,
+                        None => self.host.seen_table(table).await?.uid,
                     };
                     (uid, None)
                 }

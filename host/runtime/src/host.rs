@@ -9,7 +9,7 @@ use datanode_core::contract::Contract;
 use datanode_core::digest::Digest;
 use datanode_embedding::Embedder;
 use datanode_sandbox::{Component, Sandbox};
-use datanode_store::{RegisteredTable, Store, StoredComponent};
+use datanode_store::{RegisteredTable, Store, StoreError, StoredComponent, Table};
 use semver::Version;
 
 use crate::declared::Declared;
@@ -17,6 +17,9 @@ use crate::run::DEFAULT_RETRIES;
 use crate::search::SearchCache;
 use crate::source::{Outside, Resolver};
 use crate::{JournalSettings, LeaseSettings, RuntimeError, SecretKeys, SpillSettings, TrustedKeys, clock};
+
+/// Which tables somebody sees.
+pub type Seen = Arc<dyn Fn(&Table) -> bool + Send + Sync>;
 
 /// A host process over one store.
 #[derive(Clone)]
@@ -44,6 +47,8 @@ pub struct Host {
     pub(crate) embedder: Arc<dyn Embedder>,
     /// The catalogue as searches see it.
     pub(crate) search: Arc<SearchCache>,
+    /// Whoever asks sees these tables alone; None: all of them.
+    pub(crate) seen: Option<Seen>,
 }
 
 impl std::fmt::Debug for Host {
@@ -70,6 +75,7 @@ impl Host {
             outside: Arc::default(),
             embedder: datanode_embedding::built_in(),
             search: Arc::default(),
+            seen: None,
         }
     }
 
@@ -133,6 +139,37 @@ impl Host {
     #[must_use]
     pub fn acting(&self, actor: Actor) -> Self {
         Self { store: self.store.acting(actor), ..self.clone() }
+    }
+
+    /// The same host for a question of somebody who does not see all tables: the others are not there where a config or a
+    /// request names one, and the answer is that to a name which nothing has.
+    #[must_use]
+    pub fn seeing(&self, seen: Seen) -> Self {
+        Self { seen: Some(seen), ..self.clone() }
+    }
+
+    /// Those of these identifiers or uids that there are.
+    pub(crate) async fn seen_tables_called(&self, references: &[String]) -> Result<Vec<Table>, StoreError> {
+        let mut tables = self.store.tables_called(references).await?;
+        if let Some(seen) = &self.seen {
+            tables.retain(|table| seen(table));
+        }
+        Ok(tables)
+    }
+
+    /// One of them, by identifier or uid.
+    pub(crate) async fn seen_table(&self, reference: &str) -> Result<Table, StoreError> {
+        let table = self.store.table(reference).await?;
+        if self.seen.as_ref().is_none_or(|seen| seen(&table)) {
+            return Ok(table);
+        }
+        Err(StoreError::NotFound { kind: "table", reference: reference.to_owned() })
+    }
+
+    /// The same host for those who only read: see [`Store::for_readers`]. Nothing is run by it.
+    #[must_use]
+    pub fn for_readers(&self) -> Self {
+        Self { store: self.store.for_readers(), ..self.clone() }
     }
 
     /// The store.

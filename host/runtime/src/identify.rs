@@ -1,5 +1,8 @@
 //! Which identity a config has, without a node that has it.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use datanode_core::config::ConfigSchema;
 use datanode_core::digest::Digest;
 use datanode_core::producer::PRODUCER;
@@ -50,20 +53,26 @@ impl Host {
         let release = self.release(&request.component, None).await?;
         let component = release.manifest.name.clone();
         let in_config = |source| RuntimeError::Config { component: component.clone(), source };
-        let tables = self.store.tables().await?;
-        let uid = |reference: &str| {
-            let known = |table: &&Table| table.uid == reference || table.contract.identifier == reference;
-            tables.iter().find(known).map(|table| table.uid.clone())
+        let schema = release.manifest.schema_of_configs().map_err(in_config)?;
+        let (text, max_bytes) = (&request.config, self.bounds().config_bytes);
+        let (mut tables, mut asked) = (Vec::<Table>::new(), HashSet::<String>::new());
+        let config = loop {
+            let uid = |reference: &str| {
+                let known = |table: &&Table| table.uid == reference || table.contract.identifier == reference;
+                tables.iter().find(known).map(|table| table.uid.clone())
+            };
+            let unknown = unknown_tables(&schema, text, max_bytes, |table| asked.contains(table), uid);
+            if unknown.is_empty() {
+                break schema.resolve(text, max_bytes, uid).map_err(in_config)?;
+            }
+            tables.extend(self.seen_tables_called(&unknown).await?);
+            asked.extend(unknown);
         };
-        let config = ConfigSchema::parse(&release.manifest.config_schema)
-            .map_err(in_config)?
-            .resolve(&request.config, self.bounds().config_bytes, uid)
-            .map_err(in_config)?;
         let document = hash::canonical_document(&component, &config, &request.hash_namespace);
         let metadata_digest = match &request.table {
             None => None,
             Some(table) => {
-                let contract = self.store.table(table).await?.contract;
+                let contract = self.seen_table(table).await?.contract;
                 Some(metadata_digest::metadata_digest(&release.manifest, &contract))
             }
         };
@@ -101,4 +110,25 @@ impl Host {
                 .map(|release| metadata_digest::metadata_digest(&release.manifest, &contract)),
         })
     }
+}
+
+/// References to tables in a config that are to be asked for before it can be resolved: those that are not known, whether there
+/// is such a table or not. Again, until there are none: what a reference stands for may decide what else is looked at.
+pub(crate) fn unknown_tables(
+    schema: &ConfigSchema,
+    config: &str,
+    max_bytes: usize,
+    is_known: impl Fn(&str) -> bool,
+    uid: impl Fn(&str) -> Option<String>,
+) -> Vec<String> {
+    let unknown = RefCell::new(Vec::new());
+    let resolved = schema.resolve(config, max_bytes, |table| {
+        if !is_known(table) {
+            unknown.borrow_mut().push(table.to_owned());
+        }
+        uid(table)
+    });
+    // What is wrong with it is told when it is resolved in earnest.
+    drop(resolved);
+    unknown.into_inner()
 }

@@ -18,10 +18,11 @@ impl Host {
         let mut releases = self.store.components().await?;
         releases.retain(|release| release.manifest.name == manifest.name);
         let Some(before) = replaced(&releases, manifest) else { return Ok(()) };
-        let schema = ConfigSchema::parse(&manifest.config_schema)
+        let schema = manifest
+            .schema_of_configs()
             .map_err(|source| RuntimeError::Config { component: manifest.name.clone(), source })?;
         // One that an older host took and this one does not read gave every node the identity that it has.
-        let schema_before = ConfigSchema::parse(&before.manifest.config_schema).ok();
+        let schema_before = before.manifest.schema_of_configs().ok();
         let tables = self.store.tables().await?;
         let mut concerned = Vec::new();
         for node in self.store.nodes().await? {

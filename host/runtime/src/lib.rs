@@ -43,6 +43,7 @@ mod secret;
 mod signature;
 mod source;
 mod table_reader;
+pub mod tls;
 mod upload;
 
 pub use access::AccessError;
@@ -52,7 +53,7 @@ pub use error::RuntimeError;
 pub use events::{Observer, RunEvent, Silent};
 pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode, TreeTables};
-pub use host::Host;
+pub use host::{Host, Seen};
 pub use identify::{Identity, IdentityRequest};
 pub use journal::{ContentError, Contents, JournalSettings};
 pub use load::{FileFormat, LoadError};
@@ -73,6 +74,6 @@ pub use search::{
 };
 pub use secret::{ListedSecret, NewSecret, SecretError, SecretKeys, SecretValue};
 pub use signature::{SignatureError, TrustedKeys};
-pub use source::Resolver;
+pub use source::{Courier, Resolver};
 pub use table_reader::{ReadError, TableQuery, TableReader};
 pub use upload::{Upload, Uploaded};

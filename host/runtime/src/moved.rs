@@ -66,7 +66,10 @@ pub(crate) fn config_today(node: &Node, tables: &[Table]) -> String {
 impl Host {
     /// The identifiers in a node's config that name another table now, or none. The node stays with its tables.
     pub async fn moved_identifiers(&self, node: &Node) -> Result<Vec<MovedIdentifier>, RuntimeError> {
-        let tables = self.store.tables().await?;
+        let bindings = bindings(&node.config, &node.hashed_document);
+        let named: Vec<String> =
+            bindings.iter().flat_map(|binding| [binding.identifier.clone(), binding.uid.clone()]).collect();
+        let tables = self.store.tables_called(&named).await?;
         let moved = |Binding { identifier, uid }| {
             let names = tables.iter().find(|table: &&Table| table.contract.identifier == identifier);
             let held = tables.iter().find(|table| table.uid == uid);
@@ -77,6 +80,6 @@ impl Host {
                 bound_uid: uid,
             })
         };
-        Ok(bindings(&node.config, &node.hashed_document).into_iter().filter_map(moved).collect())
+        Ok(bindings.into_iter().filter_map(moved).collect())
     }
 }

@@ -183,7 +183,8 @@ impl Host {
 
     /// Store what was sent, in one commit. `claims` is what the producer says of it; None: that it has sent nothing.
     ///
-    /// A refusal that asking again cannot mend ends the update, and is its outcome.
+    /// An upload that comes while this looks through the others is looked through as well: whatever was answered is stored,
+    /// or the update is not. A refusal that asking again cannot mend ends the update, and is its outcome.
     ///
     /// # Errors
     ///
@@ -197,8 +198,6 @@ impl Host {
     ) -> Result<RunRecord, RuntimeError> {
         let update = of_caller(producer, sent_by)?;
         if let Some(outcome) = &update.outcome {
-            // Whoever committed may have ended before it removed what had waited.
-            self.store.discard_uploads(&update.run_id).await?;
             return succeeded(outcome);
         }
         let mut attempt = 1;
@@ -208,19 +207,29 @@ impl Host {
                 answer => break answer,
             }
         };
-        match committed {
-            Ok(record) => {
-                self.store.discard_uploads(&update.run_id).await?;
-                // What stands may be that it was ended meanwhile.
-                succeeded(&record)
-            }
-            Err(error) if is_final(&error) => {
-                let reason = RunError::from_diagnostic(&error);
-                let outcome = self.store.fail_update(update, &reason, clock::now()).await?;
-                // Another request may have been quicker, and have stored it.
-                if is_success(outcome.status) { Ok(outcome) } else { Err(error) }
-            }
-            Err(error) => Err(error),
+        let error = match committed {
+            // What stands may be that it was ended meanwhile.
+            Ok(record) => return succeeded(&record),
+            Err(error) => error,
+        };
+        // Another request may have been quicker, and have taken away with its commit what this one was reading.
+        if let Ok(Some(outcome)) = self.outcome_of(&update.run_id).await {
+            return succeeded(&outcome);
+        }
+        if !is_final(&error) {
+            return Err(error);
+        }
+        let outcome = self.store.fail_update(update, &RunError::from_diagnostic(&error), clock::now()).await?;
+        if is_success(outcome.status) { Ok(outcome) } else { Err(error) }
+    }
+
+    /// How a run has ended, which is named in full; None: it has not.
+    async fn outcome_of(&self, run_id: &str) -> Result<Option<RunRecord>, RuntimeError> {
+        match self.store.run(run_id).await {
+            Ok(record) => Ok(Some(record).filter(|record| record.run_id == run_id)),
+            // What begins so are other runs.
+            Err(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -279,11 +288,10 @@ impl Host {
         let current = producer.update.as_ref().filter(|update| update.run_id == run_id);
         let Some(update) = current else {
             // Another has begun since: then this one has ended.
-            let known = self.store.run(run_id).await?;
-            if known.run_id == run_id && known.node_uid == producer.node.uid {
-                return Ok(known);
-            }
-            return Err(StoreError::NotFound { kind: "run", reference: run_id.to_owned() }.into());
+            let known = self.outcome_of(run_id).await?.filter(|known| known.node_uid == producer.node.uid);
+            return known.ok_or_else(|| {
+                StoreError::NotFound { kind: "run", reference: run_id.to_owned() }.into()
+            });
         };
         if let Some(outcome) = &update.outcome {
             return Ok(outcome.clone());
@@ -316,10 +324,12 @@ fn succeeded(outcome: &RunRecord) -> Result<RunRecord, RuntimeError> {
     })
 }
 
-/// Whether asking again would be refused again. What a database or a machine has failed with is not.
+/// Whether asking again would be refused again. What a database or a machine has failed with is not, nor what others have
+/// written meanwhile.
 fn is_final(error: &RuntimeError) -> bool {
     use datanode_core::ErrorClass;
-    matches!(error.class(), ErrorClass::Failed | ErrorClass::Refused | ErrorClass::Usage)
+    !error.is_overtaken()
+        && matches!(error.class(), ErrorClass::Failed | ErrorClass::Refused | ErrorClass::Usage)
 }
 
 fn no_update(producer: &Producer) -> RuntimeError {

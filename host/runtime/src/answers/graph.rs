@@ -1,10 +1,10 @@
 //! What reads what, and how it stands.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use datanode_core::Timestamp;
-use datanode_core::run::RunStatus;
-use datanode_store::{Node, RunFilter};
+use datanode_core::run::{RunRecord, RunStatus};
+use datanode_store::Node;
 use serde::{Deserialize, Serialize};
 
 use crate::{Host, RuntimeError};
@@ -84,6 +84,7 @@ impl Host {
     /// The graph of all nodes, or of one with everything that it depends on.
     pub async fn node_graph(&self, reference: Option<&str>) -> Result<NodeGraph, RuntimeError> {
         let all = self.store.nodes().await?;
+        let by_uid: HashMap<&str, &Node> = all.iter().map(|node| (node.uid.as_str(), node)).collect();
         let mut open: Vec<String> = match reference {
             Some(reference) => vec![self.store.node(reference).await?.uid],
             None => all.iter().map(|node| node.uid.clone()).collect(),
@@ -91,24 +92,26 @@ impl Host {
         // Everything that these depend on.
         let mut wanted: HashSet<String> = HashSet::new();
         while let Some(uid) = open.pop() {
-            let node = all.iter().find(|node| node.uid == uid);
+            let node = by_uid.get(uid.as_str());
             if wanted.insert(uid) {
-                open.extend(node.into_iter().flat_map(writers));
+                open.extend(node.into_iter().flat_map(|node| writers(node)));
             }
         }
-        let tables = self.store.tables().await?;
-        let mut snapshot = self.store.snapshot().await?;
-        let mut rows: BTreeMap<&str, (&str, u64)> = BTreeMap::new();
-        for table in &tables {
-            let held = snapshot.row_count(table).await?;
-            rows.insert(&table.uid, (&table.contract.identifier, held));
-        }
-        drop(snapshot);
+        let nodes: Vec<&Node> = all.iter().filter(|node| wanted.contains(&node.uid)).collect();
+        let tables = self.store.tables_called(&tables_of(&nodes)).await?;
+        let extents = self.store.snapshot().await?.extents(&tables).await?;
+        let rows: HashMap<&str, (&str, u64)> = tables
+            .iter()
+            .zip(extents)
+            .map(|(table, held)| (table.uid.as_str(), (table.contract.identifier.as_str(), held.rows)))
+            .collect();
+        let uids: Vec<String> = nodes.iter().map(|node| node.uid.clone()).collect();
+        let last_runs = self.store.last_runs(&uids).await?;
+        let mut last_runs: HashMap<String, RunRecord> =
+            last_runs.into_iter().map(|run| (run.node_uid.clone(), run)).collect();
         let mut graph = NodeGraph { nodes: Vec::new(), published: Vec::new(), edges: Vec::new() };
-        for node in all.iter().filter(|node| wanted.contains(&node.uid)) {
-            let filter =
-                RunFilter { node_uid: Some(node.uid.clone()), limit: Some(1), ..RunFilter::default() };
-            let last = self.store.runs(&filter).await?.pop();
+        let mut published: HashSet<&str> = HashSet::new();
+        for node in nodes {
             for edge in &node.dependencies {
                 graph.edges.push(GraphEdge {
                     reader: node.uid.clone(),
@@ -116,9 +119,8 @@ impl Host {
                     table_uid: edge.table_uid.clone(),
                     writer: edge.node_uid.clone(),
                 });
-                let known = graph.published.iter().any(|table| table.uid == edge.table_uid);
-                if let (None, false, Some((table, rows))) =
-                    (&edge.node_uid, known, rows.get(edge.table_uid.as_str()))
+                if let (None, Some((table, rows))) = (&edge.node_uid, rows.get(edge.table_uid.as_str()))
+                    && published.insert(&edge.table_uid)
                 {
                     let table = (*table).to_owned();
                     graph.published.push(PublishedTable { uid: edge.table_uid.clone(), table, rows: *rows });
@@ -130,7 +132,7 @@ impl Host {
                 component: node.component.clone(),
                 table: node.table.clone(),
                 rows: rows.get(node.table_uid.as_str()).map_or(0, |(_, rows)| *rows),
-                last_run: last.map(|run| LastRun {
+                last_run: last_runs.remove(&node.uid).map(|run| LastRun {
                     run_id: run.run_id,
                     status: run.status,
                     started_at: run.started_at,
@@ -139,6 +141,14 @@ impl Host {
         }
         Ok(graph)
     }
+}
+
+/// Uids of the tables that nodes write and read, each once.
+fn tables_of(nodes: &[&Node]) -> Vec<String> {
+    let read = |node: &&Node| node.dependencies.iter().map(|edge| edge.table_uid.clone()).collect::<Vec<_>>();
+    let written = nodes.iter().map(|node| node.table_uid.clone());
+    let all: BTreeSet<String> = written.chain(nodes.iter().flat_map(read)).collect();
+    all.into_iter().collect()
 }
 
 /// Uids of the nodes that write what a node reads.

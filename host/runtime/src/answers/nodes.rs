@@ -1,10 +1,12 @@
 //! Nodes: what they are, what they have done, who holds them.
 
+use std::collections::HashMap;
+
 use datanode_core::Timestamp;
 use datanode_core::digest::Digest;
 use datanode_core::ledger::{NodeWindow, WindowState};
 use datanode_core::run::{BACKFILL, RunRecord};
-use datanode_store::{Node, RunFilter};
+use datanode_store::{Node, NodeFilter, RunFilter};
 use serde::{Deserialize, Serialize};
 
 use crate::{Host, MovedIdentifier, NodeRequest, RuntimeError};
@@ -117,9 +119,13 @@ impl Host {
 
     /// Who holds which node.
     pub async fn held_nodes(&self) -> Result<Vec<HeldNode>, RuntimeError> {
-        let nodes = self.store.nodes().await?;
-        let held = self.store.leases().await?.into_iter().filter_map(|lease| {
-            let node = nodes.iter().find(|node| node.uid == lease.node_uid)?;
+        let leases = self.store.leases().await?;
+        let uids = leases.iter().map(|lease| lease.node_uid.clone()).collect();
+        let held = NodeFilter { uids: Some(uids), ..NodeFilter::default() };
+        let nodes = self.store.some_nodes(&held).await?;
+        let nodes: HashMap<&str, &Node> = nodes.iter().map(|node| (node.uid.as_str(), node)).collect();
+        let held = leases.into_iter().filter_map(|lease| {
+            let node = nodes.get(lease.node_uid.as_str())?;
             Some(HeldNode {
                 update_hash: node.update_hash.clone(),
                 table: node.table.clone(),

@@ -5,6 +5,7 @@ use std::fmt;
 use datanode_core::Timestamp;
 use datanode_core::access::{Role, Subject};
 use datanode_store::{CreatedToken, HeldRole, Member, Team, Token, User};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A user with all that it may do.
@@ -76,7 +77,7 @@ impl fmt::Debug for IssuedToken {
 
 /// Who is to have a role on what, as people write it: a user or a team; a namespace, a table, or without both the
 /// organisation.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoleRequest {
     /// Which role. To take back and to list: None for all.

@@ -6,7 +6,7 @@ use datanode_core::Timestamp;
 use datanode_core::coordinate::Coordinate;
 use datanode_core::digest::Digest;
 use datanode_core::progress::{CoordinateProgress, Progress};
-use datanode_store::{ProgressDifference, Table};
+use datanode_store::{Extent, NodeFilter, ProgressDifference, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,14 +29,9 @@ pub struct ListedTable {
 }
 
 impl ListedTable {
-    fn new(table: Table, progress: &Progress, rows: u64) -> Self {
-        Self {
-            table,
-            rows,
-            coordinates: progress.len() as u64,
-            min_time: progress.min_time(),
-            max_time: progress.max_time(),
-        }
+    fn new(table: Table, extent: Extent) -> Self {
+        let Extent { rows, coordinates, min_time, max_time } = extent;
+        Self { table, rows, coordinates, min_time, max_time }
     }
 }
 
@@ -186,14 +181,8 @@ impl Host {
 
     /// The same of some of them.
     pub async fn listed(&self, tables: Vec<Table>) -> Result<Vec<ListedTable>, RuntimeError> {
-        let mut snapshot = self.store.snapshot().await?;
-        let mut listed = Vec::with_capacity(tables.len());
-        for table in tables {
-            let progress = snapshot.progress(&table).await?;
-            let rows = snapshot.row_count(&table).await?;
-            listed.push(ListedTable::new(table, &progress, rows));
-        }
-        Ok(listed)
+        let extents = self.store.snapshot().await?.extents(&tables).await?;
+        Ok(tables.into_iter().zip(extents).map(|(table, extent)| ListedTable::new(table, extent)).collect())
     }
 
     /// Everything that is shown of one table.
@@ -209,12 +198,12 @@ impl Host {
             table: referrer.table,
             columns: referrer.foreign_key.columns,
         });
-        let nodes = self.store.nodes().await?.into_iter();
+        let nodes = self.store.some_nodes(&NodeFilter::writing(&table.uid)).await?.into_iter();
         Ok(TableDetail {
             progress: HeldCoordinate::all(&progress),
             referred_to_by: referred_to_by.collect(),
-            nodes: nodes.filter(|node| node.table_uid == table.uid).map(|node| node.update_hash).collect(),
-            listed: ListedTable::new(table, &progress, rows),
+            nodes: nodes.map(|node| node.update_hash).collect(),
+            listed: ListedTable::new(table, Extent::of(&progress, rows)),
         })
     }
 

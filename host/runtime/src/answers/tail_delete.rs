@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use datanode_core::Timestamp;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
-use datanode_store::{DeleteAfter, DeleteScope, Reopened, Table};
+use datanode_store::{DeleteAfter, DeleteScope, NodeFilter, Reopened, Table};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,7 +41,7 @@ pub struct DeletedTail {
 }
 
 /// Which coordinates of a table: all of them where nothing is said.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeDocument {
     /// Identity dimension → allowed values; all conditions hold together.
@@ -173,8 +174,7 @@ impl Host {
     /// What the nodes that write a table would have to do again.
     async fn would_reopen(&self, table: &Table, after: Timestamp) -> Result<Vec<ReopenedNode>, RuntimeError> {
         let mut reopened = Vec::new();
-        let nodes = self.store.nodes().await?;
-        for node in nodes.into_iter().filter(|node| node.table_uid == table.uid) {
+        for node in self.store.some_nodes(&NodeFilter::writing(&table.uid)).await? {
             let windows = self.store.node_windows(&node.uid).await?.reopen(after, None);
             if !windows.is_empty() {
                 let open = Reopened { node_uid: node.uid, update_hash: node.update_hash, windows };

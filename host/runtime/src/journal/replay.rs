@@ -10,7 +10,7 @@ use bytes::Bytes;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::journal::{Content, End, Entry, JournalError, JournalReader, Reply};
-use datanode_sandbox::{FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Refusal};
+use datanode_sandbox::{FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Interrupt, Refusal};
 use thiserror::Error;
 
 use super::contents::{Contents, NotFound};
@@ -77,11 +77,14 @@ impl Diagnostic for EndsHere {
 }
 
 /// The host side of a replay. A handle: the sandbox holds one, the replay another.
-pub(crate) struct Replayer<R>(Arc<Mutex<State<R>>>);
+pub(crate) struct Replayer<R> {
+    state: Arc<Mutex<State<R>>>,
+    interrupt: Interrupt,
+}
 
 impl<R> Clone for Replayer<R> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { state: Arc::clone(&self.state), interrupt: self.interrupt.clone() }
     }
 }
 
@@ -101,7 +104,7 @@ struct State<R> {
 impl<R: BufRead> Replayer<R> {
     /// Answer from this journal, and from these contents.
     pub(crate) fn new(journal: JournalReader<R>, contents: Contents) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             journal,
             contents,
             calls: 0,
@@ -111,17 +114,23 @@ impl<R: BufRead> Replayer<R> {
             readers: BTreeMap::new(),
             bodies: BTreeMap::new(),
             failed: None,
-        })))
+        };
+        Self { state: Arc::new(Mutex::new(state)), interrupt: Interrupt::default() }
+    }
+
+    /// The same, whose guest is ended from outside by this.
+    pub(crate) fn until(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
     }
 
     /// The code of the error that a host call ended the guest with, then and now.
     pub(crate) fn failed(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
     }
 
     /// What was seen, once the guest has ended; what it did not ask for any more is a difference.
     pub(crate) fn finish(self) -> Seen {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
         if state.stopped.is_none() {
             state.stopped = match state.journal.next_entry() {
@@ -154,13 +163,17 @@ impl<R: BufRead> Replayer<R> {
 
 impl<R: BufRead + Send> HostCalls for Replayer<R> {
     fn call(&mut self, call: HostCall<'_>) -> Result<HostReply, HostCallError> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.call(&call).map_err(|stopped| {
             if let Some(stopped) = stopped {
                 state.stopped = Some(*stopped);
             }
             EndsHere.into()
         })
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
     }
 }
 

@@ -20,7 +20,7 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
 use datanode_core::journal::{JournalReader, Reply};
 use datanode_core::run::RunRecord;
-use datanode_sandbox::{Cell, Sandbox};
+use datanode_sandbox::{Cell, Interrupt, Sandbox};
 use thiserror::Error;
 
 use super::matrix::{self, MatrixRun};
@@ -137,7 +137,7 @@ fn directory(path: &Path) -> Result<tempfile::TempDir, BundleError> {
 }
 
 fn write(material: &Material, path: &Path) -> Result<u64, BundleError> {
-    let Material { record, document, component, contents } = material;
+    let Material { record, document, component, contents, .. } = material;
     let incomplete = |missing: &str| BundleError::Incomplete {
         run_id: record.run_id.clone(),
         missing: missing.to_owned(),
@@ -254,7 +254,8 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
     }
     let record: RunRecord = serde_json::from_slice(&record)
         .map_err(|error| wrong(format!("`{RECORD}` is no run record: {error}")))?;
-    Ok(Material { record, document: Some(document), component: Some(component), contents })
+    let (document, component, interrupt) = (Some(document), Some(component), Interrupt::default());
+    Ok(Material { record, document, component, contents, interrupt })
 }
 
 fn digest_of(name: &str) -> Option<Digest> {

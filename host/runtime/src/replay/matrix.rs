@@ -11,8 +11,8 @@ use datanode_sandbox::{Cell, Sandbox};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Difference, Ends, Executed, Material, Verdict, execute};
-use crate::{Host, RuntimeError};
+use super::{Difference, Ends, Executed, Material, Verdict, execute, until};
+use crate::{Host, RuntimeError, Stop};
 
 /// How many times as much stack a guest has as in its run: frames of code that is not optimised, and those of the
 /// interpreter, are larger.
@@ -80,18 +80,19 @@ pub enum CellVerdict {
 }
 
 impl Host {
-    /// Execute a run of the catalogue again in each of these cells; `done` is told of each.
+    /// Execute a run of the catalogue again in each of these cells, unless it is told to stop; `done` is told of each.
     pub async fn run_in_cells(
         &self,
         reference: &str,
         cells: &[Cell],
+        stop: &Stop,
         mut done: impl FnMut() + Send + 'static,
     ) -> Result<MatrixRun, RuntimeError> {
         let material = self.material(self.store.run(reference).await?).await?;
+        let guest = material.interrupt.clone();
         let (sandbox, cells) = (self.sandbox.clone(), cells.to_vec());
-        tokio::task::spawn_blocking(move || run(&sandbox, &material, &cells, &mut done))
-            .await
-            .map_err(|_| RuntimeError::Panicked("a run was being replayed"))?
+        let work = tokio::task::spawn_blocking(move || run(&sandbox, &material, &cells, &mut done));
+        until(stop, &guest, work).await
     }
 }
 
@@ -104,6 +105,9 @@ pub(super) fn run(
 ) -> Result<MatrixRun, RuntimeError> {
     let mut results: Vec<CellResult> = Vec::with_capacity(cells.len());
     for cell in cells {
+        if material.interrupt.is_interrupted() {
+            return Err(RuntimeError::Interrupted);
+        }
         match in_cell(sandbox, material, *cell) {
             Ok(result) => results.push(result),
             Err(Ends::Error(error)) => return Err(*error),

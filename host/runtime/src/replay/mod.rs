@@ -17,12 +17,13 @@ use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
 use datanode_core::journal::{Ended, Held, JournalMode, JournalReader};
 use datanode_core::run::{RunRecord, RunStatus};
-use datanode_sandbox::{Limits, Sandbox, UpdateContext, engine};
+use datanode_sandbox::{Interrupt, Limits, Sandbox, UpdateContext, engine};
 use datanode_store::StoreError;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use crate::journal::{Contents, Replayer};
-use crate::{Host, RuntimeError};
+use crate::{Host, RuntimeError, Stop};
 
 pub use bundle::{BundleError, bundle_in_cells, replay_bundle};
 pub use matrix::{CellResult, CellVerdict, MatrixRun};
@@ -101,16 +102,17 @@ struct Material {
     /// None: removed.
     component: Option<Vec<u8>>,
     contents: Contents,
+    /// Ends its guest from outside.
+    interrupt: Interrupt,
 }
 
 impl Host {
-    /// Execute a run of the catalogue again. An error is one of looking it up, or of this machine.
-    pub async fn replay(&self, reference: &str) -> Result<Replayed, RuntimeError> {
+    /// Execute a run of the catalogue again, unless it is told to stop. An error is one of looking it up, or of this machine.
+    pub async fn replay(&self, reference: &str, stop: &Stop) -> Result<Replayed, RuntimeError> {
         let material = self.material(self.store.run(reference).await?).await?;
-        let sandbox = self.sandbox.clone();
-        tokio::task::spawn_blocking(move || replay(&sandbox, material))
-            .await
-            .map_err(|_| RuntimeError::Panicked("a run was being replayed"))?
+        let (sandbox, guest) = (self.sandbox.clone(), material.interrupt.clone());
+        let work = tokio::task::spawn_blocking(move || replay(&sandbox, material));
+        until(stop, &guest, work).await
     }
 
     /// Remove the journals of runs that started before a moment, and the contents that no journal names any more. The
@@ -132,8 +134,20 @@ impl Host {
             Err(StoreError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(Material { record, document, component, contents: self.journals.contents.clone() })
+        let (contents, interrupt) = (self.journals.contents.clone(), Interrupt::default());
+        Ok(Material { record, document, component, contents, interrupt })
     }
+}
+
+/// What work with this guest answers; an error once it is told to stop, for what the guest has done then says nothing.
+async fn until<T>(
+    stop: &Stop,
+    guest: &Interrupt,
+    work: JoinHandle<Result<T, RuntimeError>>,
+) -> Result<T, RuntimeError> {
+    let answer = stop.ends(guest, work).await;
+    let answer = answer.map_err(|_| RuntimeError::Panicked("a run was being replayed"))?;
+    if stop.is_stopped() { Err(RuntimeError::Interrupted) } else { answer }
 }
 
 fn replay(sandbox: &Sandbox, material: Material) -> Result<Replayed, RuntimeError> {
@@ -184,7 +198,7 @@ struct Executed {
 /// `stack` times as much stack as the run had: code of another kind may need more of it for the same depth, and how much
 /// there is, is no fact about the data.
 fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Executed, Ends> {
-    let Material { record, document, component, contents } = material;
+    let Material { record, document, component, contents, interrupt } = material;
     let Some(summary) = &record.journal else { return Err(without_journal(record)) };
     if summary.mode == JournalMode::Digest {
         let next_step = "set `journal = \"full\"` under [runs] in datanode.toml for runs to come".to_owned();
@@ -228,7 +242,7 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
         window: header.window,
         is_backfill: header.is_backfill,
     };
-    let replayer = Replayer::new(journal, contents.clone());
+    let replayer = Replayer::new(journal, contents.clone()).until(interrupt.clone());
     let report = sandbox.update(&compiled, &header.guest_config, &context, Box::new(replayer.clone()));
     // What a host call ended the guest with then ends it now: by its code then.
     let ended = report.result.as_ref().err().map(|error| match replayer.failed() {

@@ -12,7 +12,8 @@ use datanode_core::contract::Contract;
 use datanode_core::revision::statement::{MAX_STATEMENTS, left_to_edit, split};
 use datanode_core::revision::{self, Dialect, MAX_MESSAGE_BYTES, RevisionError, RevisionFile, chain, plan};
 use datanode_store::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, RevertRevision, SqlText, Table,
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, NodeFilter, RevertRevision, SqlText, StoreError,
+    Table,
 };
 use serde::{Deserialize, Serialize};
 
@@ -192,12 +193,8 @@ impl Host {
         directory: &Path,
     ) -> Result<Option<WrittenRevision>, RuntimeError> {
         let revised = self.revised(reference, directory).await?;
-        let bad = |problem: &str| RevisionError::Folder {
-            place: "the message".to_owned(),
-            problem: problem.to_owned(),
-        };
         if message.trim().is_empty() || message.len() > MAX_MESSAGE_BYTES {
-            return Err(bad(&format!("it has 1 to {MAX_MESSAGE_BYTES} bytes")).into());
+            return Err(RevisionError::Message { table: revised.identifier().to_owned() }.into());
         }
         revised.check()?;
         if revised.current() != revised.head() {
@@ -382,7 +379,9 @@ impl Host {
             now: clock::now(),
         };
         let down_line = left_to_edit(&apply.down);
-        let moved = self.store.apply_revision(apply).await?;
+        let file = &folder.file;
+        let applied = self.store.apply_revision(apply).await;
+        let moved = if run { applied.map_err(of_step(&file.table, &file.revision, false)) } else { applied }?;
         let direction = if run { Direction::Upgrade } else { Direction::Refresh };
         let mut step = self.step(direction, moved, Some(&folder.file)).await;
         step.warnings.extend(down_line.map(|line| {
@@ -411,7 +410,8 @@ impl Host {
         for applied in revised.applied[to..at].iter().rev() {
             let revert =
                 RevertRevision { table_uid: revised.table.uid.clone(), revision: applied.revision.clone() };
-            match self.store.revert_revision(revert).await {
+            let reverted = self.store.revert_revision(revert).await;
+            match reverted.map_err(of_step(revised.identifier(), &applied.revision, true)) {
                 Ok(moved) => {
                     let mut step = self.step(Direction::Downgrade, moved, None).await;
                     step.revision = Some(applied.revision.clone());
@@ -531,8 +531,7 @@ impl Host {
     /// is made by then: what cannot be looked up is no reason to call it failed.
     async fn nodes_that_do_not_fit(&self, table: &Table) -> Vec<String> {
         let mut warnings = Vec::new();
-        let nodes = self.store.nodes().await.unwrap_or_default();
-        for node in nodes.into_iter().filter(|node| node.table_uid == table.uid) {
+        for node in self.store.some_nodes(&NodeFilter::writing(&table.uid)).await.unwrap_or_default() {
             let Ok(release) = self.release(&node.component, node.pinned_digest.as_ref()).await else {
                 continue;
             };
@@ -542,6 +541,14 @@ impl Host {
             }));
         }
         warnings
+    }
+}
+
+/// Says of what the store refused which step it was.
+fn of_step(table: &str, revision: &str, back: bool) -> impl FnOnce(StoreError) -> StoreError {
+    move |error| match error {
+        StoreError::Revision(error) => error.of_step(table, revision, back).into(),
+        other => other,
     }
 }
 

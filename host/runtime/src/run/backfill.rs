@@ -11,10 +11,11 @@ use datanode_core::Timestamp;
 use datanode_core::backfill::{BackfillMode, BackfillRequest, RangeBounds, Step};
 use datanode_core::journal::JournalMode;
 use datanode_core::window;
-use datanode_store::{Backfill, ClaimWindow, ClaimedWindow, NewBackfill, WriteMode};
+use datanode_store::{Backfill, ClaimWindow, ClaimedWindow, NewBackfill, NodeFilter, WriteMode};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::{RunOptions, Stop};
 use crate::events::{Observer, Silent};
@@ -42,6 +43,9 @@ pub struct BackfillOrder {
     pub keep_going: bool,
     /// Runtime options that guests may ask for: never hashed.
     pub options: BTreeMap<String, Value>,
+    /// With a hash namespace (not the empty one), the node of the same component, config and table under it is run, and
+    /// created where it is not there.
+    pub hash_namespace: String,
 }
 
 /// A backfill that was begun, of which no window has been worked on yet.
@@ -126,7 +130,7 @@ impl Host {
         node: &str,
         order: BackfillOrder,
     ) -> Result<BegunBackfill, RuntimeError> {
-        let planned = self.planned_alone(node).await?;
+        let planned = self.planned_alone(node, &order.hash_namespace).await?;
         let contract = &planned.table.contract;
         let (table, cadence) = (contract.identifier.as_str(), contract.cadence);
         let step = order.step.map(|step| step.of_table(table, cadence)).transpose()?;
@@ -138,7 +142,7 @@ impl Host {
         let windows = request.windows(&RangeBounds {
             table,
             end: window::end(now, None, cadence),
-            offset_start: planned.config.offset_start.or(planned.release.manifest.default_offset_start),
+            offset_start: planned.config.offset_start,
             latest: progress.max_time().filter(|_| has_dimensions),
             cadence,
         })?;
@@ -178,12 +182,9 @@ impl Host {
         work: &BackfillWork,
     ) -> Result<Backfill, RuntimeError> {
         let backfill = self.store.backfill(reference).await?;
-        let planned = self.planned_alone(&backfill.node_uid).await?;
-        let nodes = self.store.nodes().await?.into_iter();
-        let sharing = nodes
-            .filter(|node| node.table_uid == backfill.table_uid && node.uid != backfill.node_uid)
-            .map(|node| node.uid)
-            .collect();
+        let planned = self.planned_alone(&backfill.node_uid, "").await?;
+        let nodes = self.store.some_nodes(&NodeFilter::writing(&backfill.table_uid)).await?.into_iter();
+        let sharing = nodes.filter(|node| node.uid != backfill.node_uid).map(|node| node.uid).collect();
         let mut options = backfill.request.options.clone();
         options.extend(work.options.clone());
         let job = Arc::new(Job {
@@ -229,7 +230,7 @@ impl Host {
                 match self.claim_a_window(job).await {
                     Ok(ClaimedWindow::Window(held)) => {
                         let (host, job) = (self.clone(), Arc::clone(job));
-                        runs.spawn(async move { host.run_window(&job, held).await });
+                        runs.spawn(async move { host.run_window(&job, held).await }.in_current_span());
                     }
                     Ok(ClaimedWindow::Wait) => {
                         waits = true;
@@ -278,9 +279,9 @@ impl Host {
     }
 
     /// A node as its runs see it, without those that it depends on.
-    async fn planned_alone(&self, node: &str) -> Result<PlannedNode, RuntimeError> {
+    async fn planned_alone(&self, node: &str, hash_namespace: &str) -> Result<PlannedNode, RuntimeError> {
         let node = self.store.node(node).await?;
-        let planned = self.plan_node(&node, "").await?;
+        let planned = self.plan_node(&node, hash_namespace).await?;
         planned.into_iter().last().ok_or(RuntimeError::Panicked("a node was being resolved"))
     }
 }

@@ -14,11 +14,13 @@ use datanode_core::window::Window;
 use datanode_store::{
     ClaimLease, CommitOutcome, CommitWindow, HeldWindow, Lease, RunJournal, Store, StoreError, WindowError,
 };
+use tracing::{Instrument as _, info_span};
 
 use super::backfill::Job;
 use super::execute::{Computed, Given, Looks, commit_of, new_record, note_start};
 use super::heartbeat::Heartbeat;
 use super::lease::pause;
+use super::spans;
 use crate::events::RunEvent;
 use crate::{Host, RuntimeError, clock};
 
@@ -97,13 +99,16 @@ impl Host {
     ) -> Result<Ended, RuntimeError> {
         let mut record = self.record_of(&claim.held, job, first);
         let mut journal = None;
-        let done = self.compute_and_commit(claim, job, &mut record, &mut journal).await;
-        match done {
+        let span = spans::run(&record);
+        let done = self.compute_and_commit(claim, job, &mut record, &mut journal);
+        match done.instrument(span.clone()).await {
             Ok(CommitOutcome { record, .. }) => {
+                spans::ended(&span, Some(&record));
                 job.options.observer.event(&RunEvent::Finished(Box::new(record)));
                 Ok(Ended::Over)
             }
             Err(error) => {
+                spans::failed(&span, error.code());
                 self.end_window(&claim.held, record, journal.as_ref(), error, job, may_repeat).await
             }
         }
@@ -156,9 +161,9 @@ impl Host {
         let window = CommitWindow { held: held.clone(), raised: Some(raised).filter(|_| !reads_itself) };
         let _turn = job.committing.lock().await;
         self.give_way(claim, job).await?;
-        let lease = self.claim_for_commit(claim, job).await?;
+        let lease = self.claim_for_commit(claim, job).instrument(info_span!("claim")).await?;
         let commit = commit_of(lease, computed, record, journal.clone(), options)?;
-        Ok(self.store.commit_window(commit, &window).await?)
+        Ok(self.store.commit_window(commit, &window).instrument(info_span!("commit")).await?)
     }
 
     /// Let runs of other nodes that write the table end first, but not for ever.

@@ -66,7 +66,14 @@ impl Host {
             answer.record.status = RunStatus::Skipped;
         } else {
             let looks = Looks { sample: request.sample, dropped: true };
-            match self.compute(&planned, prepared, options, looks, &mut answer.record, &mut None).await {
+            let guest = prepared.interrupt.clone();
+            let mut unkept = None;
+            let work = self.compute(&planned, prepared, options, looks, &mut answer.record, &mut unkept);
+            // On the heap: futures around this one would carry all of a run with them.
+            let computed = options.stop.ends(&guest, Box::pin(work)).await;
+            // What the guest ended in is, where it was ended, no more than that.
+            let computed = if options.stop.is_stopped() { Err(RuntimeError::Interrupted) } else { computed };
+            match computed {
                 Ok(computed) => self.look(computed, request.sample, &mut answer).await?,
                 Err(error) => {
                     answer.record.error = Some(RunError::from_diagnostic(&error));

@@ -16,13 +16,14 @@ use datanode_store::{
     WindowError, WriteMode,
 };
 use serde_json::json;
+use tracing::{Instrument as _, info_span};
 
 use super::calls::{Collected, Output};
 use super::inputs::Inputs;
 use super::journal::end_journal;
 use super::lease::HeldLease;
 use super::sample::Frame;
-use super::{RunCalls, RunOptions};
+use super::{RunCalls, RunOptions, spans};
 use crate::events::{Pace, RunEvent};
 use crate::{Host, PlannedNode, RuntimeError, clock};
 
@@ -137,6 +138,23 @@ impl Host {
             record.window = retry.window;
             record.retry_of = Some(retry.of.clone());
         }
+        let span = spans::run(&record);
+        // On the heap: futures around this one would carry all of a run with them.
+        let executed = Box::pin(self.execute_recorded(planned, now, options, task, record));
+        let executed = executed.instrument(span.clone()).await;
+        spans::ended(&span, executed.as_ref().ok().map(|executed| &executed.record));
+        executed
+    }
+
+    /// The same, of a run whose record has begun.
+    async fn execute_recorded(
+        &self,
+        planned: &PlannedNode,
+        now: Timestamp,
+        options: &RunOptions,
+        task: Task,
+        mut record: RunRecord,
+    ) -> Result<Executed, RuntimeError> {
         if !task.failed_dependencies.is_empty() {
             // It reads nothing that matters and writes nothing: it needs no lease.
             let prepared = self.prepare_run(planned, now, options, Given::default()).await;
@@ -147,11 +165,11 @@ impl Host {
             }
             return self.end(record, None, RuntimeError::Blocked(task.failed_dependencies), options).await;
         }
-        let lease = match self.claim(&planned.node.uid, &record.run_id, options).await {
+        let claim = self.claim(&planned.node.uid, &record.run_id, options);
+        let lease = match claim.instrument(info_span!("claim")).await {
             Ok(lease) => lease,
             Err(error) => return self.end(record, None, error, options).await,
         };
-        // On the heap: futures around this one would carry all of a run with them.
         let executed = Box::pin(self.execute_under(&lease, planned, now, options, task, record));
         let executed = lease.keep(executed).await?;
         lease.recorded();
@@ -198,7 +216,10 @@ impl Host {
             sample: std::mem::take(&mut computed.collected.sample),
         });
         let committed = match commit_of(lease.lease.clone(), computed, &record, journal.clone(), options) {
-            Ok(commit) => self.store.commit_run(commit).await.map_err(RuntimeError::from),
+            Ok(commit) => {
+                let commit = self.store.commit_run(commit).instrument(info_span!("commit"));
+                commit.await.map_err(RuntimeError::from)
+            }
             Err(error) => Err(error),
         };
         match committed {
@@ -267,7 +288,7 @@ impl Host {
             now,
             until: given.window.map(|(window, _)| window.end).or(options.until),
             cadence: contract.cadence,
-            offset_start: planned.config.offset_start.or(planned.release.manifest.default_offset_start),
+            offset_start: planned.config.offset_start,
             latest,
             ledger: given.statistics.is_none().then_some(&ledger),
             lookback,
@@ -319,7 +340,7 @@ impl Host {
         let observer = Arc::clone(&options.observer);
         observer.event(&RunEvent::Loading { run_id: run_id.clone(), component: component.clone() });
         // At hand since the planning, which asked it for its dependencies.
-        let compiled = self.prepare(&planned.release).await?;
+        let compiled = self.prepare(&planned.release).instrument(info_span!("load")).await?;
         record.durations.load_us = planned.load_us;
 
         let mut tables = HashMap::from([(SELF_KEY.to_owned(), prepared.table.clone())]);
@@ -355,6 +376,7 @@ impl Host {
         let (sandbox, config, door) = (self.sandbox.clone(), planned.guest_config.clone(), calls.clone());
         let report =
             tokio::task::spawn_blocking(move || sandbox.update(&compiled, &config, &context, Box::new(door)))
+                .instrument(info_span!("update"))
                 .await
                 .map_err(|_| RuntimeError::Panicked("a component was updating"))?;
         record.durations.update_us = micros_since(updating);

@@ -435,6 +435,10 @@ mod tests {
             Ok(Progress::default())
         }
 
+        async fn progress_of(&mut self, _: &[Table]) -> Result<Vec<Progress>, StoreError> {
+            unreachable!()
+        }
+
         async fn node_windows(&mut self, _: &str) -> Result<datanode_core::ledger::Ledger, StoreError> {
             unreachable!()
         }
@@ -445,6 +449,10 @@ mod tests {
 
         async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
             Ok(0)
+        }
+
+        async fn extents(&mut self, _: &[Table]) -> Result<Vec<datanode_store::Extent>, StoreError> {
+            unreachable!()
         }
 
         fn read(&self, _: &Table, _: &ReadQuery) -> Arc<dyn TableRead> {

@@ -12,6 +12,7 @@ mod lease;
 mod logs;
 mod retry;
 mod sample;
+mod spans;
 mod spill;
 mod stop;
 mod stored_rows;

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use datanode_sandbox::Interrupt;
 use tokio::sync::watch;
 
 /// Says that what is under way is to end. Clones are one and the same, and it cannot be taken back.
 ///
 /// A run that computes is ended, recorded as failed (`run.interrupted`), and gives up its node; one that is being
-/// committed is committed. A window of a backfill is given back, as one that nobody has begun. Nothing further is begun.
+/// committed is committed. A window of a backfill is given back, as one that nobody has begun. A dry run says the same of
+/// itself, and a replay or a check has no answer. Nothing further is begun.
 #[derive(Clone)]
 pub struct Stop(watch::Sender<bool>);
 
@@ -40,6 +42,17 @@ impl Stop {
         // The sender is borrowed, so it does not go away.
         let _ = receiver.wait_for(|said| *said).await;
     }
+
+    /// Do work that calls a guest, which is ended once this is said; the work itself is done to its end.
+    pub(crate) async fn ends<T>(&self, guest: &Interrupt, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            answer = &mut work => return answer,
+            () = self.stopped() => guest.interrupt(),
+        }
+        work.await
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +69,18 @@ mod tests {
         waits.await.unwrap();
         stop.clone().stopped().await;
         assert!(stop.is_stopped() && format!("{stop:?}").contains("true"));
+    }
+
+    #[tokio::test]
+    async fn a_guest_is_ended_and_the_work_around_it_is_not() {
+        let (stop, guest) = (Stop::default(), Interrupt::default());
+        let work = async {
+            stop.stop();
+            while !guest.is_interrupted() {
+                tokio::task::yield_now().await;
+            }
+            7
+        };
+        assert_eq!(stop.ends(&guest, work).await, 7);
     }
 }

@@ -197,6 +197,10 @@ mod tests {
             Ok(Progress::default())
         }
 
+        async fn progress_of(&mut self, _: &[Table]) -> Result<Vec<Progress>, StoreError> {
+            unreachable!()
+        }
+
         async fn node_windows(&mut self, _: &str) -> Result<datanode_core::ledger::Ledger, StoreError> {
             unreachable!()
         }
@@ -207,6 +211,10 @@ mod tests {
 
         async fn row_count(&mut self, _: &Table) -> Result<u64, StoreError> {
             Ok(self.0.len() as u64)
+        }
+
+        async fn extents(&mut self, _: &[Table]) -> Result<Vec<datanode_store::Extent>, StoreError> {
+            unreachable!()
         }
 
         fn read(&self, table: &Table, query: &ReadQuery) -> Arc<dyn TableRead> {

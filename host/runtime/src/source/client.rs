@@ -1,12 +1,9 @@
 //! One HTTP/1.1 request over one connection, to an address that was judged before.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,14 +12,11 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
-use url::{Host, Url};
+use url::Url;
+
+use crate::tls::{NotEncrypted, Stream, Trust};
 
 /// The most bytes of an answer's head.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -66,54 +60,21 @@ impl Drop for Connection {
     }
 }
 
-/// The settings of TLS: those of the machine, and one for each file of authorities.
+/// Whom to trust: the authorities of the machine, and those of each file of authorities, read once.
 #[derive(Default)]
-pub(super) struct Authorities(Mutex<HashMap<Option<PathBuf>, Arc<ClientConfig>>>);
+pub(super) struct Authorities(Mutex<HashMap<Option<PathBuf>, Trust>>);
 
 impl Authorities {
-    fn of(&self, file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+    fn of(&self, file: Option<&Path>) -> Result<Trust, String> {
         let key = file.map(Path::to_owned);
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = known().get(&key) {
-            return Ok(Arc::clone(config));
+        if let Some(trust) = known().get(&key) {
+            return Ok(trust.clone());
         }
-        let config = Arc::new(config(file)?);
-        known().insert(key, Arc::clone(&config));
-        Ok(config)
+        let trust = Trust::of(file)?;
+        known().insert(key, trust.clone());
+        Ok(trust)
     }
-}
-
-fn config(file: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
-        let place = file.display();
-        let certificates =
-            CertificateDer::pem_file_iter(file).map_err(|error| format!("{place}: {error}"))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| format!("{place}: {error}"))?;
-            roots.add(certificate).map_err(|error| format!("{place}: {error}"))?;
-        }
-    } else {
-        // Some of a machine's certificates may be odd; one that counts is missed when it is needed.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    if roots.is_empty() {
-        return Err("there are none".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-/// A connection, encrypted or not.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 /// Ask a URL at one of these addresses.
@@ -200,59 +161,11 @@ async fn connect(
         if url.scheme() == "http" {
             return Ok(Stream::Plain(stream));
         }
-        let config = authorities.of(file).map_err(Failed::Authorities)?;
-        let name = match url.host() {
-            Some(Host::Domain(name)) => ServerName::try_from(name.to_owned()).ok(),
-            Some(Host::Ipv4(address)) => Some(ServerName::from(IpAddr::from(address))),
-            Some(Host::Ipv6(address)) => Some(ServerName::from(IpAddr::from(address))),
-            None => None,
-        };
-        let Some(name) = name else {
-            return Err(Failed::Final("a host that no certificate can name".to_owned()));
-        };
-        return match TlsConnector::from(config).connect(name, stream).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-            // A certificate does not get better by asking again.
-            Err(error) if is_of_tls(&error) => Err(Failed::Final(format!("TLS: {error}"))),
-            Err(error) => Err(Failed::Passing(format!("TLS: {error}"))),
-        };
+        let trust = authorities.of(file).map_err(Failed::Authorities)?;
+        return trust.encrypt(stream, url).await.map_err(|why| match why {
+            NotEncrypted::Refused { problem, .. } => Failed::Final(format!("TLS: {problem}")),
+            NotEncrypted::Broken(error) => Failed::Passing(format!("TLS: {error}")),
+        });
     }
     Err(Failed::Passing(problem))
-}
-
-/// Whether the two ends could not agree, rather than not talk.
-fn is_of_tls(error: &io::Error) -> bool {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

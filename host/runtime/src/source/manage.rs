@@ -12,6 +12,9 @@ use tokio::runtime::Handle;
 use super::{HttpDoor, Sources};
 use crate::{Host, RuntimeError, clock};
 
+/// How often a source is looked at again that others have changed meanwhile.
+const CHANGED_AGAIN: u32 = 3;
+
 impl Host {
     /// Add a source that leads to a directory. The same again changes nothing; another one under the name of one that is
     /// there is refused, unless it is to `replace` it.
@@ -61,18 +64,35 @@ impl Host {
         }
     }
 
-    /// Change the rules of an HTTP source; its grants stay.
+    /// Change the rules of an HTTP source; its grants stay. Where others change it meanwhile, theirs are changed.
     pub async fn change_source(
         &self,
         name: &str,
+        change: impl Fn(&mut HttpRules) + Send + Sync,
+    ) -> Result<Source, RuntimeError> {
+        let mut again = 0;
+        loop {
+            let seen = self.store.source(name).await?;
+            match self.change_seen_source(&seen, &change).await {
+                Err(RuntimeError::Store(StoreError::Changed { .. })) if again < CHANGED_AGAIN => again += 1,
+                changed => return changed,
+            }
+        }
+    }
+
+    /// The same of a source as it was seen: refused where it is another by then ([`StoreError::Changed`]).
+    pub async fn change_seen_source(
+        &self,
+        seen: &Source,
         change: impl FnOnce(&mut HttpRules) + Send,
     ) -> Result<Source, RuntimeError> {
-        let SourceKind::Http(mut rules) = self.store.source(name).await?.kind else {
-            return Err(RuleError::Directory { name: name.to_owned() }.into());
+        let SourceKind::Http(rules) = &seen.kind else {
+            return Err(RuleError::Directory { name: seen.name.clone() }.into());
         };
+        let mut rules = rules.clone();
         change(&mut rules);
         rules.check()?;
-        Ok(self.store.replace_source(name, SourceKind::Http(rules)).await?)
+        Ok(self.store.change_source(seen, SourceKind::Http(rules)).await?)
     }
 
     /// What the runs of a component may ask.

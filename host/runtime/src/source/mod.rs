@@ -5,6 +5,7 @@
 
 mod answer;
 mod client;
+mod courier;
 mod error;
 mod file;
 mod http;
@@ -27,6 +28,7 @@ use datanode_sandbox::{FetchRequest, FetchResponse, HostCallError, HostReply, Re
 use datanode_store::{Source, SourceKind};
 use tempfile::SpooledTempFile;
 
+pub use courier::Courier;
 use error::{NoAnswer, SourceError};
 pub use resolve::Resolver;
 
