@@ -10,9 +10,12 @@ use axum::http::{HeaderMap, StatusCode};
 use datanode_core::access::{Action, Principal, Target, allowed};
 use datanode_core::contract::Contract;
 use datanode_runtime::Host;
-use datanode_store::{StoreError, Table};
+use datanode_store::{ListedTable, StoreError, Table};
 
 use crate::{AppState, Problem, request};
+
+/// How often something is judged again that others have changed before it could be done.
+pub(crate) const JUDGED_AGAIN: u32 = 3;
 
 /// Whoever sends the request. It is made by the layer that judges routes: a handler outside of that has none.
 #[derive(Debug, Clone)]
@@ -63,41 +66,79 @@ impl Caller {
         self.can(action, &target_of(table))
     }
 
-    /// A table, where the caller may do this with it. One that they may not even see is not there for them.
-    pub(crate) async fn table(&self, host: &Host, reference: &str, action: Action) -> Result<Table, Problem> {
-        let table = host.store().table(reference).await?;
-        if !self.can_with(Action::ReadTable, &table) {
-            self.hide(reference, "table")?;
-        }
-        self.may_with(action, &table)?;
-        Ok(table)
+    /// The same of a table of a list.
+    pub(crate) fn can_with_listed(&self, action: Action, table: &ListedTable) -> bool {
+        let ListedTable { uid, identifier, namespace, owner, .. } = table;
+        self.can(action, &Target::table(uid, identifier, namespace.as_deref(), owner.as_deref()))
     }
 
-    /// That something is not there, for one who may not see it. Whose token is not for reading learns that instead: it tells
-    /// nothing of what there is.
-    pub(crate) fn hide(&self, reference: &str, kind: &'static str) -> Result<(), Problem> {
-        let right = Action::ReadTable.need().right;
-        if !self.principal.rights.has(right) {
+    /// Whether the caller has any role on something: whoever has none is told nothing of it, not even that it is there. What
+    /// the token is good for plays no part.
+    fn sees_target(&self, target: &Target<'_>) -> bool {
+        self.asked.store(true, Ordering::Relaxed);
+        self.principal.role_on(target).is_some()
+    }
+
+    /// The same of a table.
+    pub(crate) fn sees(&self, table: &Table) -> bool {
+        self.sees_target(&target_of(table))
+    }
+
+    /// Whether the caller has a role on everything: also on what has gone.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.sees_target(&Target::Organisation)
+    }
+
+    /// Refuse what the token is not for, before anything is looked up: so that it is told the same of whatever there is.
+    pub(crate) fn has_right_to(&self, action: Action) -> Result<(), Problem> {
+        if self.principal.rights.has(action.need().right) {
             return Ok(());
         }
-        let reference = reference.to_owned();
-        Err(StoreError::NotFound { kind, reference }.into())
+        self.may(action, &Target::Organisation)
+    }
+
+    /// Refuse what the caller may not do with something of a table, which is `kind` and was asked for by this reference. For
+    /// one who may not even see the table it is not there.
+    pub(crate) fn may_of(
+        &self,
+        action: Action,
+        table: &Table,
+        kind: &'static str,
+        reference: &str,
+    ) -> Result<(), Problem> {
+        if self.sees(table) {
+            return self.may_with(action, table);
+        }
+        Err(StoreError::NotFound { kind, reference: reference.to_owned() }.into())
+    }
+
+    /// A table, where the caller may do this with it. One that they may not even see is not there for them.
+    pub(crate) async fn table(&self, host: &Host, reference: &str, action: Action) -> Result<Table, Problem> {
+        self.has_right_to(action)?;
+        let table = host.store().table(reference).await?;
+        self.may_of(action, &table, "table", reference)?;
+        Ok(table)
     }
 
     /// Refuse a contract that refers to a table which the caller may not read: SQL over the table, and that of its revisions,
     /// reads what it refers to. One that they may not even see is not registered for them. `itself` is the table of the
-    /// contract, where there is one.
+    /// contract, where there is one. Answers the contract with the tables that were judged in the place of their names, which
+    /// may be others' by the time when it is registered.
     pub(crate) async fn may_refer(
         &self,
         host: &Host,
         contract: &Contract,
         itself: Option<&Table>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Contract, Problem> {
+        let mut judged = contract.clone();
         let is_itself = |name: &str| match itself {
             Some(table) => name == table.uid || name == table.contract.identifier,
             None => name == contract.identifier,
         };
-        for key in contract.foreign_keys.iter().filter(|key| !is_itself(&key.references.table)) {
+        for (at, key) in contract.foreign_keys.iter().enumerate() {
+            if is_itself(&key.references.table) {
+                continue;
+            }
             let named = &key.references.table;
             let target = match host.store().table(named).await {
                 Ok(target) => target,
@@ -105,7 +146,7 @@ impl Caller {
                 Err(StoreError::NotFound { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if !self.can_with(Action::ReadTable, &target) && self.hide(named, "table").is_err() {
+            if !self.sees(&target) {
                 return Err(StoreError::TargetNotRegistered {
                     contract: contract.identifier.clone(),
                     columns: key.columns.join(", "),
@@ -114,8 +155,9 @@ impl Caller {
                 .into());
             }
             self.may_with(Action::ReadTable, &target)?;
+            judged.foreign_keys[at].references.table = target.uid;
         }
-        Ok(())
+        Ok(judged)
     }
 
     /// Nothing in this answer depends on a role.

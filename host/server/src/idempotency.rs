@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use datanode_core::Timestamp;
@@ -54,13 +54,7 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Result<Respon
     let route = matched.and_then(|path| routes::find(request.method(), &path)).map(|(_, route)| route);
     let asks = request.extensions().get::<Caller>().cloned();
     let caller = asks.as_ref().map(Caller::name);
-    // Uploads and loads are such by what they are: the same bytes again change nothing. Of secrets nothing is kept.
-    let is_kept = route.is_some_and(|route| {
-        request.method() == Method::POST
-            && route.is_write()
-            && !route.is_secret
-            && matches!(route.body, routes::Body::None | routes::Body::Document)
-    });
+    let is_kept = route.is_some_and(routes::Route::takes_key);
     let (Some(caller), true) = (caller, is_kept) else { return Ok(next.run(request).await) };
 
     let (parts, body) = request.into_parts();

@@ -9,16 +9,17 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::guard::body_problem;
 use crate::{AppState, Problem};
 
-/// A JSON document as the body of a request.
+/// A JSON document as the body of a request. What cannot be described is read by nobody.
 #[derive(Debug)]
 pub(crate) struct Document<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Document<T> {
+impl<T: DeserializeOwned + JsonSchema> FromRequest<AppState> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, Self::Rejection> {
@@ -34,7 +35,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Document<T> {
 #[derive(Debug)]
 pub(crate) struct OptionalDocument<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for OptionalDocument<T> {
+impl<T: DeserializeOwned + JsonSchema> FromRequest<AppState> for OptionalDocument<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, Self::Rejection> {

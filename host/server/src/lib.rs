@@ -4,7 +4,7 @@
 //! prints for the same thing. Which routes there are, and what each demands, is data ([`Route`]); one layer judges every
 //! request by it before a handler is called, so that no handler can forget to.
 //!
-//! **May depend on:** every crate of the host but `cli` and `build`; axum, hyper, tokio, tracing. **Never on:** wasmtime,
+//! **May depend on:** every crate of the host but `cli` and `build`; axum, hyper, tokio, tracing, opentelemetry. **Never on:** wasmtime,
 //! sqlx or rusqlite themselves, a terminal, `datanode.toml`: settings are given.
 //!
 //! Invariants:
@@ -23,6 +23,7 @@ mod auth;
 mod compat;
 mod connection;
 mod cursor;
+mod described;
 mod etag;
 mod executions;
 mod guard;
@@ -43,6 +44,8 @@ mod rows;
 mod serve;
 mod settings;
 mod state;
+mod streams;
+mod traces;
 mod uploads;
 
 pub use metrics::NAMES as METRICS;
@@ -53,3 +56,4 @@ pub use routes::{Api, Body, Demand, Pace, Route, all as routes};
 pub use serve::{Listening, ServerError, serve};
 pub use settings::ServerSettings;
 pub use state::AppState;
+pub use traces::Traces;

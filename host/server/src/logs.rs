@@ -8,6 +8,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::Traces;
+
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -39,7 +41,8 @@ impl FromStr for LogLevel {
 }
 
 /// Begin to write lines. Of other crates only what is wrong is told: what they say besides is about statements and bytes.
-pub fn start(format: LogFormat, LogLevel(level): LogLevel) {
+/// Where traces are sent, they are told of spans, too; lines are the same with and without.
+pub fn start(format: LogFormat, LogLevel(level): LogLevel, traces: Option<&Traces>) {
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("datanode_server", level);
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
@@ -47,6 +50,11 @@ pub fn start(format: LogFormat, LogLevel(level): LogLevel) {
         LogFormat::Text => layer.with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_target(false).boxed(),
     };
+    let mut layers = vec![layer.with_filter(targets).boxed()];
+    layers.extend(traces.map(Traces::layer));
     // Twice in one process: the first one stays.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+    if let Some(traces) = traces {
+        tracing::info!(collector = traces.place(), "traces are sent");
+    }
 }

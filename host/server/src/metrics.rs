@@ -152,7 +152,7 @@ impl Metrics {
 
     /// Its answer has begun. `route` is the pattern, never the path: there are as many numbers as routes.
     pub(crate) fn answered(&self, method: &Method, route: &str, status: u16, took: Duration) {
-        let method = known(method);
+        let method = known(method).to_owned();
         let route = if route.is_empty() { "none" } else { route };
         let labels =
             [("method", method.clone()), ("route", route.to_owned()), ("status", status.to_string())];
@@ -222,7 +222,7 @@ impl Metrics {
 }
 
 /// A method that there is; strangers may send any word.
-fn known(method: &Method) -> String {
+pub(crate) fn known(method: &Method) -> &'static str {
     let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    all.into_iter().find(|name| *name == method.as_str()).unwrap_or("OTHER").to_owned()
+    all.into_iter().find(|name| *name == method.as_str()).unwrap_or("OTHER")
 }

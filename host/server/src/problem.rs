@@ -134,11 +134,13 @@ fn status_of(code: &str, class: ErrorClass) -> StatusCode {
         | "lease.held"
         | "lease.lost"
         | "commit.table_moved"
+        | "store.changed"
         | "backfill.over"
         | "backfill.window_lost"
         | "run.not_failed"
         | "run.blocked"
         | "run.cancelled"
+        | "run.interrupted"
         | "store.still_referenced"
         | "access.name_taken"
         | "access.user_disabled" => StatusCode::CONFLICT,
@@ -158,6 +160,12 @@ fn status_of(code: &str, class: ErrorClass) -> StatusCode {
     }
 }
 
+/// Whether what is said names nothing that its reader has not named: that others have to be waited for is no fault of the
+/// machine's, and whoever waits is told for whom.
+fn is_told(code: &str) -> bool {
+    matches!(code, "store.busy" | "revision.busy" | "revision.too_long")
+}
+
 /// When to try again, where the machine or the database has failed.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -175,6 +183,10 @@ impl<E: Diagnostic> From<E> for Problem {
         };
         if !status.is_server_error() {
             return problem;
+        }
+        if is_told(error.code()) {
+            tracing::warn!(request_id = request::id(), code = error.code(), error = %error, "others are in the way");
+            return Self { retry_after: Some(TRY_AGAIN), ..problem };
         }
         // It may name hosts, files and statements, which are the operator's to know.
         tracing::error!(request_id = request::id(), code = error.code(), error = %error, "an operation has failed");
@@ -218,6 +230,15 @@ mod tests {
         let problem = Problem::from(missing);
         assert_eq!((problem.status, &*problem.code), (StatusCode::NOT_FOUND, "store.table_not_found"));
         assert_eq!(problem.next.as_deref(), Some("see what there is: datanode table list"));
+    }
+
+    #[test]
+    fn whoever_must_wait_is_told_for_whom() {
+        let busy = Problem::from(StoreError::Busy { doing: "registering a table" });
+        assert_eq!((busy.status, &*busy.code), (StatusCode::SERVICE_UNAVAILABLE, "store.busy"));
+        assert!(busy.detail.contains("registering a table") && busy.retry_after.is_some(), "{busy:?}");
+        let changed = Problem::from(StoreError::Changed { kind: "table", name: "fx".to_owned() });
+        assert_eq!((changed.status, &*changed.code), (StatusCode::CONFLICT, "store.changed"));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::{Instrument as _, Span};
 
-use crate::AppState;
+use crate::{AppState, metrics, traces};
 
 /// The header of the id, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,7 +42,7 @@ pub(crate) fn path() -> String {
 pub(crate) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     let current =
         CURRENT.try_with(Clone::clone).unwrap_or_else(|_| Current { id: String::new(), path: String::new() });
-    CURRENT.scope(current, work)
+    CURRENT.scope(current, work.in_current_span())
 }
 
 /// The id that a caller has sent, where it is one: visible characters that neither end a line of a log nor leave a quote.
@@ -61,11 +62,13 @@ pub(crate) async fn told(State(state): State<AppState>, mut request: Request, ne
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let matched = std::sync::Arc::new(std::sync::OnceLock::new());
-    request.extensions_mut().insert(Matched(std::sync::Arc::clone(&matched)));
+    let span = traces::of_request(metrics::known(&method), request.headers(), &id);
+    let seen = std::sync::Arc::new(std::sync::OnceLock::new());
+    let matched = Matched { seen: std::sync::Arc::clone(&seen), span: span.clone() };
+    request.extensions_mut().insert(matched);
     let under_way = state.metrics().begin();
     let current = Current { id: id.clone(), path: path.clone() };
-    let mut answer = CURRENT.scope(current, next.run(request)).await;
+    let mut answer = CURRENT.scope(current, next.run(request)).instrument(span.clone()).await;
     drop(under_way);
     let headers = answer.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -76,7 +79,9 @@ pub(crate) async fn told(State(state): State<AppState>, mut request: Request, ne
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     let took = begun.elapsed();
     let status = answer.status().as_u16();
-    let Seen { route, who } = matched.get().cloned().unwrap_or_default();
+    traces::answered(&span, status);
+    drop(span);
+    let Seen { route, who } = seen.get().cloned().unwrap_or_default();
     state.metrics().answered(&method, &route, status, took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     tracing::info!(request_id = id, method = method.as_str(), path, route, status, micros, who, "answered");
@@ -84,8 +89,11 @@ pub(crate) async fn told(State(state): State<AppState>, mut request: Request, ne
 }
 
 /// What inner layers find out about a request, for the outermost one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Matched(std::sync::Arc<std::sync::OnceLock<Seen>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Matched {
+    seen: std::sync::Arc<std::sync::OnceLock<Seen>>,
+    span: Span,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Seen {
@@ -97,7 +105,10 @@ impl Matched {
     /// Note which route it was, and who has asked.
     pub(crate) fn note(request: &Request, who: &str) {
         let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-        if let Some(Self(seen)) = request.extensions().get::<Self>() {
+        if let Some(Self { seen, span }) = request.extensions().get::<Self>() {
+            if let Some(route) = &route {
+                traces::routed(span, metrics::known(request.method()), route);
+            }
             // Noted before, it stays as it was.
             let _ = seen.set(Seen { route: route.unwrap_or_default(), who: who.to_owned() });
         }

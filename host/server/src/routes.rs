@@ -95,6 +95,15 @@ impl Route {
         self.method != "GET" && !self.is_read_by_post()
     }
 
+    /// Whether a request of this route may have an `Idempotency-Key`. Uploads and loads are such by what they are: the same
+    /// bytes again change nothing. Of secrets nothing is kept.
+    pub fn takes_key(&self) -> bool {
+        self.method == "POST"
+            && self.is_write()
+            && !self.is_secret
+            && matches!(self.body, Body::None | Body::Document)
+    }
+
     /// A question that does not fit into a path.
     fn is_read_by_post(&self) -> bool {
         matches!(self.demand, Demand::To(action) if action.need().right == datanode_core::access::Right::Read)

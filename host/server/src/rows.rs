@@ -4,8 +4,6 @@
 //! When the caller goes, the read ends with the next piece, or at once while the database is being waited for.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use axum::body::Body;
@@ -20,6 +18,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 use crate::accept::Wanted;
 use crate::metrics::Metrics;
+use crate::streams::Stream;
 use crate::{AppState, Problem};
 
 /// Bytes of a piece.
@@ -38,21 +37,14 @@ pub(crate) fn read_problem(error: ReadError) -> Problem {
     }
 }
 
-/// Answer with the rows of a reader. What fails before the first row is an error; what fails later ends the connection, so
-/// that nobody takes a part for the whole.
+/// Answer with the rows of a reader, for as long as there is a place for it. What fails before the first row is an error;
+/// what fails later ends the connection, so that nobody takes a part for the whole.
 pub(crate) async fn answer(
     state: &AppState,
+    place: Stream,
     mut reader: TableReader,
     wanted: Wanted,
 ) -> Result<Response, Problem> {
-    let place = Arc::clone(state.row_streams()).try_acquire_owned().map_err(|_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "server.busy",
-            "too many answers of rows are being written",
-        )
-        .retry_after(Duration::from_secs(1))
-    })?;
     let first = reader.next().await?;
     let table_rows = reader.rows_of_table;
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(WAITING);

@@ -46,6 +46,12 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
+    /// Where traces are to go.
+    #[error("traces cannot be sent: {problem}")]
+    Traces {
+        /// Why not, without what was given.
+        problem: String,
+    },
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -56,6 +62,7 @@ impl Diagnostic for ServerError {
         match self {
             Self::Open { .. } => "server.open",
             Self::Listen { .. } => "server.listen",
+            Self::Traces { .. } => "server.traces",
             Self::Store(error) => error.code(),
         }
     }
@@ -64,6 +71,7 @@ impl Diagnostic for ServerError {
         match self {
             Self::Open { .. } => ErrorClass::Refused,
             Self::Listen { .. } => ErrorClass::Infrastructure,
+            Self::Traces { .. } => ErrorClass::Usage,
             Self::Store(error) => error.class(),
         }
     }
@@ -76,6 +84,9 @@ impl Diagnostic for ServerError {
                     .to_owned(),
             ),
             Self::Listen { .. } => Some("name another address or port: --listen 127.0.0.1:0 takes any that is free".to_owned()),
+            Self::Traces { .. } => Some(
+                "name a collector that takes OTLP over HTTP: --otlp-endpoint http://127.0.0.1:4318".to_owned(),
+            ),
             Self::Store(error) => error.next_step(),
         }
     }

@@ -40,8 +40,12 @@ pub struct ServerSettings {
     pub events: NonZeroU32,
     /// Streams of events that are open at once.
     pub event_streams: NonZeroU32,
+    /// As many of them may be those of one user.
+    pub event_streams_of_one: NonZeroU32,
     /// Answers of rows that are written at once.
     pub row_streams: NonZeroU32,
+    /// As many of them may be those of one user.
+    pub row_streams_of_one: NonZeroU32,
     /// Components whose upload has begun and not ended.
     pub uploads: NonZeroU32,
     /// Hours after which such an upload is forgotten.
@@ -87,7 +91,9 @@ impl Default for ServerSettings {
             executions_kept: number(500),
             events: number(2_000),
             event_streams: number(256),
-            row_streams: number(32),
+            event_streams_of_one: number(64),
+            row_streams: number(16),
+            row_streams_of_one: number(8),
             uploads: number(32),
             upload_hours: number(24),
             shutdown_seconds: number(20),

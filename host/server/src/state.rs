@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use datanode_core::access::{Buckets, Principal};
 use datanode_runtime::Host;
-use tokio::sync::Semaphore;
 
 use crate::executions::Executions;
 use crate::metrics::Metrics;
-use crate::settings::{ServerSettings, size};
+use crate::settings::ServerSettings;
+use crate::streams::Streams;
 use crate::uploads::Uploads;
 use crate::{Problem, auth};
 
@@ -24,7 +24,10 @@ pub struct AppState {
 }
 
 struct Shared {
+    /// For those who read.
     host: Host,
+    /// For those who change and run something.
+    whole: Host,
     settings: ServerSettings,
     metrics: Metrics,
     executions: Executions,
@@ -33,8 +36,8 @@ struct Shared {
     /// Whether the store has tokens, and when that was looked at.
     tokens: Mutex<Option<(Instant, bool)>>,
     draining: AtomicBool,
-    row_streams: Arc<Semaphore>,
-    event_streams: Arc<Semaphore>,
+    row_streams: Streams,
+    event_streams: Streams,
 }
 
 impl std::fmt::Debug for AppState {
@@ -47,12 +50,20 @@ impl AppState {
     /// The state of a server over a host.
     pub fn new(host: Host, settings: ServerSettings) -> Self {
         let metrics = Metrics::default();
+        let streams =
+            |what, all, of_one, seconds| Streams::new(what, all, of_one, Duration::from_secs(seconds));
         let shared = Shared {
             executions: Executions::new(&settings, metrics.clone()),
             uploads: Uploads::new(&settings),
-            row_streams: Arc::new(Semaphore::new(size(settings.row_streams))),
-            event_streams: Arc::new(Semaphore::new(size(settings.event_streams))),
-            host,
+            row_streams: streams("answers of rows", settings.row_streams, settings.row_streams_of_one, 1),
+            event_streams: streams(
+                "streams of events",
+                settings.event_streams,
+                settings.event_streams_of_one,
+                5,
+            ),
+            host: host.for_readers(),
+            whole: host,
             settings,
             metrics,
             buckets: Mutex::default(),
@@ -62,14 +73,14 @@ impl AppState {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The host, in nobody's name: for what reads.
+    /// The host, in nobody's name: for what reads. However many read by it, and however slowly, runs go on.
     pub fn host(&self) -> &Host {
         &self.shared.host
     }
 
     /// The host in somebody's name: what it changes is theirs in the audit log.
     pub fn host_for(&self, principal: &Principal) -> Host {
-        self.shared.host.acting(auth::actor(principal))
+        self.shared.whole.acting(auth::actor(principal))
     }
 
     /// What bounds it.
@@ -90,12 +101,12 @@ impl AppState {
     }
 
     /// Answers of rows that may be written at once.
-    pub(crate) fn row_streams(&self) -> &Arc<Semaphore> {
+    pub(crate) fn row_streams(&self) -> &Streams {
         &self.shared.row_streams
     }
 
     /// Streams of events that may be open at once.
-    pub(crate) fn event_streams(&self) -> &Arc<Semaphore> {
+    pub(crate) fn event_streams(&self) -> &Streams {
         &self.shared.event_streams
     }
 

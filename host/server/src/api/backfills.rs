@@ -11,12 +11,14 @@ use datanode_core::backfill::Control;
 use datanode_core::journal::JournalMode;
 use datanode_runtime::BackfillWork;
 use datanode_runtime::answers::{BackfillDetail, BackfillDocument};
-use datanode_store::{Backfill, Table};
+use datanode_store::{Backfill, StoreError, Table};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::nodes::{at_once, begun, bounded, may_run, node_of, readable, work_on};
+use super::nodes::{at_once, begun, bounded, may_run, node_of, only, readable, work_on};
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{OptionalDocument, Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem};
@@ -62,14 +64,25 @@ async fn backfill_of(
     id: &str,
     action: Action,
 ) -> Result<(Backfill, Table), Problem> {
+    caller.has_right_to(action)?;
     let store = state.host().store();
-    let backfill = store.backfill(id).await?;
+    let backfill = match store.backfill(id).await {
+        Err(StoreError::Ambiguous { .. }) => store.backfill(&seen_backfill(state, caller, id).await?).await?,
+        found => found?,
+    };
     let table = store.table(&backfill.table_uid).await?;
-    if !caller.can_with(Action::ReadTable, &table) {
-        caller.hide(id, "backfill")?;
-    }
-    caller.may_with(action, &table)?;
+    caller.may_of(action, &table, "backfill", id)?;
     Ok((backfill, table))
+}
+
+/// The id of the one backfill that begins so among those that the caller may see: others neither answer to it nor make it
+/// ambiguous.
+async fn seen_backfill(state: &AppState, caller: &Caller, id: &str) -> Result<String, Problem> {
+    let readable = readable(state.host(), caller).await?;
+    let all = state.host().backfill_documents(None).await?.into_iter();
+    let seen =
+        all.filter(|backfill| backfill.backfill_id.starts_with(id) && readable.has(&backfill.table_uid));
+    only("backfill", id, seen.map(|backfill| backfill.backfill_id).collect())
 }
 
 async fn show(
@@ -113,12 +126,20 @@ async fn cancel(
     control(&state, &caller, &id, Control::Cancel).await
 }
 
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] =
+    &[Described::of::<Resume>("POST", "/api/v1/backfills/{id}/resume", r#"{"concurrency": 2}"#).or_nothing()];
+
 /// How it is gone on with.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "BackfillResumption")]
 #[serde(default, deny_unknown_fields)]
 struct Resume {
+    /// Windows that are worked on at once, in the place of what was said when it began.
     concurrency: Option<u16>,
+    /// Runtime options, in the place of single ones that it was begun with.
     options: BTreeMap<String, Value>,
+    /// What is kept of that which the guests are given, in the place of the server's own setting.
     journal: Option<JournalMode>,
 }
 
@@ -137,8 +158,9 @@ async fn resume(
     };
     let host = caller.host(&state);
     may_run(&host, &caller, &host.store().node(&backfill.node_uid).await?).await?;
+    let place = state.executions().reserve()?;
     let backfill = host.store().control_backfill(&backfill.uid, Control::Go).await?;
     let document = BackfillDocument::from(&backfill);
-    let execution = work_on(&state, &caller, host, &table, &backfill.uid, work)?;
+    let execution = work_on(place, &caller, host, &table, &backfill.uid, work);
     Ok(begun(&execution, json!({"backfill": document})))
 }

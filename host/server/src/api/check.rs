@@ -11,13 +11,15 @@ use datanode_core::Timestamp;
 use datanode_core::access::Action;
 use datanode_core::contract::Contract;
 use datanode_runtime::{CheckRequest, CheckSubject, Host, Observer, RunOptions};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::components::{admitted, component};
-use super::nodes::begun;
+use super::nodes::{begun, seen_node};
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::executions::{About, Kind, by};
 use crate::input::{self, Params};
 use crate::{AppState, Problem};
@@ -26,8 +28,16 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/api/v1/components/check", post(check))
 }
 
+/// What is sent to it, where it is no component.
+pub(super) const DOCUMENTS: &[Described] = &[Described::of::<Asked>(
+    "POST",
+    "/api/v1/components/check",
+    r#"{"subject": "fx_log_returns", "table": "fx_log_returns", "config": {}, "until": "2026-01-31"}"#,
+)];
+
 /// What is checked, where it is in the catalogue: a node, or a component by name.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "CheckRequest", extend("required" = ["subject"]))]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
     /// A node, or a component where there is no such node.
@@ -35,9 +45,14 @@ struct Asked {
     /// Identifier or uid of the table that it is to write.
     table: Option<String>,
     /// A contract in its place.
+    #[schemars(with = "Option<Contract>")]
     contract: Option<Value>,
+    /// Config for the component; empty where nothing is said.
+    #[schemars(with = "Option<Map<String, Value>>")]
     config: Option<Box<RawValue>>,
+    /// The same as a text, as a person has written it: errors name places in it.
     config_text: Option<String>,
+    /// Where the windows of trial runs end; the last complete period, where nothing is said.
     until: Option<Timestamp>,
 }
 
@@ -91,6 +106,8 @@ async fn check(
         kind: Kind::Check,
         table_uid: None,
         others: Vec::new(),
+        reads: Vec::new(),
+        sources: false,
         table: None,
         subject: name.chars().take(300).collect(),
         by: by(caller.principal()),
@@ -108,19 +125,18 @@ async fn check(
 }
 
 async fn of_catalogue(host: &Host, caller: &Caller, asked: Asked) -> Result<CheckSubject, Problem> {
+    // Asked first, so that a token that is not for reading is told the same of whatever there is.
+    caller.has_right_to(Action::ReadTable)?;
     let named = asked.table.is_some() || asked.contract.is_some();
     let configured = asked.config.is_some() || asked.config_text.is_some();
     if !named && !configured {
-        match host.store().node(&asked.subject).await {
-            Ok(node) => {
-                let table = host.store().table(&node.table_uid).await?;
+        match seen_node(host, caller, &asked.subject).await {
+            Ok((node, table)) => {
                 caller.may_with(Action::ReadTable, &table)?;
                 return Ok(CheckSubject::Node(Box::new(node)));
             }
             // Neither a node nor a component: the error of the node says more, for it knows the ways to name one.
-            Err(error) if host.store().component(&asked.subject, None).await.is_err() => {
-                return Err(error.into());
-            }
+            Err(error) if host.store().component(&asked.subject, None).await.is_err() => return Err(error),
             Err(_) => {}
         }
     }

@@ -8,11 +8,12 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use datanode_core::access::{Action, Target};
+use datanode_store::StoreError;
 use serde_json::{Value, json};
 
 use super::nodes::readable;
 use crate::auth::Caller;
-use crate::executions::{Execution, follow};
+use crate::executions::{About, Execution, Kind, follow, not_found};
 use crate::input::{Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem};
@@ -25,22 +26,41 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/executions/{id}/cancel", post(cancel))
 }
 
-/// An execution that the caller may see, and do this with: by its tables, or as an editor of everything.
+/// An execution that the caller may see, and do this with: by all tables that it tells of, or as an editor of everything.
+/// For one who may not see one of them it is not there.
 async fn execution_of(
     state: &AppState,
     caller: &Caller,
     id: &str,
     action: Action,
 ) -> Result<Arc<Execution>, Problem> {
+    caller.has_right_to(action)?;
     let execution = state.executions().get(id)?;
-    match &execution.about.table_uid {
-        Some(uid) => {
-            for uid in std::iter::once(uid).chain(&execution.about.others) {
-                caller.table(state.host(), uid, action).await?;
-            }
+    let About { table_uid, others, reads, sources, by, .. } = &execution.about;
+    if table_uid.is_none() && *by == caller.principal().actor(None).name() {
+        caller.needs_no_role();
+        return Ok(execution);
+    }
+    if (table_uid.is_none() || *sources) && !caller.sees_all() {
+        return Err(not_found(id));
+    }
+    let (mut written, mut is_of_all) = (Vec::new(), table_uid.is_none());
+    for (place, uid) in table_uid.iter().chain(others).chain(reads).enumerate() {
+        match state.host().store().table(uid).await {
+            Ok(table) if !caller.sees(&table) => return Err(not_found(id)),
+            Ok(table) if place <= others.len() => written.push(table),
+            Ok(_) => {}
+            // What has gone belongs to those who have a role on everything.
+            Err(StoreError::NotFound { .. }) if caller.sees_all() => is_of_all = true,
+            Err(StoreError::NotFound { .. }) => return Err(not_found(id)),
+            Err(error) => return Err(error.into()),
         }
-        None if execution.about.by == caller.principal().actor(None).name() => caller.needs_no_role(),
-        None => caller.may(action, &Target::Organisation)?,
+    }
+    for table in &written {
+        caller.may_with(action, table)?;
+    }
+    if is_of_all {
+        caller.may(action, &Target::Organisation)?;
     }
     Ok(execution)
 }
@@ -54,9 +74,13 @@ async fn list(
     params.end()?;
     let readable = readable(state.host(), &caller).await?;
     let name = caller.principal().actor(None).name().to_owned();
-    let is_seen = |execution: &Arc<Execution>| match &execution.about.table_uid {
-        Some(uid) => readable.has(uid) && execution.about.others.iter().all(|uid| readable.has(uid)),
-        None => execution.about.by == name || caller.can(Action::ReadTable, &Target::Organisation),
+    let is_seen = |execution: &Arc<Execution>| {
+        let About { table_uid, others, reads, sources, by, .. } = &execution.about;
+        let Some(table_uid) = table_uid else {
+            return *by == name || caller.can(Action::ReadTable, &Target::Organisation);
+        };
+        std::iter::once(table_uid).chain(others).chain(reads).all(|uid| readable.has(uid))
+            && (!sources || caller.can(Action::ReadSources, &Target::Organisation))
     };
     let seen: Vec<_> = state.executions().list().into_iter().filter(is_seen).collect();
     // The newest first: of time-ordered ids the complement grows.
@@ -94,7 +118,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let execution = execution_of(&state, &caller, &id, Action::ReadTable).await?;
-    follow(&state, execution, &headers)
+    follow(&state, &caller, execution, &headers)
 }
 
 async fn cancel(
@@ -102,7 +126,13 @@ async fn cancel(
     caller: Caller,
     Place(id): Place<String>,
 ) -> Result<Json<Value>, Problem> {
-    let execution = execution_of(&state, &caller, &id, Action::RunNode).await?;
+    // Whoever may begin a replay may end it.
+    let kind = state.executions().get(&id).ok().map(|execution| execution.about.kind);
+    let action = match kind {
+        Some(Kind::Replay | Kind::Check) => Action::ReplayRun,
+        _ => Action::RunNode,
+    };
+    let execution = execution_of(&state, &caller, &id, action).await?;
     execution.stop.stop();
     Ok(Json(execution.document()))
 }

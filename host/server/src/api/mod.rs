@@ -24,7 +24,10 @@ mod version;
 use axum::Router;
 use datanode_core::access::Action;
 
+pub(crate) use tables::CONTRACT_TOML;
+
 use crate::AppState;
+use crate::described::Described;
 use crate::routes::{Body, Demand, Route};
 
 const fn to(action: Action) -> Demand {
@@ -492,6 +495,24 @@ pub(crate) const ROUTES: &[Route] = &[
     )
     .long(),
 ];
+
+/// What callers send to them.
+pub(crate) fn documents() -> impl Iterator<Item = &'static Described> {
+    let all = [
+        check::DOCUMENTS,
+        tables::DOCUMENTS,
+        rows::DOCUMENTS,
+        revisions::DOCUMENTS,
+        nodes::DOCUMENTS,
+        backfills::DOCUMENTS,
+        runs::DOCUMENTS,
+        sources::DOCUMENTS,
+        secrets::DOCUMENTS,
+        tokens::DOCUMENTS,
+        people::DOCUMENTS,
+    ];
+    all.into_iter().flatten()
+}
 
 /// The routes; what each demands is asked before a handler is called.
 pub(crate) fn routes() -> Router<AppState> {

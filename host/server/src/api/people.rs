@@ -9,10 +9,12 @@ use datanode_core::access::{Action, Role, Target};
 use datanode_runtime::Host;
 use datanode_runtime::answers::{RoleChange, RoleRequest, TeamDetail, UserDetail};
 use datanode_store::{HeldRole, NewTeam, NewUser, Team, User};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem};
@@ -29,6 +31,51 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/teams/{reference}/members/{user}", delete(remove_member))
         .route("/api/v1/roles", get(roles).post(grant))
         .route("/api/v1/roles/revoke", post(revoke))
+}
+
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[
+    Described::of::<UserToBe>(
+        "POST",
+        "/api/v1/users",
+        r#"{"username": "ada", "first_name": "Ada", "email": "ada@example.com", "role": "editor"}"#,
+    ),
+    Described::of::<NewTeam>(
+        "POST",
+        "/api/v1/teams",
+        r#"{"name": "rates", "description": "Who works on rates."}"#,
+    ),
+    Described::of::<Newcomers>("POST", "/api/v1/teams/{reference}/members", r#"{"users": ["ada", "grace"]}"#),
+    Described::of::<RoleRequest>(
+        "POST",
+        "/api/v1/roles",
+        r#"{"role": "viewer", "team": "rates", "table": "fx_rates"}"#,
+    ),
+    Described::of::<RoleRequest>(
+        "POST",
+        "/api/v1/roles/revoke",
+        r#"{"user": "ada", "namespace": "examples.fx"}"#,
+    ),
+];
+
+/// A user as it is created, and the role on everything that it is to have.
+struct UserToBe;
+
+impl JsonSchema for UserToBe {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NewUser".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = NewUser::json_schema(generator);
+        let mut role = generator.subschema_for::<Option<Role>>();
+        role.insert("description".to_owned(), json!("The role on everything that it is to have."));
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.insert("role".to_owned(), role.to_value());
+        }
+        schema.insert("required".to_owned(), json!(["username"]));
+        schema
+    }
 }
 
 async fn users(State(state): State<AppState>, mut params: Params) -> Result<Json<Value>, Problem> {
@@ -136,7 +183,7 @@ async fn members(
 }
 
 /// Who comes into a team.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Newcomers {
     /// Usernames, uids or numbers.
@@ -160,11 +207,12 @@ async fn remove_member(
     Ok(Json(caller.host(&state).remove_team_members(&team, &[user]).await?))
 }
 
-/// Who may say who may do what somewhere: an admin of the table, else one of the organisation.
-async fn may_share(host: &Host, caller: &Caller, request: &RoleRequest) -> Result<(), Problem> {
-    match (&request.table, &request.namespace) {
+/// Who may say who may do what somewhere: an admin of the table, else one of the organisation. The request then names the
+/// table that was judged by its uid: its identifier may be another table's by the time when the role is given.
+async fn may_share(host: &Host, caller: &Caller, request: &mut RoleRequest) -> Result<(), Problem> {
+    match (&mut request.table, &request.namespace) {
         (Some(table), None) => {
-            caller.table(host, table, Action::ShareTable).await?;
+            *table = caller.table(host, table, Action::ShareTable).await?.uid;
             Ok(())
         }
         _ => caller.may(Action::ManagePeople, &Target::Organisation),
@@ -174,20 +222,20 @@ async fn may_share(host: &Host, caller: &Caller, request: &RoleRequest) -> Resul
 async fn grant(
     State(state): State<AppState>,
     caller: Caller,
-    Document(request): Document<RoleRequest>,
+    Document(mut request): Document<RoleRequest>,
 ) -> Result<Json<RoleChange>, Problem> {
     let host = caller.host(&state);
-    may_share(&host, &caller, &request).await?;
+    may_share(&host, &caller, &mut request).await?;
     Ok(Json(host.grant_role(&request).await?))
 }
 
 async fn revoke(
     State(state): State<AppState>,
     caller: Caller,
-    Document(request): Document<RoleRequest>,
+    Document(mut request): Document<RoleRequest>,
 ) -> Result<Json<RoleChange>, Problem> {
     let host = caller.host(&state);
-    may_share(&host, &caller, &request).await?;
+    may_share(&host, &caller, &mut request).await?;
     Ok(Json(host.revoke_role(&request).await?))
 }
 
@@ -197,7 +245,7 @@ async fn roles(
     mut params: Params,
 ) -> Result<Json<Value>, Problem> {
     let page = Page::of(&mut params)?;
-    let request = RoleRequest {
+    let mut request = RoleRequest {
         role: params.value("role")?,
         user: params.text("user")?,
         team: params.text("team")?,
@@ -206,11 +254,9 @@ async fn roles(
     };
     params.end()?;
     let host = state.host();
-    match (&request.table, &request.user) {
+    match (&mut request.table, &request.user) {
         // Whoever may see a table may see who else may.
-        (Some(table), _) => {
-            caller.table(host, table, Action::ReadTable).await?;
-        }
+        (Some(table), _) => *table = caller.table(host, table, Action::ReadTable).await?.uid,
         (None, Some(user)) if is_own(&state, &caller, user).await? => {}
         _ => caller.may(Action::ManagePeople, &Target::Organisation)?,
     }

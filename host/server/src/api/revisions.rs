@@ -12,11 +12,13 @@ use datanode_core::contract::Contract;
 use datanode_core::revision::CONTRACT_FILE;
 use datanode_runtime::{Host, Steps};
 use datanode_store::Table;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Place};
 use crate::{AppState, Problem};
 
@@ -41,19 +43,62 @@ pub(super) fn routes() -> Router<AppState> {
         .route(&at("refresh"), post(refresh))
 }
 
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[
+    asked("/api/v1/tables/{reference}/revisions/current", STANDING),
+    asked("/api/v1/tables/{reference}/revisions/history", STANDING),
+    asked("/api/v1/tables/{reference}/revisions/write", WRITTEN),
+    asked("/api/v1/tables/{reference}/revisions/complete", NAMED_BY_ID),
+    asked("/api/v1/tables/{reference}/revisions/seal", NAMED_BY_ID),
+    asked("/api/v1/tables/{reference}/revisions/upgrade", r#"{"files": {}, "target": "head"}"#),
+    asked("/api/v1/tables/{reference}/revisions/downgrade", r#"{"files": {}, "target": "-1"}"#),
+    asked("/api/v1/tables/{reference}/revisions/refresh", WRITTEN),
+];
+
+const fn asked(path: &'static str, example: &'static str) -> Described {
+    Described::of::<Asked>("POST", path, example)
+}
+
+const STANDING: &str = r#"{"directory": "revisions", "files": {}}"#;
+const NAMED_BY_ID: &str =
+    r#"{"files": {"0001_digits/contract.toml": "identifier = \"currencies\""}, "revision": "0001"}"#;
+const WRITTEN: &str = r#"{
+    "directory": "revisions",
+    "files": {},
+    "message": "digits of the smallest unit",
+    "contract": {
+        "identifier": "currencies",
+        "kind": "reference",
+        "description": "Currencies.",
+        "primary_key": ["code"],
+        "columns": [
+            {"name": "code", "type": "string", "description": "ISO 4217 code."},
+            {"name": "digits", "type": "int32", "nullable": true, "description": "Digits of its smallest unit."}
+        ]
+    }
+}"#;
+
 /// What is asked, with the files of the table's revisions.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "RevisionRequest")]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
     /// What the caller calls the directory of all revisions: answers name places in it.
     directory: String,
+    /// All files of the table's revisions: `FOLDER/FILE`, and its text.
     files: Files,
+    /// What a new revision is for.
     message: String,
+    /// To which contract: of a new revision that is not made by hand, and of `refresh`.
+    #[schemars(with = "Option<Contract>")]
     contract: Option<Value>,
+    /// Which revision: its id, or the beginning of it.
     revision: String,
+    /// How far: `head`, `base`, `+1`, `-1`, an id, or the beginning of one.
     target: Option<String>,
     /// What the caller calls the folder of one revision, with its files as `revision/FILE`.
     folder: Option<String>,
+    /// The files of that folder.
     folder_files: Files,
 }
 

@@ -11,10 +11,12 @@ use datanode_core::coordinate::CoordinateValue;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_core::query_text::{self, End, QueryTextError};
 use datanode_runtime::TableQuery;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Params, Place};
 use crate::rows::{answer, read_problem};
 use crate::{AppState, Problem, accept};
@@ -25,16 +27,29 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/tables/{reference}/rows/query", post(query))
 }
 
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[Described::of::<Asked>(
+    "POST",
+    "/api/v1/tables/{reference}/rows/query",
+    r#"{"start": "2026-01-01", "end": "<2026-02-01", "filters": ["currency=USD,GBP"], "columns": ["rate"], "limit": 1000}"#,
+)];
+
 /// Which rows, in the words of `table read`, or as a query that is whole.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "RowsQuery")]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
     /// A query as the host has it; then none of the words below.
     query: Option<ReadQuery>,
+    /// First moment, inclusive; or with an operand before it: `>2026-01-01`.
     start: Option<String>,
+    /// `>=` or `>`, where none stands before `start`.
     start_operand: Option<String>,
+    /// Last moment, inclusive; or with an operand before it: `<2026-02-01`.
     end: Option<String>,
+    /// `<=` or `<`, where none stands before `end`.
     end_operand: Option<String>,
+    /// Columns besides the key; all of them where nothing is said.
     columns: Option<Vec<String>>,
     /// `currency=USD,EUR`: those of one dimension are alternatives.
     filters: Vec<String>,
@@ -42,6 +57,7 @@ struct Asked {
     coordinates: Vec<String>,
     /// As `table read --range-map` reads it.
     range_map: Option<Value>,
+    /// At most this many rows.
     limit: Option<u64>,
     /// Only the last row of each coordinate.
     last: bool,
@@ -152,6 +168,8 @@ async fn read(
     let format = accept::of(headers)?;
     let table = caller.table(state.host(), reference, Action::ReadTable).await?;
     let wanted = asked.wanted(&table.contract)?;
+    // First: one for whom there is none takes nothing of the database.
+    let place = state.row_streams().take(caller)?;
     let reader = state.host().read_table(&table.uid, &wanted).await.map_err(read_problem)?;
-    answer(state, reader, format).await
+    answer(state, place, reader, format).await
 }

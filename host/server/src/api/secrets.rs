@@ -4,11 +4,13 @@ use axum::extract::State;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use datanode_runtime::{ListedSecret, NewSecret, SecretError, SecretValue};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::sources::of_this_machine;
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem};
@@ -27,13 +29,24 @@ async fn list(State(state): State<AppState>, mut params: Params) -> Result<Json<
     Ok(page.cut(secrets, |secret: &ListedSecret| secret.name.clone()).answer())
 }
 
-/// A secret as it comes. It has no `Debug`: nothing shows its value.
-#[derive(Deserialize)]
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] =
+    &[Described::of::<Set>("POST", "/api/v1/secrets", r#"{"name": "prices", "value": "the key of an API"}"#)];
+
+// It has no `Debug`: nothing shows its value.
+/// A secret as it comes: its value, or where on the server's machine it is.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewSecret")]
 #[serde(deny_unknown_fields)]
 struct Set {
+    /// Its name: lower-case letters, digits and `_`, a letter first.
     name: String,
+    /// Its value, which is kept sealed.
+    #[schemars(extend("format" = "password", "writeOnly" = true))]
     value: Option<String>,
+    /// A variable of the server's environment, in its place.
     env: Option<String>,
+    /// An absolute path on the server's machine, in its place.
     file: Option<String>,
 }
 

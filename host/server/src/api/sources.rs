@@ -9,11 +9,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use datanode_core::name::check_name;
 use datanode_core::source::{BaseUrl, HttpRules};
+use datanode_runtime::RuntimeError;
 use datanode_store::Source;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem, etag};
@@ -58,14 +61,54 @@ pub(super) fn of_this_machine(state: &AppState, caller: &Caller, what: &str) -> 
     ))
 }
 
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[
+    Described::of::<Add>(
+        "POST",
+        "/api/v1/sources",
+        r#"{
+            "name": "prices",
+            "http": {
+                "base_url": "https://prices.example/",
+                "paths": ["v1/**"],
+                "headers": [{"name": "Authorization", "value": "Bearer {secret:prices}"}]
+            },
+            "grants": ["fx_log_returns"]
+        }"#,
+    ),
+    Described::of::<Rules>(
+        "PUT",
+        "/api/v1/sources/{name}",
+        r#"{"base_url": "https://prices.example/", "methods": ["GET"], "paths": ["v1/daily/*"]}"#,
+    ),
+];
+
+/// Rules as they are written: only the place has to be said.
+struct Rules;
+
+impl JsonSchema for Rules {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HttpRules".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = HttpRules::json_schema(generator);
+        schema.insert("required".to_owned(), serde_json::json!(["base_url"]));
+        schema
+    }
+}
+
 /// A source that is to be there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "NewSource")]
 #[serde(deny_unknown_fields)]
 struct Add {
+    /// Its name: lower-case letters, digits and `_`, a letter first.
     name: String,
     /// A directory of the server's machine.
     path: Option<PathBuf>,
     /// A place that is asked by HTTP: its `base_url`, and what its rules are beside the defaults.
+    #[schemars(with = "Option<Rules>")]
     http: Option<Map<String, Value>>,
     /// Let one that is there lead elsewhere.
     #[serde(default)]
@@ -132,7 +175,15 @@ async fn replace(
     if rules.ca_file.is_some() {
         of_this_machine(&state, &caller, "files of authorities")?;
     }
-    let source = host.change_source(&name, move |known| *known = rules).await?;
+    let changed = if etag::names_state(&headers) {
+        host.change_seen_source(&source, move |known| *known = rules).await
+    } else {
+        host.change_source(&name, move |known| known.clone_from(&rules)).await
+    };
+    let source = changed.map_err(|error| match error {
+        RuntimeError::Store(error) => etag::refused(error),
+        other => other.into(),
+    })?;
     let tag = etag::of(&source);
     Ok(etag::answer(&HeaderMap::new(), &source, &tag))
 }

@@ -14,11 +14,17 @@ use datanode_runtime::FileFormat;
 use datanode_runtime::answers::{
     DeletedTail, DifferenceDocument, ScopeDocument, TableDigest, TableStatistics, VerifiedTable,
 };
-use datanode_store::{DeleteAfter, DeleteScope, Loaded, RegisteredTable, Repointed, StoreError, Table};
+use datanode_store::{
+    DeleteAfter, DeleteScope, ListedTable, Listing, Loaded, RegisteredTable, Repointed, StoreError, Table,
+    TableEdit,
+};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::auth::Caller;
+use super::nodes::readable;
+use crate::auth::{Caller, JUDGED_AGAIN};
+use crate::described::Described;
 use crate::guard::body_problem;
 use crate::input::{self, Document, Params, Place};
 use crate::page::Page;
@@ -39,8 +45,71 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/tables/{reference}/load", post(load))
 }
 
-/// Tables that are looked at at a time.
-const PIECE: u32 = 200;
+/// Tables that are looked at at a time, where not all of a page's are wanted.
+const PIECE: u32 = 2_000;
+
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[
+    Described::of::<Contract>("POST", "/api/v1/tables", CONTRACT),
+    Described::of::<Contract>("POST", "/api/v1/tables/diff", CONTRACT),
+    Described::of::<MetadataEdit>(
+        "PATCH",
+        "/api/v1/tables/{reference}",
+        r#"{"add_labels": ["fx"], "column_descriptions": [["rate", "Units of the currency per euro."]]}"#,
+    ),
+    Described::of::<Repoint>(
+        "POST",
+        "/api/v1/tables/{reference}/repoint",
+        r#"{"to": "fx_rates_2", "rename_old": "fx_rates_1"}"#,
+    ),
+    Described::of::<Give>("POST", "/api/v1/tables/{reference}/owner", r#"{"user": "ada"}"#),
+    Described::of::<Tail>(
+        "POST",
+        "/api/v1/tables/{reference}/delete-after",
+        r#"{"after": "2026-01-31", "scope": {"where": {"currency": ["USD", "GBP"]}}, "dry_run": true}"#,
+    ),
+    Described::of::<Statement>(
+        "POST",
+        "/api/v1/tables/{reference}/query",
+        r#"{"sql": "SELECT currency, max(rate) AS highest FROM fx_rates GROUP BY currency", "max_rows": 1000}"#,
+    ),
+];
+
+/// A contract, for an example.
+const CONTRACT: &str = r#"{
+    "identifier": "fx_rates",
+    "description": "Euro reference rates: one row per day and currency, for conversion and returns.",
+    "cadence": "1d",
+    "index": ["time_index", "currency"],
+    "columns": [
+        {"name": "time_index", "type": "timestamp_tz", "description": "The day of the rate."},
+        {"name": "currency", "type": "string", "description": "ISO 4217 code."},
+        {"name": "rate", "type": "float64", "nullable": true, "description": "Units of the currency per euro."}
+    ]
+}"#;
+
+/// The same as TOML.
+pub(crate) const CONTRACT_TOML: &str = r#"identifier = "fx_rates"
+description = "Euro reference rates: one row per day and currency, for conversion and returns."
+cadence = "1d"
+index = ["time_index", "currency"]
+
+[[columns]]
+name = "time_index"
+type = "timestamp_tz"
+description = "The day of the rate."
+
+[[columns]]
+name = "currency"
+type = "string"
+description = "ISO 4217 code."
+
+[[columns]]
+name = "rate"
+type = "float64"
+nullable = true
+description = "Units of the currency per euro."
+"#;
 
 /// The state of a table that people change: its contract and whose it is, and not its rows.
 fn tag(table: &Table) -> String {
@@ -58,22 +127,32 @@ async fn list(
     params.end()?;
     // Also where there is no table to ask for.
     caller.needs_no_role();
-    let wanted = |table: &Table| {
-        caller.can_with(Action::ReadTable, table)
-            && namespace.as_ref().is_none_or(|name| table.contract.namespace.as_ref() == Some(name))
-            && label.as_ref().is_none_or(|label| table.contract.labels.contains(label))
+    let wanted = |table: &ListedTable| {
+        caller.can_with_listed(Action::ReadTable, table)
+            && namespace.as_ref().is_none_or(|name| table.namespace.as_ref() == Some(name))
+            && label.as_ref().is_none_or(|label| table.labels.contains(label))
     };
-    // Piece by piece: a catalogue may have more tables than anybody wants to see at once.
-    let (mut found, mut behind) = (Vec::new(), page.after.clone().unwrap_or_default());
+    let store = state.host().store();
+    // Piece by piece: a catalogue may have more tables than anybody wants to see at once. One more than the page has says
+    // whether there is another page.
+    let mut limit = u32::try_from(page.limit + 1).unwrap_or(PIECE);
+    let (mut found, mut identifier) = (Vec::new(), page.after.clone().unwrap_or_default());
     while found.len() <= page.limit {
-        let piece = state.host().store().tables_after(&behind, PIECE).await?;
-        let Some(last) = piece.last() else { break };
-        behind.clone_from(&last.contract.identifier);
+        let piece = store.listed_tables(&Listing::After { identifier: identifier.clone(), limit }).await?;
+        let is_last = piece.len() < limit as usize;
+        if let Some(last) = piece.last() {
+            identifier.clone_from(&last.identifier);
+        }
         found.extend(piece.into_iter().filter(wanted));
+        if is_last {
+            break;
+        }
+        limit = PIECE;
     }
-    let cut = page.cut(found, |table| table.contract.identifier.clone());
-    // What they hold is looked up for those of the page alone.
-    let items = state.host().listed(cut.items).await?;
+    let cut = page.cut(found, |table| table.identifier.clone());
+    // Their contracts, and what they hold, are looked up for those of the page alone, and for all of them at once.
+    let uids: Vec<String> = cut.items.into_iter().map(|table| table.uid).collect();
+    let items = state.host().listed(store.tables_called(&uids).await?).await?;
     Ok(Json(serde_json::json!({"items": items, "next_cursor": cut.next})))
 }
 
@@ -101,22 +180,28 @@ async fn register(
 ) -> Result<Response, Problem> {
     let contract = contract(&headers, request.into_body()).await?;
     let host = caller.host(&state);
-    // A table that is there is changed, and by whoever may change it.
-    let held = match host.store().table(&contract.identifier).await {
-        Ok(table) => {
-            if !caller.can_with(Action::ReadTable, &table) {
-                // Its name is taken, which whoever registers must be told.
-                caller.may(Action::EditTable, &Target::Organisation)?;
+    let mut again = 0;
+    let registered = loop {
+        // A table that is there is changed, and by whoever may change it.
+        let held = match host.store().table(&contract.identifier).await {
+            Ok(table) => {
+                if !caller.can_with(Action::ReadTable, &table) {
+                    // Its name is taken, which whoever registers must be told.
+                    caller.may(Action::EditTable, &Target::Organisation)?;
+                }
+                caller.may_with(Action::EditTable, &table)?;
+                Some(table)
             }
-            caller.may_with(Action::EditTable, &table)?;
-            Some(table)
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        caller.may(Action::RegisterTable, &Target::Namespace(contract.namespace.as_deref()))?;
+        let judged = caller.may_refer(&host, &contract, held.as_ref()).await?;
+        match host.store().register_as_judged(&judged, held.as_ref(), datanode_runtime::now()).await {
+            Err(StoreError::Changed { .. }) if again < JUDGED_AGAIN => again += 1,
+            registered => break registered?,
         }
-        Err(StoreError::NotFound { .. }) => None,
-        Err(error) => return Err(error.into()),
     };
-    caller.may(Action::RegisterTable, &Target::Namespace(contract.namespace.as_deref()))?;
-    caller.may_refer(&host, &contract, held.as_ref()).await?;
-    let registered = host.register_table(&contract).await?;
     let status = if registered.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(registered)).into_response())
 }
@@ -130,7 +215,12 @@ async fn diff(
     let contract = contract(&headers, request.into_body()).await?;
     let table = caller.table(state.host(), &contract.identifier, Action::ReadTable).await?;
     caller.may_refer(state.host(), &contract, Some(&table)).await?;
-    Ok(Json(state.host().contract_difference(&contract).await?))
+    let difference = state.host().contract_difference(&contract).await?;
+    if difference.uid != table.uid {
+        // Another table has taken the identifier over, which the caller need not be allowed to see.
+        return Err(StoreError::Changed { kind: "table", name: contract.identifier }.into());
+    }
+    Ok(Json(difference))
 }
 
 async fn show(
@@ -140,7 +230,12 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let table = caller.table(state.host(), &reference, Action::ReadTable).await?;
-    let detail = state.host().table_detail(&table.uid).await?;
+    let mut detail = state.host().table_detail(&table.uid).await?;
+    if !detail.referred_to_by.is_empty() {
+        // What refers to it and is not for the caller is not named.
+        let readable = readable(state.host(), &caller).await?;
+        detail.referred_to_by.retain(|referrer| readable.has(&referrer.uid));
+    }
     let tag = tag(&detail.listed.table);
     Ok(etag::answer(&headers, &detail, &tag))
 }
@@ -157,16 +252,21 @@ async fn edit(
     if edit == MetadataEdit::default() {
         return Err(Problem::usage("nothing to change: give labels or descriptions"));
     }
-    let changed: RegisteredTable = caller.host(&state).store().edit_table(&table.uid, &edit).await?;
+    let seen = etag::names_state(&headers).then(|| table.clone());
+    let edit = TableEdit { metadata: edit, seen, ..TableEdit::default() };
+    let changed = caller.host(&state).store().change_table(&table.uid, &edit).await;
+    let changed: RegisteredTable = changed.map_err(etag::refused)?;
     let tag = tag(&changed.value);
     Ok(etag::answer(&HeaderMap::new(), &changed, &tag))
 }
 
 /// Where an identifier goes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Repoint {
+    /// Identifier or uid of the table that takes it over.
     to: String,
+    /// What the table is called from now on that has had it.
     rename_old: Option<String>,
 }
 
@@ -176,21 +276,26 @@ async fn repoint(
     Place(identifier): Place<String>,
     Document(Repoint { to, rename_old }): Document<Repoint>,
 ) -> Result<Json<Repointed>, Problem> {
-    caller.table(state.host(), &to, Action::ReshapeTable).await?;
-    match state.host().store().table(&identifier).await {
+    let meant = caller.table(state.host(), &to, Action::ReshapeTable).await?;
+    let holder = match state.host().store().table(&identifier).await {
         Ok(holder) => {
             caller.may_with(Action::ReshapeTable, &holder)?;
+            // A uid is no identifier, which is said where it is to become one.
+            Some(holder).filter(|holder| holder.contract.identifier == identifier)
         }
         // An identifier that nobody holds is free to take.
-        Err(StoreError::NotFound { .. }) => {}
+        Err(StoreError::NotFound { .. }) => None,
         Err(error) => return Err(error.into()),
-    }
-    let host = caller.host(&state);
-    Ok(Json(host.store().repoint(&identifier, &to, rename_old.as_deref()).await?))
+    };
+    let (host, rename_old) = (caller.host(&state), rename_old.as_deref());
+    let repointed =
+        host.store().repoint_as_judged(&identifier, &to, rename_old, &meant, holder.as_ref()).await?;
+    Ok(Json(repointed))
 }
 
 /// Whose a table is to be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Owner")]
 #[serde(deny_unknown_fields)]
 struct Give {
     /// Username, uid or number; null: nobody's.
@@ -248,12 +353,15 @@ async fn verify(
 }
 
 /// A tail that is to go.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Tail {
+    /// Rows of later moments go.
     after: Timestamp,
+    /// Of which coordinates; of all of them where nothing is said.
     #[serde(default)]
     scope: ScopeDocument,
+    /// Count the rows, and delete none.
     #[serde(default)]
     dry_run: bool,
 }
@@ -319,11 +427,14 @@ fn scope_of(contract: &Contract, scope: ScopeDocument) -> Result<DeleteScope, Pr
 }
 
 /// A statement, and its bounds.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Statement {
+    /// One SELECT over the table, by its identifier.
     sql: String,
+    /// Rows of the answer at most: no more than a million.
     max_rows: Option<usize>,
+    /// Seconds that it may take: 1 to 600.
     timeout_seconds: Option<u64>,
 }
 

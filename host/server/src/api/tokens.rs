@@ -10,10 +10,12 @@ use datanode_core::Timestamp;
 use datanode_core::access::{Action, Rights, Target, may_issue};
 use datanode_runtime::answers::TokenDocument;
 use datanode_store::{NewToken, StoreError, Token};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::auth::Caller;
+use crate::described::Described;
 use crate::input::{Document, Params, Place};
 use crate::page::Page;
 use crate::{AppState, Problem};
@@ -86,16 +88,28 @@ async fn revoke(
     Ok(Json(caller.host(&state).revoke_token(&token.id).await?))
 }
 
+/// What is sent to them.
+pub(super) const DOCUMENTS: &[Described] = &[Described::of::<Create>(
+    "POST",
+    "/api/v1/tokens",
+    r#"{"user": "ada", "name": "notebook", "rights": ["read", "run"], "expires_at": "2036-12-31"}"#,
+)];
+
 /// A token that is to be there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "NewToken")]
 #[serde(deny_unknown_fields)]
 struct Create {
     /// Whose; without it, the caller's own.
     user: Option<String>,
+    /// What it is for, for people.
     #[serde(default)]
     name: String,
+    /// What it may be used for, at most.
     rights: Rights,
+    /// From when on it is refused; never, where nothing is said.
     expires_at: Option<Timestamp>,
+    /// Requests in a minute; as the server is set, where nothing is said.
     per_minute: Option<u32>,
 }
 

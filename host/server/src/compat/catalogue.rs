@@ -1,13 +1,14 @@
 //! Tables for that client: which are meant, and how they are told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::extract::FromRequestParts;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
-use datanode_core::access::{Action, Target as AccessTarget};
+use datanode_core::access::Action;
 use datanode_core::contract::TableKind;
+use datanode_core::progress::Progress;
 use datanode_core::search::{Fact, Facts, Field, Filters, Page, PageRequest};
 use datanode_runtime::Host;
 use datanode_store::{DescribedTable, ListedTable, Listing, Store, StoreError, Table};
@@ -143,9 +144,7 @@ pub(crate) async fn list(
 
 /// Whether a caller may see a table of a list.
 pub(crate) fn can_read(caller: &Caller, table: &ListedTable) -> bool {
-    let ListedTable { uid, identifier, namespace, owner, .. } = table;
-    caller
-        .can(Action::ReadTable, &AccessTarget::table(uid, identifier, namespace.as_deref(), owner.as_deref()))
+    caller.can_with_listed(Action::ReadTable, table)
 }
 
 /// The table that clients call so, where a caller may do this with it.
@@ -187,17 +186,45 @@ pub(crate) async fn tell(
     form: Form,
     uids: &[String],
 ) -> Result<Vec<Value>, Problem> {
+    told(caller, store, form, uids, uids.len() == 1).await
+}
+
+/// The same, each with its coordinates.
+pub(crate) async fn tell_whole(
+    caller: &Caller,
+    store: &dyn Store,
+    form: Form,
+    uids: &[String],
+) -> Result<Vec<Value>, Problem> {
+    told(caller, store, form, uids, true).await
+}
+
+async fn told(
+    caller: &Caller,
+    store: &dyn Store,
+    form: Form,
+    uids: &[String],
+    whole: bool,
+) -> Result<Vec<Value>, Problem> {
     let described = store.described_tables(uids).await?;
     let around = surroundings(caller, store, &described).await?;
-    let mut progress = None;
-    if let [single] = described.as_slice()
-        && form == Form::TimeIndexed
-        && single.table.contract.kind == TableKind::TimeIndexed
-        && single.coordinates <= MAX_TOLD as u64
-    {
-        progress = Some(store.snapshot().await?.progress(&single.table).await?);
+    let has_coordinates = |described: &&DescribedTable| {
+        described.table.contract.kind == TableKind::TimeIndexed && described.coordinates <= MAX_TOLD as u64
+    };
+    let mut progress: HashMap<&str, Progress> = HashMap::new();
+    if whole && form == Form::TimeIndexed {
+        let tables: Vec<&Table> =
+            described.iter().filter(has_coordinates).map(|described| &described.table).collect();
+        if !tables.is_empty() {
+            let asked: Vec<Table> = tables.iter().copied().cloned().collect();
+            let found = store.snapshot().await?.progress_of(&asked).await?;
+            progress.extend(tables.iter().map(|table| table.uid.as_str()).zip(found));
+        }
     }
-    Ok(described.iter().map(|described| table::table(form, described, progress.as_ref(), &around)).collect())
+    let one = |described: &DescribedTable| {
+        table::table(form, described, progress.get(described.table.uid.as_str()), &around)
+    };
+    Ok(described.iter().map(one).collect())
 }
 
 /// One table as it is told.
@@ -218,14 +245,14 @@ async fn surroundings(
     described: &[DescribedTable],
 ) -> Result<Surroundings, Problem> {
     let source = store.data_source().await?;
-    let referring = store.referring_tables().await?;
+    let told: Vec<String> = described.iter().map(|described| described.table.uid.clone()).collect();
+    let referring = store.referring_tables(&told).await?;
+    let told: HashSet<&String> = told.iter().collect();
     let mut referrers: HashMap<String, Vec<datanode_store::Referrer>> = HashMap::new();
     for table in &referring {
         for key in &table.contract.foreign_keys {
             let uid = &key.references.table;
-            if described.iter().any(|described| described.table.uid == *uid)
-                && caller.can_with(Action::ReadTable, table)
-            {
+            if told.contains(uid) && caller.can_with(Action::ReadTable, table) {
                 referrers.entry(uid.clone()).or_default().push(datanode_store::Referrer {
                     table_uid: table.uid.clone(),
                     table: table.contract.identifier.clone(),

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use datanode_core::access::Action;
 use datanode_core::contract::MetadataEdit;
-use datanode_store::{Member, ShareLevel, Sharing, Team, User};
+use datanode_store::{Member, ShareLevel, Sharing, TableEdit, Team, User};
 use serde_json::{Value, json};
 
 use super::catalogue::by_uid;
@@ -56,14 +56,15 @@ async fn edit(
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::EditTable).await?;
     let edit = if adds {
-        MetadataEdit { add_labels: labels, ..MetadataEdit::default() }
+        TableEdit {
+            metadata: MetadataEdit { add_labels: labels, ..MetadataEdit::default() },
+            ..TableEdit::default()
+        }
     } else {
         // One that is gone already is no mistake of a client that tries again.
-        let held = &table.contract.labels;
-        let remove_labels = labels.into_iter().filter(|label| held.contains(label)).collect();
-        MetadataEdit { remove_labels, ..MetadataEdit::default() }
+        TableEdit { lose_labels: labels, ..TableEdit::default() }
     };
-    let edited = host.store().edit_table(&table.uid, &edit).await?.value;
+    let edited = host.store().change_table(&table.uid, &edit).await?.value;
     let labels: Vec<Value> = edited.contract.labels.iter().map(|label| json!({"name": label})).collect();
     Ok(Json(json!({"labels": labels})))
 }

@@ -225,6 +225,31 @@ mod tests {
         );
     }
 
+    /// As values they may take a hundred times as much: those that are held at once are few, and the others wait with their
+    /// bytes alone. Ordinary ones wait for nobody.
+    #[tokio::test]
+    async fn large_bodies_are_held_few_at_a_time() {
+        use std::time::Duration;
+
+        use tokio::time::timeout;
+
+        let body = |bytes: usize| Body::from(format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8)));
+        let mut held = Vec::new();
+        for _ in 0..LARGE_AT_ONCE {
+            held.push(object(body(ORDINARY_BYTES + 1)).await.ok().unwrap());
+        }
+        assert!(timeout(Duration::from_secs(10), object(body(ORDINARY_BYTES))).await.unwrap().is_ok());
+        let next = object(body(ORDINARY_BYTES + 1));
+        tokio::pin!(next);
+        assert!(timeout(Duration::from_millis(100), &mut next).await.is_err(), "it has no turn");
+        let also = timeout(Duration::from_millis(100), document(body(ORDINARY_BYTES + 1))).await;
+        assert!(also.is_err(), "nor has one of any other kind");
+        // What is read of a body ends with it: its turn is the next one's.
+        held.pop();
+        let next = timeout(Duration::from_secs(10), next).await.unwrap();
+        assert_eq!(next.ok().unwrap()["a"].as_str().map(str::len), Some(ORDINARY_BYTES - 7));
+    }
+
     #[test]
     fn a_body_is_json_whatever_it_is_called() {
         assert_eq!(object_of(b" ").unwrap(), Map::new());

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -27,7 +25,6 @@ use datanode_store::{IndexKey, Opened, Snapshot, Table, TableRead};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::catalogue::{by_identifier, by_uid, tell_one};
 use super::error::{CompatError, refuse};
@@ -38,6 +35,7 @@ use super::scope::{SCOPE_FIELDS, Scopes, moment};
 use super::statistics::multi_index_stats;
 use crate::auth::Caller;
 use crate::input::Place;
+use crate::streams::Stream;
 use crate::{AppState, Problem};
 
 /// Rows that the database is asked for at a time.
@@ -288,14 +286,7 @@ pub(crate) async fn last_observation(
     time_indexed(&table.contract).map_err(refuse)?;
     known_fields(&body, &SCOPE_FIELDS).map_err(refuse)?;
     // It is read at the caller's pace, as the rows of the own API are.
-    let place = Arc::clone(state.row_streams()).try_acquire_owned().map_err(|_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "server.busy",
-            "too many answers of rows are being written",
-        )
-        .retry_after(Duration::from_secs(1))
-    })?;
+    let place = state.row_streams().take(&caller)?;
     let Opened { snapshot, table, progress } = state.host().store().snapshot_of(&table.uid).await?;
     let contract = &table.contract;
     let scopes = Scopes::of(contract, &body).map_err(refuse)?;
@@ -350,7 +341,7 @@ fn time_indexed(contract: &Contract) -> Result<(), CompatError> {
 /// Rows on their way out, a page at a time.
 struct Rows {
     /// Its place among the answers of rows that are written at once.
-    _place: OwnedSemaphorePermit,
+    _place: Stream,
     /// The read ends with its snapshot.
     _snapshot: Box<dyn Snapshot>,
     read: Arc<dyn TableRead>,

@@ -144,7 +144,7 @@ pub(crate) fn registration(
         written: Some(Value::Object(written.object.clone())),
     };
     let contract = contract.checked().map_err(|error| body.wrong("table_contract", error.to_string()))?;
-    Ok(NewRegistration { contract, registration })
+    Ok(NewRegistration { contract, registration, judged: None })
 }
 
 fn refuse_what_is_not_served(body: &Reading<'_>, source: &str) -> Result<(), CompatError> {

@@ -1,5 +1,7 @@
 //! The shape of tables: what refers to what, what the database has, and whether a contract would be taken.
 
+use std::collections::{BTreeSet, HashMap};
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -35,20 +37,26 @@ pub(crate) async fn graph(
     let incoming = parameters.flag("include_incoming").map_err(refuse)?.unwrap_or(false);
     let store = state.host().store();
     let first = by_uid(&caller, state.host(), root, &uid, Action::ReadTable).await?;
-    let referring = store.referring_tables().await?;
     let mut tables = vec![first.clone()];
     let mut edges: Vec<Value> = Vec::new();
     let mut frontier = vec![first];
     for _ in 0..depth {
         let mut next: Vec<Table> = Vec::new();
+        let keys = frontier.iter().flat_map(|table| &table.contract.foreign_keys);
+        let wanted: BTreeSet<String> = keys.map(|key| key.references.table.clone()).collect();
+        let targets = store.tables_called(&wanted.into_iter().collect::<Vec<_>>()).await?;
+        let targets: HashMap<&str, &Table> =
+            targets.iter().map(|target| (target.uid.as_str(), target)).collect();
+        let uids: Vec<String> = frontier.iter().map(|table| table.uid.clone()).collect();
+        let referring = if incoming { store.referring_tables(&uids).await? } else { Vec::new() };
         for table in &frontier {
             let mut found = Vec::new();
             for key in &table.contract.foreign_keys {
-                let target = store.table(&key.references.table).await?;
+                let Some(target) = targets.get(key.references.table.as_str()) else { continue };
                 edges.push(edge(&table.uid, &target.uid, &key.columns, &key.references.columns));
-                found.push(target);
+                found.push((*target).clone());
             }
-            for other in referring.iter().filter(|_| incoming) {
+            for other in &referring {
                 for key in other.contract.foreign_keys.iter().filter(|key| key.references.table == table.uid)
                 {
                     edges.push(edge(&other.uid, &table.uid, &key.columns, &key.references.columns));

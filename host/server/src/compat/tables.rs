@@ -6,18 +6,18 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use datanode_core::access::{Action, Target};
-use datanode_core::cadence::Cadence;
-use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::name::check_name;
 use datanode_runtime::Host;
-use datanode_store::{Listing, NewRegistration, RegistrationEdit, RemoveTable};
+use datanode_store::{
+    Listing, NewRegistration, RegisteredTable, RegistrationEdit, RemoveTable, StoreError, TableEdit,
+};
 use serde_json::{Map, Value, json};
 
 use super::catalogue::{by_uid, list, page_answer, tell, tell_one};
 use super::error::{CompatError, refuse};
 use super::parameters::{Parameters, document, object};
 use super::registering::{self, Root, free_identifier};
-use crate::auth::Caller;
+use crate::auth::{Caller, JUDGED_AGAIN};
 use crate::input::Place;
 use crate::{AppState, Problem};
 
@@ -95,9 +95,8 @@ pub(crate) async fn register(
     let body = object(body).await?;
     let host = caller.host(&state);
     let source = host.store().data_source().await?;
-    let mut new = registering::registration(&body, "", root, &source).map_err(refuse)?;
-    may_register(&caller, &host, &body, &mut new).await?;
-    let registered = host.store().register_all(&[new], datanode_runtime::now()).await?;
+    let new = registering::registration(&body, "", root, &source).map_err(refuse)?;
+    let registered = register_all(&caller, &host, &[(&*body, new)]).await?;
     let Some(registered) = registered.into_iter().next() else {
         return Err(Problem::bug("a table was not registered"));
     };
@@ -132,16 +131,36 @@ pub(crate) async fn create_all(
         let Value::Object(row) = row else {
             return Err(CompatError::field(place, "it is no object").problem());
         };
-        let mut registration = registering::registration(row, &place, root, &source).map_err(refuse)?;
-        may_register(&caller, &host, row, &mut registration).await?;
-        new.push(registration);
+        new.push((row, registering::registration(row, &place, root, &source).map_err(refuse)?));
     }
-    let registered = host.store().register_all(&new, datanode_runtime::now()).await?;
+    let registered = register_all(&caller, &host, &new).await?;
     let uids: Vec<String> = registered.iter().map(|table| table.value.uid.clone()).collect();
     let told = tell(&caller, host.store().as_ref(), root.form(), &uids).await?;
     let created = registered.iter().any(|table| table.created);
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(told)).into_response())
+}
+
+/// Register all of these, or none, as far as the caller may. The store compares what is judged here with what it finds: where
+/// others have changed it meanwhile, it is judged once more.
+async fn register_all(
+    caller: &Caller,
+    host: &Host,
+    rows: &[(&Map<String, Value>, NewRegistration)],
+) -> Result<Vec<RegisteredTable>, Problem> {
+    let mut again = 0;
+    loop {
+        let mut judged = Vec::with_capacity(rows.len());
+        for (body, new) in rows {
+            let mut new = new.clone();
+            may_register(caller, host, body, &mut new).await?;
+            judged.push(new);
+        }
+        match host.store().register_all(&judged, datanode_runtime::now()).await {
+            Err(StoreError::Changed { .. }) if again < JUDGED_AGAIN => again += 1,
+            registered => return Ok(registered?),
+        }
+    }
 }
 
 /// Who registers a table that is there changes it.
@@ -153,6 +172,7 @@ async fn may_register(
 ) -> Result<(), Problem> {
     let identifier = new.registration.identifier.as_ref().unwrap_or(&new.contract.identifier);
     let held = host.store().listed_tables(&Listing::Identifier(identifier.clone())).await?.pop();
+    new.judged.clone_from(&held);
     match held {
         Some(held) => {
             let (namespace, owner) = (held.namespace.as_deref(), held.owner.as_deref());
@@ -196,93 +216,67 @@ pub(crate) async fn change(
     let body = object(body).await?;
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::EditTable).await?;
-    let change = Change::of(&body).map_err(refuse)?;
-    let store = host.store();
+    let change = change_of(&body).map_err(refuse)?;
     if change.registration != RegistrationEdit::default() {
         caller.may_with(Action::ReshapeTable, &table)?;
-        store.edit_registration(&table.uid, &change.registration).await?;
     }
-    if change.metadata != MetadataEdit::default() {
-        store.edit_table(&table.uid, &change.metadata).await?;
+    // All of it at once: of what is refused in one of its fields, nothing is done.
+    if change != TableEdit::default() {
+        host.store().change_table(&table.uid, &change).await?;
     }
-    if let NewCadence::Is(cadence) = change.cadence {
-        // As it is called by now.
-        let table = store.table(&table.uid).await?;
-        let contract = Contract { cadence, ..table.contract };
-        host.register_table(&contract).await?;
-    }
-    tell_one(&caller, store.as_ref(), root.form(), &table.uid).await.map(Json)
+    tell_one(&caller, host.store().as_ref(), root.form(), &table.uid).await.map(Json)
 }
 
-/// What becomes of the cadence.
-#[derive(Debug, Default, PartialEq)]
-enum NewCadence {
-    /// It stays.
-    #[default]
-    Same,
-    /// There is this one, or none any more.
-    Is(Option<Cadence>),
-}
-
-#[derive(Debug, Default, PartialEq)]
-struct Change {
-    metadata: MetadataEdit,
-    registration: RegistrationEdit,
-    cadence: NewCadence,
-}
-
-impl Change {
-    fn of(body: &Map<String, Value>) -> Result<Self, CompatError> {
-        if let Some(unknown) = body.keys().find(|key| !PATCHABLE.contains(&key.as_str())) {
-            return Err(CompatError::field(
-                unknown.as_str(),
-                "it cannot be changed here: description, labels, cadence, identifier and protect_from_deletion can; the \
-                 shape of a table is changed by a revision",
-            ));
-        }
-        let mut change = Self::default();
-        match body.get("description") {
-            None => {}
-            Some(Value::Null) => change.metadata.description = Some(String::new()),
-            Some(Value::String(text)) => change.metadata.description = Some(text.clone()),
-            Some(_) => return Err(CompatError::field("description", "it is no text")),
-        }
-        if let Some(labels) = body.get("labels") {
-            change.metadata.set_labels = Some(labels_of("labels", labels)?);
-        }
-        match body.get("protect_from_deletion") {
-            None => {}
-            Some(Value::Bool(flag)) => change.registration.protected = Some(*flag),
-            Some(_) => {
-                return Err(CompatError::field("protect_from_deletion", "it is neither true nor false"));
-            }
-        }
-        match body.get("identifier") {
-            None => {}
-            Some(Value::String(text)) if check_name("identifier", text).is_ok() => {
-                change.registration.identifier = Some(text.clone());
-            }
-            Some(Value::String(text)) => {
-                change.registration.identifier = Some(free_identifier("identifier", text)?);
-            }
-            Some(_) => {
-                return Err(CompatError::field("identifier", "it is no text; every table here has one"));
-            }
-        }
-        match body.get("cadence") {
-            None => {}
-            Some(Value::Null) => change.cadence = NewCadence::Is(None),
-            Some(Value::String(text)) if text.trim().is_empty() => change.cadence = NewCadence::Is(None),
-            Some(Value::String(text)) => {
-                let cadence = text.trim().to_lowercase().parse();
-                change.cadence = NewCadence::Is(Some(
-                    cadence.map_err(|problem: String| CompatError::field("cadence", problem))?,
-                ));
-            }
-            Some(_) => return Err(CompatError::field("cadence", "it is no text")),
-        }
-        Ok(change)
+/// What a body changes.
+fn change_of(body: &Map<String, Value>) -> Result<TableEdit, CompatError> {
+    if let Some(unknown) = body.keys().find(|key| !PATCHABLE.contains(&key.as_str())) {
+        return Err(CompatError::field(
+            unknown.as_str(),
+            "it cannot be changed here: description, labels, cadence, identifier and protect_from_deletion can; the \
+             shape of a table is changed by a revision",
+        ));
     }
+    let mut change = TableEdit::default();
+    match body.get("description") {
+        None => {}
+        Some(Value::Null) => change.metadata.description = Some(String::new()),
+        Some(Value::String(text)) => change.metadata.description = Some(text.clone()),
+        Some(_) => return Err(CompatError::field("description", "it is no text")),
+    }
+    if let Some(labels) = body.get("labels") {
+        change.metadata.set_labels = Some(labels_of("labels", labels)?);
+    }
+    match body.get("protect_from_deletion") {
+        None => {}
+        Some(Value::Bool(flag)) => change.registration.protected = Some(*flag),
+        Some(_) => {
+            return Err(CompatError::field("protect_from_deletion", "it is neither true nor false"));
+        }
+    }
+    match body.get("identifier") {
+        None => {}
+        Some(Value::String(text)) if check_name("identifier", text).is_ok() => {
+            change.registration.identifier = Some(text.clone());
+        }
+        Some(Value::String(text)) => {
+            change.registration.identifier = Some(free_identifier("identifier", text)?);
+        }
+        Some(_) => {
+            return Err(CompatError::field("identifier", "it is no text; every table here has one"));
+        }
+    }
+    match body.get("cadence") {
+        None => {}
+        Some(Value::Null) => change.cadence = Some(None),
+        Some(Value::String(text)) if text.trim().is_empty() => change.cadence = Some(None),
+        Some(Value::String(text)) => {
+            let cadence = text.trim().to_lowercase().parse();
+            let cadence = cadence.map_err(|problem: String| CompatError::field("cadence", problem))?;
+            change.cadence = Some(Some(cadence));
+        }
+        Some(_) => return Err(CompatError::field("cadence", "it is no text")),
+    }
+    Ok(change)
 }
 
 /// Labels as a list or a single text, without those that are empty or come again.
@@ -315,16 +309,23 @@ pub(crate) async fn remove(
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
     let parameters = Parameters::of_query(uri.query()).map_err(refuse)?;
-    let remove = removal(&uid, &parameters).map_err(refuse)?;
+    let mut remove = removal(&uid, &parameters).map_err(refuse)?;
     let host = caller.host(&state);
     let table = by_uid(&caller, &host, root, &uid, Action::ReshapeTable).await?;
     if remove.protected {
         caller.may(Action::ReshapeTable, &Target::Organisation)?;
     }
-    if remove.with_referrers {
-        may_remove_referrers(&caller, &host, &table.uid).await?;
-    }
-    let removed = host.store().remove_table(&remove).await?;
+    let mut again = 0;
+    let removed = loop {
+        if remove.with_referrers {
+            remove.may_go = Some(may_remove_referrers(&caller, &host, &table.uid).await?);
+        }
+        match host.store().remove_table(&remove).await {
+            // One has come that refers to it, and that nobody has judged.
+            Err(StoreError::Changed { .. }) if again < JUDGED_AGAIN => again += 1,
+            removed => break removed?,
+        }
+    };
     let uids: Vec<&str> = removed.iter().map(|table| table.uid.as_str()).collect();
     Ok(Json(json!({"ok": true, "meta_table_uid": table.uid, "deleted": uids})))
 }
@@ -355,25 +356,25 @@ fn removal(uid: &str, parameters: &Parameters) -> Result<RemoveTable, CompatErro
         table_uid: uid.to_owned(),
         with_referrers: flag("full_delete_downstream_tables")?,
         protected,
+        may_go: None,
     })
 }
 
-/// All tables that go with a table must be the caller's to remove.
-async fn may_remove_referrers(caller: &Caller, host: &Host, uid: &str) -> Result<(), Problem> {
-    let referring = host.store().referring_tables().await?;
+/// All tables that go with a table must be the caller's to remove. Their uids, and that of the table.
+async fn may_remove_referrers(caller: &Caller, host: &Host, uid: &str) -> Result<Vec<String>, Problem> {
     let mut going = vec![uid.to_owned()];
-    let mut at = 0;
-    while let Some(target) = going.get(at).cloned() {
-        at += 1;
-        for table in &referring {
-            let refers = table.contract.foreign_keys.iter().any(|key| key.references.table == target);
-            if refers && !going.contains(&table.uid) {
-                caller.may_with(Action::ReshapeTable, table)?;
-                going.push(table.uid.clone());
+    let mut looked_at = 0;
+    while looked_at < going.len() {
+        let referring = host.store().referring_tables(&going[looked_at..]).await?;
+        looked_at = going.len();
+        for table in referring {
+            if !going.contains(&table.uid) {
+                caller.may_with(Action::ReshapeTable, &table)?;
+                going.push(table.uid);
             }
         }
     }
-    Ok(())
+    Ok(going)
 }
 
 #[cfg(test)]
@@ -381,8 +382,8 @@ mod tests {
     use super::*;
 
     #[allow(clippy::needless_pass_by_value)] // as `json!` makes it
-    fn change(body: Value) -> Result<Change, CompatError> {
-        Change::of(body.as_object().unwrap())
+    fn change(body: Value) -> Result<TableEdit, CompatError> {
+        change_of(body.as_object().unwrap())
     }
 
     #[test]
@@ -394,9 +395,9 @@ mod tests {
         .unwrap();
         assert_eq!(read.metadata.set_labels, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(read.registration.identifier.as_deref(), Some("My Table"));
-        assert_eq!(read.cadence, NewCadence::Is("1d".parse().ok()));
-        assert_eq!(change(json!({"cadence": null})).unwrap().cadence, NewCadence::Is(None));
-        assert_eq!(change(json!({})), Ok(Change::default()));
+        assert_eq!(read.cadence, Some("1d".parse().ok()));
+        assert_eq!(change(json!({"cadence": null})).unwrap().cadence, Some(None));
+        assert_eq!(change(json!({})), Ok(TableEdit::default()));
         for wrong in [
             json!({"columns": []}),
             json!({"identifier": null}),

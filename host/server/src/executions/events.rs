@@ -15,6 +15,8 @@ pub(crate) struct Told {
     pub(crate) name: &'static str,
     /// JSON in one line.
     pub(crate) data: String,
+    /// Of a line of a log: which one of its run it is, counted from 1.
+    pub(crate) line: Option<u64>,
 }
 
 /// The latest events.
@@ -32,9 +34,13 @@ impl Ring {
     }
 
     pub(super) fn push(&mut self, name: &'static str, data: String) {
+        self.push_line(name, data, None);
+    }
+
+    pub(super) fn push_line(&mut self, name: &'static str, data: String, line: Option<u64>) {
         self.last += 1;
         self.bytes += data.len();
-        self.events.push_back(Arc::new(Told { number: self.last, name, data }));
+        self.events.push_back(Arc::new(Told { number: self.last, name, data, line }));
         // The one that was just told stays, however long it is.
         while self.events.len() > 1 && (self.events.len() > self.most || self.bytes > MOST_BYTES) {
             if let Some(gone) = self.events.pop_front() {

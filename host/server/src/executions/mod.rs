@@ -4,10 +4,12 @@
 //! bounded in every direction: so many at once, so many that wait, so many events of each, so many that are over.
 
 mod events;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +21,14 @@ use datanode_store::Backfill;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch as channel};
+use tracing::Instrument as _;
 
-use crate::Problem;
 use crate::metrics::Metrics;
 use crate::settings::{ServerSettings, size};
+use crate::{Problem, traces};
 
 pub(crate) use events::Told;
-pub(crate) use watch::{follow, follow_log};
+pub(crate) use watch::{END, follow, follow_log, last_seen};
 
 use events::Ring;
 
@@ -95,12 +98,23 @@ pub(crate) struct About {
     pub(crate) table_uid: Option<String>,
     /// Uids of the other tables that its tree writes: its events and its result tell of them too.
     pub(crate) others: Vec<String>,
+    /// Uids of tables whose rows its events and its result may show, as a difference to what a run was given.
+    pub(crate) reads: Vec<String>,
+    /// Whether they may show what was fetched from sources.
+    pub(crate) sources: bool,
     /// Identifier of it.
     pub(crate) table: Option<String>,
     /// What was asked for, as it was written: a node, a run, a backfill.
     pub(crate) subject: String,
     /// Who has asked.
     pub(crate) by: String,
+}
+
+impl About {
+    /// Whether everything that is told of it is of the table that it may write.
+    fn is_of_one_table(&self) -> bool {
+        self.others.is_empty() && self.reads.is_empty() && !self.sources
+    }
 }
 
 /// One of them.
@@ -122,8 +136,17 @@ struct Inner {
     result: Option<Value>,
     error: Option<Value>,
     events: Ring,
-    /// Runs that have begun in it, each with the identifier of its table.
-    runs: Vec<(String, String)>,
+    /// Runs that have begun in it.
+    runs: Vec<KnownRun>,
+}
+
+/// A run that has begun in an execution.
+struct KnownRun {
+    id: String,
+    /// Identifier of its table.
+    table: String,
+    /// Lines of its log so far.
+    lines: u64,
 }
 
 impl std::fmt::Debug for Execution {
@@ -162,8 +185,11 @@ impl Execution {
 
     /// How it stands, for programs: with the result, which is what the command prints.
     pub(crate) fn document(&self) -> Value {
-        let inner = self.inner();
-        let runs: Vec<&str> = inner.runs.iter().map(|(id, _)| id.as_str()).collect();
+        self.document_of(&self.inner())
+    }
+
+    fn document_of(&self, inner: &Inner) -> Value {
+        let runs: Vec<&str> = inner.runs.iter().map(|run| run.id.as_str()).collect();
         json!({
             "execution_id": self.id,
             "kind": self.about.kind,
@@ -196,15 +222,17 @@ impl Execution {
     }
 
     fn end(&self, state: State, result: Option<Value>, error: Option<Value>) {
+        traces::ended(state.as_str(), state == State::Failed);
         {
             let mut inner = self.inner();
             inner.state = state;
             inner.finished_at = Some(datanode_runtime::now());
             inner.result = result;
             inner.error = error;
+            // In one step: whoever finds it over looks for no more events, and must have been told of the end.
+            let document = self.document_of(&inner).to_string();
+            inner.events.push(END, document);
         }
-        let document = self.document().to_string();
-        self.inner().events.push("end", document);
         self.metrics.execution_ended(self.about.kind.as_str(), state.as_str());
         self.changed();
     }
@@ -219,17 +247,25 @@ impl Execution {
 
 impl Observer for Execution {
     fn event(&self, event: &RunEvent) {
+        let mut line = None;
         let name = match event {
             RunEvent::Started { run_id, table, .. } => {
                 let mut inner = self.inner();
                 if inner.runs.len() < MOST_RUNS {
-                    inner.runs.push((run_id.clone(), table.clone()));
+                    inner.runs.push(KnownRun { id: run_id.clone(), table: table.clone(), lines: 0 });
                 }
                 "started"
             }
             RunEvent::Loading { .. } => "loading",
             RunEvent::Updating { .. } => "updating",
-            RunEvent::Logged { .. } => "logged",
+            RunEvent::Logged { run_id, .. } => {
+                let mut inner = self.inner();
+                line = inner.runs.iter_mut().find(|run| run.id == *run_id).map(|run| {
+                    run.lines += 1;
+                    run.lines
+                });
+                "logged"
+            }
             RunEvent::RowsRead { .. } => "rows_read",
             RunEvent::RowsEmitted { .. } => "rows_emitted",
             RunEvent::Committing { .. } => "committing",
@@ -240,7 +276,8 @@ impl Observer for Execution {
             }
         };
         if let Ok(data) = serde_json::to_string(event) {
-            self.tell(name, data);
+            self.inner().events.push_line(name, data, line);
+            self.changed();
         }
     }
 }
@@ -260,11 +297,22 @@ pub(crate) struct Executions {
     all: Arc<Mutex<HashMap<String, Arc<Execution>>>>,
     turns: Arc<Semaphore>,
     waiting: usize,
+    /// Places of executions that are about to begin.
+    reserved: Arc<AtomicUsize>,
     kept: usize,
     events: usize,
     metrics: Metrics,
     /// Nothing is begun any more.
     closed: Arc<AtomicBool>,
+}
+
+/// A place for an execution that is about to begin: whoever has it is not refused any more. Given back when it is dropped.
+pub(crate) struct Reserved(Executions);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.reserved.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Executions {
@@ -273,6 +321,7 @@ impl Executions {
             all: Arc::default(),
             turns: Arc::new(Semaphore::new(size(settings.executions))),
             waiting: size(settings.executions_waiting),
+            reserved: Arc::default(),
             kept: size(settings.executions_kept),
             events: size(settings.events),
             metrics,
@@ -284,8 +333,44 @@ impl Executions {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A place for one, before anything is stored or noted of it: what is refused here has not happened.
+    pub(crate) fn reserve(&self) -> Result<Reserved, Problem> {
+        // One after the other: so no two have the last place.
+        let all = self.all();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server.not_ready",
+                "the server is about to end",
+            )
+            .retry_after(Duration::from_secs(5)));
+        }
+        let waiting = all.values().filter(|other| other.state() == State::Waiting).count();
+        let waiting = waiting + self.reserved.load(Ordering::Acquire);
+        if waiting >= self.waiting {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server.busy",
+                format!("{waiting} runs, backfills and replays wait for their turn already"),
+            )
+            .with_next("try again later, or cancel some")
+            .retry_after(Duration::from_secs(10)));
+        }
+        self.reserved.fetch_add(1, Ordering::AcqRel);
+        drop(all);
+        Ok(Reserved(self.clone()))
+    }
+
     /// Begin one: `work` is called when its turn has come.
     pub(crate) fn begin<W, F>(&self, about: About, work: W) -> Result<Arc<Execution>, Problem>
+    where
+        W: FnOnce(Arc<Execution>) -> F + Send + 'static,
+        F: Future<Output = Result<Value, Problem>> + Send + 'static,
+    {
+        Ok(self.reserve()?.begin(about, work))
+    }
+
+    fn add<W, F>(&self, about: About, work: W) -> Arc<Execution>
     where
         W: FnOnce(Arc<Execution>) -> F + Send + 'static,
         F: Future<Output = Result<Value, Problem>> + Send + 'static,
@@ -310,29 +395,16 @@ impl Executions {
         {
             let mut all = self.all();
             if self.closed.load(Ordering::Acquire) {
-                return Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "server.not_ready",
-                    "the server is about to end",
-                )
-                .retry_after(Duration::from_secs(5)));
-            }
-            let waiting = all.values().filter(|other| other.state() == State::Waiting).count();
-            if waiting >= self.waiting {
-                return Err(Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "server.busy",
-                    format!("{waiting} runs, backfills and replays wait for their turn already"),
-                )
-                .with_next("try again later, or cancel some")
-                .retry_after(Duration::from_secs(10)));
+                // The server has begun to end since: it is one of those that are ended before their turn.
+                execution.stop.stop();
             }
             self.forget(&mut all);
             all.insert(execution.id.clone(), Arc::clone(&execution));
         }
         let (this, turns) = (Arc::clone(&execution), Arc::clone(&self.turns));
-        tokio::spawn(async move { this.work(&turns, work).await });
-        Ok(execution)
+        let span = traces::of_execution(execution.about.kind.as_str(), &execution.id);
+        tokio::spawn(async move { this.work(&turns, work).await }.instrument(span));
+        execution
     }
 
     /// Make room: the oldest of those that are over go first.
@@ -358,22 +430,15 @@ impl Executions {
 
     /// One by id.
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Execution>, Problem> {
-        self.all().get(id).cloned().ok_or_else(|| {
-            let id: String = id.chars().take(80).collect();
-            Problem::new(StatusCode::NOT_FOUND, "server.execution_not_found", format!("there is no execution `{id}` here"))
-                .with_next(
-                    "executions are known to the server that they were begun at, and for a while; the records of runs stay: \
-                     datanode run list",
-                )
-        })
+        self.all().get(id).cloned().ok_or_else(|| not_found(id))
     }
 
     /// The one in which a run has begun, and the identifier of the run's table.
     pub(crate) fn of_run(&self, run_id: &str) -> Option<(Arc<Execution>, String)> {
         let table_of = |execution: &Arc<Execution>| {
             let inner = execution.inner();
-            let known = inner.runs.iter().find(|(known, _)| known == run_id);
-            known.map(|(_, table)| table.clone())
+            let known = inner.runs.iter().find(|run| run.id == run_id);
+            known.map(|run| run.table.clone())
         };
         self.all().values().find_map(|execution| Some((Arc::clone(execution), table_of(execution)?)))
     }
@@ -409,6 +474,17 @@ impl Executions {
     }
 }
 
+impl Reserved {
+    /// Begin what the place is for: `work` is called when its turn has come.
+    pub(crate) fn begin<W, F>(self, about: About, work: W) -> Arc<Execution>
+    where
+        W: FnOnce(Arc<Execution>) -> F + Send + 'static,
+        F: Future<Output = Result<Value, Problem>> + Send + 'static,
+    {
+        self.0.add(about, work)
+    }
+}
+
 impl Execution {
     async fn work<W, F>(self: Arc<Self>, turns: &Semaphore, work: W)
     where
@@ -428,7 +504,7 @@ impl Execution {
         let _runs = self.metrics.execution_runs();
         self.begin();
         // A task of its own: a panic is an outcome, and ends nothing else.
-        let outcome = tokio::spawn(work(Arc::clone(&self))).await;
+        let outcome = tokio::spawn(work(Arc::clone(&self)).in_current_span()).await;
         match outcome {
             Ok(Ok(result)) if self.stop.is_stopped() => self.end(State::Cancelled, Some(result), None),
             Ok(Ok(result)) => self.end(State::Done, Some(result), None),
@@ -442,6 +518,16 @@ impl Execution {
             }
         }
     }
+}
+
+/// That there is no such execution, for this caller.
+pub(crate) fn not_found(id: &str) -> Problem {
+    let id: String = id.chars().take(80).collect();
+    let text = format!("there is no execution `{id}` here");
+    Problem::new(StatusCode::NOT_FOUND, "server.execution_not_found", text).with_next(
+        "executions are known to the server that they were begun at, and for a while; the records of runs stay: \
+         datanode run list",
+    )
 }
 
 /// An error as commands print it, with the status that it would have as an answer.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::super::error::{CompatError, refuse};
 use super::super::statistics::multi_index_stats;
+use super::schedulers::own;
 use super::{answer, flag, object, objects, ok, payload, problem, producer, required, sender};
 use crate::auth::Caller;
 use crate::input::Place;
@@ -29,8 +30,7 @@ pub(super) async fn start(
     let (producer, _) = producer(&state, &caller, &uid, Action::EditTable).await?;
     let body = object(body).await?;
     let host = caller.host(&state);
-    let scheduler =
-        host.store().scheduler(required(&body, "active_update_scheduler_uid")?).await.map_err(problem)?;
+    let scheduler = own(&state, &caller, required(&body, "active_update_scheduler_uid")?).await?;
     let sender = sender(&caller);
     let begun = host.begin_production(&producer, &scheduler.uid, &sender).await.map_err(problem)?;
     let direct: Vec<&str> =
@@ -106,11 +106,9 @@ pub(super) async fn complete(
     let turn = payload::turn().await?;
     let reading = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let text = payload::unpack(&body, payload::MAX_STATISTICS_BYTES).map_err(problem)?;
-        let document: Value = serde_json::from_str(&text)
-            .map_err(|error| refuse(CompatError::Body(format!("the statistics: {error}"))))?;
-        Claims::parse(&document, dimensions)
-            .map_err(|error| refuse(CompatError::field("multi_index_stats", error)))
+        let claims =
+            payload::read_packed(&body, payload::MAX_STATISTICS_BYTES, |text| Claims::read(text, dimensions));
+        claims.map_err(problem)?.map_err(|error| refuse(CompatError::field("multi_index_stats", error)))
     });
     let claims = reading.await.map_err(|_| Problem::bug("statistics were being read"))??;
     if claims.min.is_none() || claims.max.is_none() {

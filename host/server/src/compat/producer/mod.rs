@@ -125,7 +125,7 @@ fn ok(body: &Value) -> Response {
 
 /// An error of the host. Of a producer's mistakes those are conflicts that another state of the update would not be.
 fn problem(error: impl Diagnostic) -> Problem {
-    const CONFLICTS: [&str; 8] = [
+    const CONFLICTS: [&str; 9] = [
         "producer.no_update",
         "producer.other_caller",
         "producer.of_component",
@@ -133,6 +133,7 @@ fn problem(error: impl Diagnostic) -> Problem {
         "producer.cycle",
         "producer.table_changed",
         "producer.too_much",
+        "producer.more_uploads",
         "producer.ended",
     ];
     let is_conflict = CONFLICTS.contains(&error.code());
@@ -161,10 +162,7 @@ async fn producer(
         }
     };
     let table = state.host().store().table(&producer.node.table_uid).await?;
-    if !caller.can_with(Action::ReadTable, &table) {
-        caller.hide(uid, "node")?;
-    }
-    caller.may_with(action, &table)?;
+    caller.may_of(action, &table, "node", uid)?;
     Ok((producer, table))
 }
 

@@ -1,5 +1,7 @@
 //! Update processes: found, created, changed, and what they read.
 
+use std::collections::{BTreeSet, HashSet};
+
 use axum::body::Body;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -8,13 +10,14 @@ use datanode_core::access::Action;
 use datanode_core::dependency::MAX_GRAPH_NODES;
 use datanode_core::run::RunStatus;
 use datanode_core::search::Page;
-use datanode_store::{Producer, ProducerEdge, ProducerEdit, ProducerFilter};
+use datanode_store::{Listing, Producer, ProducerEdge, ProducerEdit, ProducerFilter};
 use serde_json::{Map, Value, json};
 
 use super::super::catalogue;
 use super::super::error::{CompatError, refuse};
 use super::super::parameters::Parameters;
 use super::super::statistics::multi_index_stats;
+use super::schedulers::own;
 use super::{answer, flag, object, objects, ok, problem, producer, required, text, texts, unknown};
 use crate::auth::Caller;
 use crate::input::Place;
@@ -74,21 +77,32 @@ pub(super) async fn list(
         offset: 0,
     };
     let host = state.host();
-    let mut readable = Vec::new();
-    for producer in host.store().producers(&filter).await?.producers {
-        let table = host.store().table(&producer.node.table_uid).await?;
-        if caller.can_with(Action::ReadTable, &table) {
-            readable.push((producer, table));
-        }
-    }
-    let Page { count, offset, limit, items } = Page::of(readable, wanted);
-    let mut told = Vec::with_capacity(items.len());
-    for (producer, table) in items {
-        // The table as an object, whether it is asked for or not: without it the client refuses to write.
-        told.push(objects::node(&producer, &objects::table(&state, &caller, &table).await?));
-    }
+    let mut producers = host.store().producers(&filter).await?.producers;
+    let tables = Listing::Uids(table_uids_of(&producers));
+    let readable: HashSet<String> = host
+        .store()
+        .listed_tables(&tables)
+        .await?
+        .into_iter()
+        .filter(|table| caller.can_with_listed(Action::ReadTable, table))
+        .map(|table| table.uid)
+        .collect();
+    producers.retain(|producer| readable.contains(&producer.node.table_uid));
+    let Page { count, offset, limit, items } = Page::of(producers, wanted);
+    // The tables as objects, whether they are asked for or not: without them the client refuses to write.
+    let tables = objects::tables(&state, &caller, &table_uids_of(&items)).await?;
+    let told = items
+        .iter()
+        .filter_map(|producer| Some(objects::node(producer, tables.get(&producer.node.table_uid)?)))
+        .collect();
     let page = Page { count, offset, limit, items: told };
     Ok(ok(&catalogue::page_answer(state.settings(), &headers, &uri, &parameters, &page)))
+}
+
+/// The tables that update processes write, each once.
+fn table_uids_of(producers: &[Producer]) -> Vec<String> {
+    let uids: BTreeSet<&String> = producers.iter().map(|producer| &producer.node.table_uid).collect();
+    uids.into_iter().cloned().collect()
 }
 
 /// Of the tables that are asked for, or of all, those of a namespace; None: no namespace is asked for, nor a table.
@@ -103,15 +117,14 @@ async fn in_namespaces(
     if contains.is_none() && within.is_empty() && without.is_none() {
         return Ok(tables);
     }
-    let all = state.host().store().tables().await?;
+    let all = state.host().store().listed_tables(&Listing::All).await?;
     let fits = |namespace: Option<&str>| {
         contains.is_none_or(|part| namespace.is_some_and(|namespace| namespace.contains(part)))
             && (within.is_empty()
                 || namespace.is_some_and(|namespace| within.iter().any(|one| one == namespace)))
             && without.is_none_or(|without| without == namespace.is_none())
     };
-    let fitting =
-        all.into_iter().filter(|table| fits(table.contract.namespace.as_deref())).map(|table| table.uid);
+    let fitting = all.into_iter().filter(|table| fits(table.namespace.as_deref())).map(|table| table.uid);
     Ok(Some(fitting.filter(|uid| tables.as_ref().is_none_or(|tables| tables.contains(uid))).collect()))
 }
 
@@ -435,7 +448,8 @@ pub(super) async fn states(
     let edit = details_of(&changes)?;
     let host = caller.host(&state);
     if let Some(scheduler) = changes.get("active_update_scheduler_uid").and_then(Value::as_str) {
-        host.store().assign_scheduler(scheduler, &uids).await.map_err(problem)?;
+        let scheduler = own(&state, &caller, scheduler).await?;
+        host.store().assign_scheduler(&scheduler.uid, &uids).await.map_err(problem)?;
     }
     let (mut profiles, mut details, mut statistics, mut nodes) =
         (Map::new(), Map::new(), Map::new(), Vec::new());

@@ -1,5 +1,7 @@
 //! Update processes and schedulers as that client has them. It refuses an answer with a key that it does not know.
 
+use std::collections::HashMap;
+
 use datanode_core::Timestamp;
 use datanode_core::access::Action;
 use datanode_core::run::RunStatus;
@@ -24,6 +26,18 @@ const NEXT_UPDATE_MICROS: i64 = 3_000_000;
 /// The table of a producer, as the catalogue tells it.
 pub(super) async fn table(state: &AppState, caller: &Caller, table: &Table) -> Result<Value, Problem> {
     catalogue::tell_one(caller, &**state.host().store(), Form::TimeIndexed, &table.uid).await
+}
+
+/// The tables of update processes, by uid.
+pub(super) async fn tables(
+    state: &AppState,
+    caller: &Caller,
+    uids: &[String],
+) -> Result<HashMap<String, Value>, Problem> {
+    let store = state.host().store();
+    let told = catalogue::tell_whole(caller, store.as_ref(), Form::TimeIndexed, uids).await?;
+    let uid = |table: &Value| table["uid"].as_str().unwrap_or_default().to_owned();
+    Ok(told.into_iter().map(|table| (uid(&table), table)).collect())
 }
 
 /// An update process.

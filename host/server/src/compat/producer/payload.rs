@@ -21,8 +21,8 @@ use crate::guard::body_problem;
 pub(crate) const MAX_BODY_BYTES: usize = 64 << 20;
 /// Bytes of the rows in it, as JSON.
 pub(crate) const MAX_ROWS_BYTES: usize = 64 << 20;
-/// Bytes of the statistics of an update, as JSON.
-pub(crate) const MAX_STATISTICS_BYTES: usize = 4 << 20;
+/// Bytes of the statistics of an update, as JSON: they name a coordinate once for each column, and are never whole anywhere.
+pub(crate) const MAX_STATISTICS_BYTES: u64 = 1 << 30;
 /// Uploads that are unpacked and judged at once, which takes memory: others wait.
 const AT_ONCE: usize = 4;
 
@@ -87,15 +87,42 @@ pub(super) async fn turn() -> Result<SemaphorePermit<'static>, Problem> {
     UNPACKING.acquire().await.map_err(|_| Problem::bug("uploads are not taken any more"))
 }
 
-/// The JSON text that is packed in a body, of so many bytes at most. It takes time and memory: for threads that may block.
-pub(super) fn unpack(body: &[u8], most: usize) -> Result<String, PayloadError> {
-    let unreadable = |error: &dyn std::fmt::Display| PayloadError::Unreadable(error.to_string());
+fn unreadable(error: &dyn std::fmt::Display) -> PayloadError {
+    PayloadError::Unreadable(error.to_string())
+}
+
+/// What is compressed in a body.
+fn compressed(body: &[u8]) -> Result<Vec<u8>, PayloadError> {
     let packed: Packed<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     if packed.overwrite == Some(false) {
         return Err(unreadable(&"`overwrite` is false, and rows that are there always take the new values"));
     }
-    let compressed = STANDARD.decode(packed.data.as_bytes()).map_err(|error| unreadable(&error))?;
-    drop(packed);
+    STANDARD.decode(packed.data.as_bytes()).map_err(|error| unreadable(&error))
+}
+
+/// Read the text that is packed in a body while it is unpacked, as far as so many bytes: what `read` makes of it. It takes
+/// time: for threads that may block.
+pub(super) fn read_packed<T>(
+    body: &[u8],
+    most: u64,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, String>,
+) -> Result<Result<T, String>, PayloadError> {
+    let compressed = compressed(body)?;
+    let mut decoder = GzDecoder::new(compressed.as_slice());
+    let mut text = decoder.by_ref().take(most + 1);
+    let made = read(&mut text);
+    if text.limit() == 0 {
+        return Err(PayloadError::TooLarge { most: usize::try_from(most).unwrap_or(usize::MAX) });
+    }
+    if made.is_ok() && !decoder.into_inner().is_empty() {
+        return Err(unreadable(&"something follows the compressed statistics"));
+    }
+    Ok(made)
+}
+
+/// The JSON text that is packed in a body, of so many bytes at most. It takes time and memory: for threads that may block.
+pub(super) fn unpack(body: &[u8], most: usize) -> Result<String, PayloadError> {
+    let compressed = compressed(body)?;
     let mut decoder = GzDecoder::new(compressed.as_slice());
     let mut text = Vec::new();
     // One byte more tells whether there is more; nothing beyond is ever unpacked.
@@ -162,12 +189,28 @@ mod tests {
     /// It is unpacked as far as the bound, whatever it would become.
     #[test]
     fn a_bomb_is_refused_for_its_size() {
-        for (most, bytes) in
-            [(MAX_ROWS_BYTES, MAX_ROWS_BYTES + 1), (MAX_STATISTICS_BYTES, MAX_STATISTICS_BYTES + 1)]
-        {
-            let bomb = gzip(&vec![b'0'; bytes]);
-            assert!(bomb.len() < 1 << 20);
-            assert_eq!(unpack(&body(&bomb), most), Err(PayloadError::TooLarge { most }));
-        }
+        let bomb = gzip(&vec![b'0'; MAX_ROWS_BYTES + 1]);
+        assert!(bomb.len() < 1 << 20);
+        assert_eq!(
+            unpack(&body(&bomb), MAX_ROWS_BYTES),
+            Err(PayloadError::TooLarge { most: MAX_ROWS_BYTES })
+        );
+    }
+
+    /// What is read while it is unpacked ends at the bound, too, however much of it is wanted.
+    #[test]
+    fn a_text_is_read_while_it_is_unpacked_and_no_further_than_its_bound() {
+        let whole = |text: &mut dyn Read| {
+            let mut read = String::new();
+            text.read_to_string(&mut read).map(|_| read).map_err(|error| error.to_string())
+        };
+        let good = gzip(b"[{\"a\": 1}]");
+        let packed = body(&good);
+        assert_eq!(read_packed(&packed, 10, whole), Ok(Ok("[{\"a\": 1}]".to_owned())));
+        assert_eq!(read_packed(&packed, 9, whole), Err(PayloadError::TooLarge { most: 9 }));
+        assert!(read_packed(b"{}", 10, whole).is_err());
+        assert!(read_packed(&body(&good[..good.len() - 3]), 10, whole).unwrap().is_err());
+        let followed = body(&[good.as_slice(), b"more"].concat());
+        assert!(matches!(read_packed(&followed, 10, whole), Err(PayloadError::Unreadable(_))));
     }
 }

@@ -17,8 +17,8 @@ use crate::auth::Caller;
 use crate::input::Place;
 use crate::{AppState, Problem};
 
-/// A process, when it is the caller's.
-async fn own(state: &AppState, caller: &Caller, uid: &str) -> Result<Scheduler, Problem> {
+/// A process, when it is the caller's. One of others is not there.
+pub(super) async fn own(state: &AppState, caller: &Caller, uid: &str) -> Result<Scheduler, Problem> {
     caller.needs_no_role();
     let scheduler = state.host().store().scheduler(uid).await.map_err(problem)?;
     if scheduler.made_by == sender(caller) {
