@@ -15,9 +15,9 @@ use datanode_runtime::{
 };
 use datanode_sandbox::{CodeCache, CompileLimits, Compiler, Limits, Sandbox, SandboxError};
 use datanode_server::ServerSettings;
-use datanode_store::Store;
 use datanode_store::postgres::PostgresStore;
 use datanode_store::sqlite::SqliteStore;
+use datanode_store::{Patience, Store};
 use serde::Deserialize;
 
 use crate::failure::{Failure, OrFail};
@@ -53,7 +53,31 @@ struct Settings {
     runs: RunSettings,
     components: ComponentSettings,
     search: SearchSettings,
+    database: DatabaseSettings,
     server: ServerSettings,
+}
+
+/// How long others wait for what the database is asked to do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DatabaseSettings {
+    /// Seconds of one step of a revision: nobody reads its table meanwhile, and nobody else changes the catalogue.
+    revision_seconds: Option<NonZeroU32>,
+    /// On PostgreSQL: seconds for which a writer of the catalogue waits for those before it.
+    wait_seconds: Option<NonZeroU32>,
+}
+
+impl DatabaseSettings {
+    fn patience(&self) -> Patience {
+        let seconds = |given: Option<NonZeroU32>, otherwise: Duration| {
+            given.map_or(otherwise, |seconds| Duration::from_secs(seconds.get().into()))
+        };
+        let Patience { revision, catalogue } = Patience::default();
+        Patience {
+            revision: seconds(self.revision_seconds, revision),
+            catalogue: seconds(self.wait_seconds, catalogue),
+        }
+    }
 }
 
 /// How tables are found.
@@ -189,17 +213,16 @@ enum Database {
 }
 
 impl Database {
-    async fn open(home: &Home) -> anyhow::Result<Self> {
-        Ok(match &home.server {
-            Some(DatabaseUrl(url)) => {
-                let store = PostgresStore::open(url).await.or_fail()?;
-                Self::Server(Arc::new(match &home.reader {
-                    Some(DatabaseUrl(url)) => store.with_reader(url).or_fail()?,
-                    None => store,
-                }))
-            }
-            None => Self::Embedded(Arc::new(SqliteStore::open(&home.database()).await.or_fail()?)),
-        })
+    async fn open(home: &Home, patience: Patience) -> anyhow::Result<Self> {
+        let Some(DatabaseUrl(url)) = &home.server else {
+            let store = SqliteStore::open(&home.database()).await.or_fail()?;
+            return Ok(Self::Embedded(Arc::new(store.with_patience(patience))));
+        };
+        let store = PostgresStore::open(url).await.or_fail()?.with_patience(patience);
+        Ok(Self::Server(Arc::new(match &home.reader {
+            Some(DatabaseUrl(url)) => store.with_reader(url).or_fail()?,
+            None => store,
+        })))
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -304,14 +327,14 @@ pub(crate) enum Missing {
 /// Open the store of a home, and a host over it.
 pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Session> {
     // First what a person may have to mend: then nothing is left behind.
-    let Settings { runs, components, search, .. } = settings(home)?;
+    let Settings { runs, components, search, database, .. } = settings(home)?;
     let embedder = home.embedder(&search)?;
     let trusted = TrustedKeys::new(&components.trusted_keys, components.require_signature).or_fail()?;
     if missing == Missing::Refuse && home.is_embedded() && !home.database().is_file() {
         return Err(no_data(home).into());
     }
     std::fs::create_dir_all(&home.data).map_err(|error| machine("the data directory", &home.data, &error))?;
-    let database = Database::open(home).await?;
+    let database = Database::open(home, database.patience()).await?;
     let spill = SpillSettings { directory: home.data.join(SPILL), after_bytes: runs.spill_after_bytes };
     let mut leases = LeaseSettings::default();
     if let Some(seconds) = runs.lease_seconds {

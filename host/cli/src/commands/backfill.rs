@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::print::{self, Heading, Printer, count};
 use crate::progress::ProgressMode;
 use crate::remote::Begun;
-use crate::run_args::Journal;
+use crate::run_args::{HashNamespace, Journal};
 use crate::{interrupt, progress, say};
 
 /// Failed windows that are told of, one by one.
@@ -41,10 +41,15 @@ pub(crate) struct BackfillArguments {
     command: Option<BackfillCommand>,
     #[command(flatten)]
     begin: Option<BeginArguments>,
+    // Not among those to begin with: arguments within arguments that may be missing are always missing to clap.
+    #[command(flatten)]
+    hash_namespace: HashNamespace,
 }
 
+// Of arguments that have others flattened into them clap does not know by itself whether they are given: the node says so.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("mode").required(true).args(["overwrite", "append_only"]))]
+#[group(arg = "node")]
 struct BeginArguments {
     /// Update hash (or the beginning of it), or the table that it alone writes
     node: String,
@@ -158,13 +163,21 @@ pub(crate) async fn run(
             let uid = place.resume_backfill(&backfill).await?;
             return self::work(&uid, None, work, place, printer).await;
         }
-        (None, Some(begin)) => return self::begin(begin, place, printer).await,
+        (None, Some(begin)) => {
+            let namespace = arguments.hash_namespace.resolve()?;
+            return self::begin(begin, namespace, place, printer).await;
+        }
         (None, None) => return Err(crate::usage("name a node, or a command: see --help".to_owned())),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn begin(arguments: BeginArguments, place: &Place, printer: Printer) -> anyhow::Result<ExitCode> {
+async fn begin(
+    arguments: BeginArguments,
+    hash_namespace: String,
+    place: &Place,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     let order = BackfillOrder {
         from: arguments.from,
         to: arguments.to,
@@ -173,6 +186,7 @@ async fn begin(arguments: BeginArguments, place: &Place, printer: Printer) -> an
         concurrency: arguments.concurrency,
         keep_going: arguments.keep_going,
         options: super::node_run::runtime_options(None, &arguments.option)?,
+        hash_namespace,
     };
     let work = work_of(None, &[], arguments.journal, arguments.progress)?;
     let begun = place.begin_backfill(&arguments.node, order, arguments.step.as_deref(), &work.0).await?;
@@ -215,14 +229,14 @@ async fn work(
     place: &Place,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    let stop = work.stop.clone();
-    interrupt::stops(&stop, printer);
+    interrupt::stops(&work.stop, printer);
     let backfill = place.work_on_backfill(uid, begun, &work, &*shows).await?;
     drop((work, shows));
     printer.show(&backfill, || summary(&backfill))?;
     match backfill.state {
         BackfillState::Failed => {}
-        BackfillState::Interrupted if stop.is_stopped() => return Ok(interrupt::cut_short()),
+        // By this command, or by whoever has ended the server.
+        BackfillState::Interrupted => return Ok(interrupt::cut_short()),
         _ => return Ok(ExitCode::SUCCESS),
     }
     let windows = place.backfill(uid).await?.windows;

@@ -12,7 +12,7 @@ use datanode_runtime::{CheckRequest, CheckSubject, Checked, RunOptions};
 use crate::args::CheckArguments;
 use crate::place::Place;
 use crate::print::{self, Printer};
-use crate::{progress, say, usage};
+use crate::{interrupt, progress, say, usage};
 
 /// Ending of component files.
 const COMPONENT: &str = "wasm";
@@ -28,6 +28,7 @@ pub(crate) async fn run(
     let admits = super::component::admitted(arguments.allow_stubbed_wasi);
     let strict = arguments.strict;
     let options = RunOptions { observer: progress::observer(arguments.progress), ..RunOptions::default() };
+    interrupt::stops(&options.stop, printer);
     let request = CheckRequest { until: arguments.until, subject: subject(arguments, place).await? };
     let checked = place.check(request, admits, &options).await?;
     // Clears the moving line before the findings are printed.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use datanode_core::ErrorClass;
 use datanode_core::run::RunStatus;
-use datanode_runtime::{CellResult, CellVerdict, MatrixRun, bundle_in_cells};
+use datanode_runtime::{CellResult, CellVerdict, MatrixRun, Stop, bundle_in_cells};
 use datanode_sandbox::{Cell, Processor};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::failure::OrFail;
 use crate::home::{self, Home};
 use crate::place::{Place, WantedRuns};
 use crate::print::{self, Heading, Printer, count};
-use crate::{exit_code, say, usage};
+use crate::{exit_code, interrupt, say, usage};
 
 /// Whether files are named, and not nodes or components of a catalogue.
 pub(crate) fn is_of_bundles(arguments: &CheckArguments) -> bool {
@@ -35,14 +35,26 @@ pub(crate) async fn run(
     }
     let runs = chosen(arguments, place).await?;
     let cells = Cell::all();
+    let stop = Stop::default();
+    interrupt::stops(&stop, printer);
     let bar = progress(runs.len() * cells.len());
     let mut found = Vec::with_capacity(runs.len());
     for run in &runs {
-        let bar = bar.clone();
-        found.push(place.run_in_cells(run, &cells, move || bar.inc(1)).await?);
+        let counted = bar.clone();
+        match place.run_in_cells(run, &cells, &stop, move || counted.inc(1)).await {
+            Ok(run) => found.push(run),
+            // What was executed until then is told.
+            Err(_) if stop.is_stopped() => break,
+            Err(error) => return Err(error),
+        }
     }
     bar.finish_and_clear();
-    answer(&found, !arguments.subject.is_empty(), printer)
+    if stop.is_stopped() && found.is_empty() && !printer.json {
+        say!("nothing was executed: it was ended before");
+        return Ok(interrupt::cut_short());
+    }
+    let code = answer(&found, !arguments.subject.is_empty(), printer)?;
+    Ok(if stop.is_stopped() { interrupt::cut_short() } else { code })
 }
 
 /// Files, without any catalogue.

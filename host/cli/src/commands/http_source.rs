@@ -91,7 +91,7 @@ impl HttpOptions {
 
     /// What these options change: lists get longer, a header or parameter of the same name and numbers take the place of
     /// what was there.
-    pub(crate) fn change(&self) -> anyhow::Result<impl FnOnce(&mut HttpRules) + Send + use<>> {
+    pub(crate) fn change(&self) -> anyhow::Result<impl Fn(&mut HttpRules) + Send + Sync + use<>> {
         let headers =
             self.headers.iter().map(|text| injected("header", text)).collect::<Result<Vec<_>, _>>()?;
         let query = self.query.iter().map(|text| injected("query", text)).collect::<Result<Vec<_>, _>>()?;
@@ -113,17 +113,17 @@ impl HttpOptions {
         let (max_bytes, timeout_ms) = (self.max_bytes, self.timeout_ms);
         let (max_redirects, retries, per_minute) = (self.max_redirects, self.retries, self.per_minute);
         Ok(move |rules: &mut HttpRules| {
-            join(&mut rules.methods, methods);
-            join(&mut rules.paths, paths);
-            join(&mut rules.request_headers, request_headers);
-            join(&mut rules.response_headers, response_headers);
-            join(&mut rules.redirect_to, redirect_to);
-            join(&mut rules.networks, networks);
-            for (known, given) in [(&mut rules.headers, headers), (&mut rules.query, query)] {
+            join(&mut rules.methods, &methods);
+            join(&mut rules.paths, &paths);
+            join(&mut rules.request_headers, &request_headers);
+            join(&mut rules.response_headers, &response_headers);
+            join(&mut rules.redirect_to, &redirect_to);
+            join(&mut rules.networks, &networks);
+            for (known, given) in [(&mut rules.headers, &headers), (&mut rules.query, &query)] {
                 known.retain(|known| !given.iter().any(|given| given.name.eq_ignore_ascii_case(&known.name)));
-                known.extend(given);
+                known.extend_from_slice(given);
             }
-            rules.ca_file = ca_file.or(rules.ca_file.take());
+            rules.ca_file = ca_file.clone().or(rules.ca_file.take());
             let limits = &mut rules.limits;
             limits.max_bytes = max_bytes.unwrap_or(limits.max_bytes);
             limits.timeout_ms = timeout_ms.unwrap_or(limits.timeout_ms);
@@ -134,10 +134,10 @@ impl HttpOptions {
     }
 }
 
-fn join<T: PartialEq>(known: &mut Vec<T>, given: Vec<T>) {
+fn join<T: Clone + PartialEq>(known: &mut Vec<T>, given: &[T]) {
     for one in given {
-        if !known.contains(&one) {
-            known.push(one);
+        if !known.contains(one) {
+            known.push(one.clone());
         }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) async fn run(
         observer: progress::observer(arguments.progress),
         stop: Stop::default(),
     };
+    interrupt::stops(&options.stop, printer);
     if arguments.dry_run {
         let statistics = arguments.statistics.as_deref();
         let statistics = statistics.map(|file| read_at_most(file, MAX_STATISTICS_BYTES)).transpose()?;
@@ -53,7 +54,6 @@ pub(crate) async fn run(
         printer.show(&dry, || show_dry(&dry, contract.as_ref()))?;
         return Ok(finish(std::slice::from_ref(&dry.run), printer));
     }
-    interrupt::stops(&options.stop, printer);
     let tree = place.run_node(&arguments.node, &namespace, &options).await?;
     let is_debug = options.sample.is_some();
     drop(options);

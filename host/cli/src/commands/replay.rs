@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use datanode_core::run::RunStatus;
 use datanode_core::{ErrorClass, Timestamp};
-use datanode_runtime::{Replayed, Verdict, replay_bundle};
+use datanode_runtime::{Replayed, Stop, Verdict, replay_bundle};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::failure::OrFail;
 use crate::home::{self, Home};
 use crate::place::{Place, WantedRuns};
 use crate::print::{self, Heading, Printer, count, duration};
-use crate::{exit_code, say, usage};
+use crate::{exit_code, interrupt, say, usage};
 
 /// Which runs are executed again.
 #[derive(Debug, Args)]
@@ -79,14 +79,26 @@ pub(crate) async fn run(
     }
     let named = !arguments.runs.is_empty();
     let runs = if named { arguments.runs } else { called(place, arguments.since).await? };
+    let stop = Stop::default();
+    interrupt::stops(&stop, printer);
     let bar = progress(runs.len());
     let mut replayed = Vec::with_capacity(runs.len());
     for run in &runs {
-        replayed.push(place.replay(run).await?);
+        match place.replay(run, &stop).await {
+            Ok(run) => replayed.push(run),
+            // What was replayed until then is told.
+            Err(_) if stop.is_stopped() => break,
+            Err(error) => return Err(error),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    answer(&replayed, named, printer)
+    if stop.is_stopped() && replayed.is_empty() {
+        printer.show(&replayed, || say!("nothing was replayed: it was ended before"))?;
+        return Ok(interrupt::cut_short());
+    }
+    let code = answer(&replayed, named, printer)?;
+    Ok(if stop.is_stopped() { interrupt::cut_short() } else { code })
 }
 
 /// The runs whose component was called, the oldest first.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::args::{LogLevel, RunCommand};
 use crate::commands::replay;
 use crate::failure::OrFail;
-use crate::place::{Place, WantedRuns};
+use crate::place::{Place, TreeRuns, WantedRuns};
 use crate::print::{self, Heading, Printer, count, duration};
 use crate::{interrupt, progress, say};
 
@@ -38,18 +38,20 @@ pub(crate) async fn run(command: RunCommand, place: &Place, printer: Printer) ->
                 ..RunOptions::default()
             };
             interrupt::stops(&options.stop, printer);
-            let tree = place.retry_run(&run, &options).await?.runs;
+            let TreeRuns { runs: tree, is_cut_short } = place.retry_run(&run, &options).await?;
             // Clears the moving line before the summary is printed.
             drop(options);
             printer.show(&tree.runs, || summary(&tree.runs))?;
-            return Ok(super::node_run::finish(&tree.runs, printer));
+            let code = super::node_run::finish(&tree.runs, printer);
+            return Ok(if is_cut_short { interrupt::cut_short() } else { code });
         }
         RunCommand::Leases => leases(place, printer).await?,
         RunCommand::Replay(arguments) => return replay::run(arguments, place, printer).await,
         RunCommand::Export { run, output } => replay::export(&run, &output, place, printer).await?,
         RunCommand::Prune(arguments) => replay::prune(&arguments, place, printer).await?,
         RunCommand::Logs { run, level, follow: true, .. } => {
-            place.follow_log(&run, |line| log(line, level, printer)).await?;
+            let dropped = place.follow_log(&run, |line| log(line, level, printer)).await?;
+            warn_of_dropped(dropped);
         }
         RunCommand::Logs { run, level, tail, .. } => {
             logs(&place.run(&run).await?, level, tail, printer)?;
@@ -311,18 +313,19 @@ fn log(line: &LogLine, level: LogLevel, printer: Printer) -> anyhow::Result<()> 
     Ok(())
 }
 
+fn warn_of_dropped(lines: u64) {
+    if lines > 0 {
+        print::warning(&format!("{} more lines were beyond the bound and are not kept", count(lines)));
+    }
+}
+
 fn logs(run: &RunRecord, level: LogLevel, tail: Option<usize>, printer: Printer) -> anyhow::Result<()> {
     let kept: Vec<&LogLine> = run.logs.iter().filter(|line| rank(line) >= level).collect();
     let shown = &kept[kept.len().saturating_sub(tail.unwrap_or(usize::MAX))..];
     for line in shown {
         log(line, level, printer)?;
     }
-    if run.logs_dropped > 0 {
-        print::warning(&format!(
-            "{} more lines were beyond the bound and are not kept",
-            count(run.logs_dropped)
-        ));
-    }
+    warn_of_dropped(run.logs_dropped);
     if kept.is_empty() && !printer.json {
         say!("run {} logged nothing of this level", run.run_id);
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use datanode_runtime::{Host, Stop};
 use datanode_server::logs::{self, LogFormat, LogLevel};
-use datanode_server::{Listening, ServerSettings};
+use datanode_server::{Listening, ServerSettings, Traces};
 use serde_json::json;
 
 use crate::failure::OrFail;
@@ -23,7 +23,8 @@ use crate::print::{self, Printer};
     machine alone. From the first token on it demands one of everybody. On any other address it does not begin without one:\n\
     datanode user create, datanode token create. It speaks HTTP: what comes from elsewhere comes through a proxy with TLS.\n\n\
     It ends at Ctrl-C or SIGTERM: runs under way are ended and give up their nodes, answers under way are given.\n\
-    Bounds of requests are set under [server] in datanode.toml.\n\n\
+    Bounds of requests are set under [server] in datanode.toml. Of the variables of OpenTelemetry it follows those for\n\
+    traces, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_SERVICE_NAME.\n\n\
     Examples:\n  datanode serve\n  datanode serve --listen 0.0.0.0:8750 --log-format json\n  \
     datanode serve --listen 127.0.0.1:0 --json"
 )]
@@ -40,6 +41,9 @@ pub(crate) struct ServeArguments {
     /// What the log tells: off, error, warn, info, debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
+    /// Send traces of requests and runs to this collector, by OTLP over HTTP [default: `$OTEL_EXPORTER_OTLP_ENDPOINT`]
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,13 +60,14 @@ pub(crate) async fn run(
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    let ServeArguments { listen, require_token, log_format, log_level } = arguments;
+    let ServeArguments { listen, require_token, log_format, log_level, otlp_endpoint } = arguments;
     let settings = ServerSettings { require_token, ..home::server_settings(home)? };
     let format = match log_format {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    logs::start(format, log_level);
+    let traces = Traces::begin(otlp_endpoint.as_deref()).or_fail()?;
+    logs::start(format, log_level, traces.as_ref());
     let listening = Listening::on(listen, host.clone(), settings).await.or_fail()?;
     let url = format!("http://{}", listening.address());
     // For whoever has started it: from now on it answers.
@@ -73,5 +78,8 @@ pub(crate) async fn run(
     // A line that is no JSON has no place in a log that is.
     interrupt::stops(&stop, Printer { json: printer.json || log_format == Format::Json });
     listening.serve(async move { stop.stopped().await }).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -90,7 +90,7 @@ impl Place {
                 let body = json!({
                     "from": order.from, "to": order.to, "step": step, "mode": order.mode,
                     "concurrency": order.concurrency, "keep_going": order.keep_going, "options": order.options,
-                    "journal": work.journal,
+                    "hash_namespace": order.hash_namespace, "journal": work.journal,
                 });
                 let begun: BegunThere = server.post(&["nodes", node, "backfills"], &body).await?;
                 let BegunThere { execution, backfill, warnings } = begun;

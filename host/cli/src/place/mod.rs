@@ -9,6 +9,7 @@ mod checks;
 mod components;
 mod nodes;
 mod people;
+mod revision_folders;
 mod revisions;
 mod rows;
 mod runs;

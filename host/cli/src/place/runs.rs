@@ -7,8 +7,8 @@ use datanode_core::Timestamp;
 use datanode_core::run::{LogLine, RunRecord, RunStatus};
 use datanode_runtime::answers::{DebugRuns, DryRunDocument};
 use datanode_runtime::{
-    AtomicFile, BundleError, DryRunRequest, MatrixRun, Observer, Pruned, Replayed, RunEvent, RunOptions,
-    RuntimeError, Scope, Stop,
+    AtomicFile, BundleError, DryRunRequest, MatrixRun, Observer, Pruned, Replayed, RunOptions, RuntimeError,
+    Scope, Stop,
 };
 use datanode_sandbox::Cell;
 use datanode_store::RunFilter;
@@ -50,7 +50,7 @@ impl Place {
                     None => None,
                 };
                 host.store()
-                    .runs(&RunFilter { node_uid, table_uid, status, limit, before: None })
+                    .runs(&RunFilter { node_uid, table_uid, status, limit, ..RunFilter::default() })
                     .await
                     .or_fail()
             }
@@ -73,28 +73,21 @@ impl Place {
         }
     }
 
-    /// The log of a run, line by line, until the run has ended.
+    /// The log of a run, line by line, until the run has ended. Answers how many lines are not kept.
     pub(crate) async fn follow_log(
         &self,
         reference: &str,
-        mut told: impl FnMut(&LogLine) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let server = match self {
+        told: impl FnMut(&LogLine) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        match self {
             // A run that is under way has no record yet.
             Self::Here(host) => {
-                return host.store().run(reference).await.or_fail()?.logs.iter().try_for_each(told);
+                let run = host.store().run(reference).await.or_fail()?;
+                run.logs.iter().try_for_each(told)?;
+                Ok(run.logs_dropped)
             }
-            Self::There(server) => server,
-        };
-        let mut events = server.events(&["runs", reference, "logs"]).await?;
-        while let Some(event) = events.next().await? {
-            match serde_json::from_str::<RunEvent>(&event.data) {
-                Ok(RunEvent::Logged { line, .. }) => told(&line)?,
-                _ if event.name == "end" => break,
-                _ => {}
-            }
+            Self::There(server) => server.follow_log(reference, told).await,
         }
-        Ok(())
     }
 
     /// Run a node after everything that it depends on.
@@ -155,30 +148,31 @@ impl Place {
         }
     }
 
-    /// Execute a run again, and compare.
-    pub(crate) async fn replay(&self, run: &str) -> anyhow::Result<Replayed> {
+    /// Execute a run again, and compare, unless it is told to stop.
+    pub(crate) async fn replay(&self, run: &str, stop: &Stop) -> anyhow::Result<Replayed> {
         match self {
-            Self::Here(host) => host.replay(run).await.or_fail(),
+            Self::Here(host) => host.replay(run, stop).await.or_fail(),
             Self::There(server) => {
                 let begun = server.post(&["runs", run, "replay"], &json!({})).await?;
-                Ok(server.follow(&begun, Listeners::default(), &Stop::default()).await?.result)
+                Ok(server.follow(&begun, Listeners::default(), stop).await?.result)
             }
         }
     }
 
-    /// Execute a run again in each of these cells; `done` is told of each.
+    /// Execute a run again in each of these cells, unless it is told to stop; `done` is told of each.
     pub(crate) async fn run_in_cells(
         &self,
         run: &str,
         cells: &[Cell],
+        stop: &Stop,
         mut done: impl FnMut() + Send + 'static,
     ) -> anyhow::Result<MatrixRun> {
         match self {
-            Self::Here(host) => host.run_in_cells(run, cells, done).await.or_fail(),
+            Self::Here(host) => host.run_in_cells(run, cells, stop, done).await.or_fail(),
             Self::There(server) => {
                 // Of the machine of the server: its processor is judged, not this one.
                 let begun = server.post(&["runs", run, "determinism"], &json!({})).await?;
-                let ended = server.follow(&begun, Listeners::default(), &Stop::default()).await?;
+                let ended = server.follow(&begun, Listeners::default(), stop).await?;
                 for _ in cells {
                     done();
                 }

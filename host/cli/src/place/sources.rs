@@ -5,11 +5,20 @@ use std::path::Path;
 use datanode_core::source::{HttpRules, RuleError};
 use datanode_runtime::{ListedSecret, NewSecret};
 use datanode_store::{Registered, Source, SourceKind};
+use hyper::header::{ETAG, IF_MATCH};
 use serde_json::{Value, json};
 
 use super::Place;
 use crate::failure::{Failure, OrFail};
 use crate::remote::Call;
+
+/// How often a source is looked at again that others have changed meanwhile.
+const CHANGED_AGAIN: u32 = 3;
+
+/// Whether a server has refused a change because the thing is not any more what it was when it was looked at.
+fn is_of_another_state(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.code == "server.precondition")
+}
 
 /// Where a new source leads.
 pub(crate) enum NewSource<'s> {
@@ -68,21 +77,30 @@ impl Place {
         }
     }
 
-    /// Change the rules of an HTTP source.
+    /// Change the rules of an HTTP source. Where others change it meanwhile, theirs are changed.
     pub(crate) async fn change_source(
         &self,
         name: &str,
-        change: impl FnOnce(&mut HttpRules) + Send,
+        change: impl Fn(&mut HttpRules) + Send + Sync,
     ) -> anyhow::Result<Source> {
-        match self {
-            Self::Here(host) => host.change_source(name, change).await.or_fail(),
-            Self::There(_) => {
-                // The rules as they are now, changed by the same function that changes them in this process.
-                let SourceKind::Http(mut rules) = self.source(name).await?.kind else {
-                    return Err(Failure::of(&RuleError::Directory { name: name.to_owned() }).into());
-                };
-                change(&mut rules);
-                Ok(self.add_source(name, NewSource::Http(rules), true).await?.value)
+        let server = match self {
+            Self::Here(host) => return host.change_source(name, change).await.or_fail(),
+            Self::There(server) => server,
+        };
+        let at = || server.at(&["sources", name]);
+        let mut again = 0;
+        loop {
+            let shown = server.send(Call::get(at())).await?;
+            let tag = shown.header(&ETAG).map(ToOwned::to_owned);
+            let tag = tag.ok_or_else(|| server.odd("a source without an ETag"))?;
+            let SourceKind::Http(mut rules) = shown.json::<Source>().await?.kind else {
+                return Err(Failure::of(&RuleError::Directory { name: name.to_owned() }).into());
+            };
+            // The rules as they are now, changed by the same function that changes them in this process.
+            change(&mut rules);
+            match server.ask(Call::put(at()).with(IF_MATCH, &tag).json(&rules)?).await {
+                Err(error) if again < CHANGED_AGAIN && is_of_another_state(&error) => again += 1,
+                changed => return changed,
             }
         }
     }

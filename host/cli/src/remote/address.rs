@@ -6,7 +6,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 /// The API of a server, below its address.
-const API: [&str; 2] = ["api", "v1"];
+pub(super) const API: [&str; 2] = ["api", "v1"];
 
 /// Address of a server: scheme, host, port, and the path under which a proxy may have put it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use datanode_core::ErrorClass;
+use datanode_core::diagnostic::shell_word;
 use datanode_core::guest_failure::GuestFailure;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::address::{API, ServerUrl};
 use super::client::told;
 use crate::failure::Failure;
 
@@ -24,6 +26,12 @@ const SILENCE: Duration = Duration::from_mins(2);
 
 /// What to do where a server demands a token. It says so for all programs, and this one has its own ways to give one.
 const GIVE_TOKEN: &str = "give yours: --token-file FILE, or DATANODE_TOKEN; who administers the server makes one: datanode token create";
+
+/// The code of what a datanode server of this release does not answer.
+pub(super) const ODD: &str = "remote.answer";
+/// What to do where something else answers.
+pub(super) const SEE_ADDRESS: &str =
+    "see that the address is that of a datanode server, with the path under which a proxy has put it";
 
 /// An answer whose body is still to come.
 pub(crate) struct Answer {
@@ -116,8 +124,20 @@ impl Answer {
 
     /// The document that it is.
     pub(crate) async fn json<T: DeserializeOwned>(mut self) -> anyhow::Result<T> {
+        if self.header(&CONTENT_TYPE).is_some() {
+            self.expect("json")?;
+        }
         let whole = self.whole(MOST_DOCUMENT_BYTES).await?;
         serde_json::from_slice(&whole).map_err(|error| self.odd(&error.to_string()).into())
+    }
+
+    /// Refuse what is of another kind: a page for people, say, of something that stands before the server.
+    pub(super) fn expect(&self, kind: &str) -> anyhow::Result<()> {
+        let told = self.header(&CONTENT_TYPE).unwrap_or("none");
+        if told.contains(kind) {
+            return Ok(());
+        }
+        Err(self.odd(&format!("a document of type {told}")).into())
     }
 
     /// The failure that it tells.
@@ -133,10 +153,18 @@ impl Answer {
     /// An error that does not come from a datanode server, but from something before it.
     fn by_status(&self, status: StatusCode) -> Failure {
         let reason = status.canonical_reason().unwrap_or("unknown");
-        let message = format!("the server {} answered {} ({reason})", self.server, status.as_u16());
-        let failure = Failure::machine(message).with_code("remote.answer").with_next_step(
-            "see that the address is that of a datanode server, and what stands before it lets this through",
-        );
+        let answered = format!("the server {} answered {} ({reason})", self.server, status.as_u16());
+        let (message, next) = match (status.as_u16(), self.header(&LOCATION)) {
+            (300..400, Some(to)) => {
+                (format!("{answered}: it leads to {to}, where this command does not follow"), leads(to))
+            }
+            (502..=504, _) => (
+                answered,
+                "what stands before the server does not reach it: see that it runs, and try again".to_owned(),
+            ),
+            _ => (answered, format!("{SEE_ADDRESS}, and that what stands before it lets this through")),
+        };
+        let failure = Failure::machine(message).with_code(ODD).with_next_step(next);
         Failure { class: class_of_status(status), ..failure }
     }
 
@@ -153,10 +181,25 @@ impl Answer {
     }
 }
 
+/// Whether another attempt may get further: the way there has failed, or the server cannot do it now.
+pub(super) fn passes(failure: &Failure) -> bool {
+    failure.class == ErrorClass::Infrastructure && failure.code != "server.failed"
+}
+
+/// What to do where an answer leads elsewhere.
+fn leads(to: &str) -> String {
+    let end = format!("/{}", API.join("/"));
+    let place = to.find(&end).map(|at| &to[..at]).filter(|place| place.parse::<ServerUrl>().is_ok());
+    match place {
+        Some(place) => format!("if that is the server that you mean, name it: --url {}", shell_word(place)),
+        None => SEE_ADDRESS.to_owned(),
+    }
+}
+
 /// An answer that this command does not understand.
 pub(super) fn odd(server: &str, problem: &str) -> Failure {
     let message = format!("the server {server} answered what this command does not know: {problem}");
-    let failure = Failure::machine(message).with_code("remote.answer").with_next_step(
+    let failure = Failure::machine(message).with_code(ODD).with_next_step(
         "see that command and server are of one release: datanode --version, and /api/v1/version of the server",
     );
     Failure { class: ErrorClass::Failed, ..failure }

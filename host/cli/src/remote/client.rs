@@ -3,23 +3,25 @@
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use datanode_core::ErrorClass;
+use datanode_core::diagnostic::shell_word;
+use datanode_runtime::tls::{Fault, Trust};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::address::ServerUrl;
-use super::answer::{self, Answer};
-use super::connection::{self, NoConnection, Stream};
+use super::answer::{self, Answer, ODD};
+use super::connection::{self, NoConnection};
 use super::token::Token;
 use crate::failure::Failure;
 
@@ -38,6 +40,9 @@ const SETTLING: Duration = Duration::from_millis(20);
 /// Things that a page of a list holds.
 const PAGE: &str = "500";
 
+/// The code of a server whom nobody reaches.
+pub(super) const UNREACHABLE: &str = "remote.unreachable";
+
 /// By which a request that is sent twice is carried out once.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -51,7 +56,8 @@ pub(crate) struct Server(Arc<Inner>);
 struct Inner {
     url: ServerUrl,
     token: Option<Token>,
-    tls: Option<Arc<ClientConfig>>,
+    /// Whom to believe that they are the server; None: it is asked in the clear.
+    trust: Option<Trust>,
     /// The connection of the last request, once its answer has been read.
     idle: Mutex<Option<SendRequest<Body>>>,
 }
@@ -157,6 +163,18 @@ impl Call {
     }
 }
 
+/// What a server of this host calls itself.
+const NAME: &str = "datanode";
+/// The release of this command.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a server is.
+#[derive(Deserialize)]
+struct Version {
+    name: String,
+    version: String,
+}
+
 /// A page of a list.
 #[derive(Deserialize)]
 struct Page<T> {
@@ -170,12 +188,14 @@ enum Unanswered {
     NotSent(Failure),
     /// It may have arrived.
     Lost(Failure),
+    /// Who answers talks otherwise, and would again.
+    Odd(Failure),
 }
 
 impl Unanswered {
     fn failure(self) -> Failure {
         match self {
-            Self::NotSent(failure) | Self::Lost(failure) => failure,
+            Self::NotSent(failure) | Self::Lost(failure) | Self::Odd(failure) => failure,
         }
     }
 }
@@ -183,17 +203,15 @@ impl Unanswered {
 impl Server {
     /// A server, and how it is asked.
     pub(crate) fn new(url: ServerUrl, token: Option<Token>, ca: Option<&Path>) -> anyhow::Result<Self> {
-        let tls = if url.at(&[]).scheme() == "https" {
-            let authorities = connection::authorities(ca);
-            let authorities = authorities.map_err(|problem| {
+        let trust = if url.at(&[]).scheme() == "https" {
+            Some(Trust::of(ca).map_err(|problem| {
                 Failure::usage(format!("certificate authorities: {problem}"))
                     .with_next_step("name a file of certificates (PEM): --server-ca FILE")
-            })?;
-            Some(authorities)
+            })?)
         } else {
             None
         };
-        Ok(Self(Arc::new(Inner { url, token, tls, idle: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { url, token, trust, idle: Mutex::default() })))
     }
 
     /// As a person reads it.
@@ -222,7 +240,34 @@ impl Server {
 
     /// The document that a call answers.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, call: Call) -> anyhow::Result<T> {
-        self.send(call).await?.json().await
+        match self.send(call).await?.json().await {
+            Ok(document) => Ok(document),
+            Err(error) => Err(match error.downcast::<Failure>() {
+                Ok(failure) if failure.code == ODD => self.compared(failure).await.into(),
+                Ok(failure) => failure.into(),
+                Err(error) => error,
+            }),
+        }
+    }
+
+    /// A failure that another release would explain, with what there is to say of that: who answers is asked what it is.
+    async fn compared(&self, failure: Failure) -> Failure {
+        let version = match self.send_once(&Call::get(self.at(&["version"]))).await {
+            Ok(answer) if answer.is_ok() => answer.json::<Version>().await.ok(),
+            _ => None,
+        };
+        match version.filter(|version| version.name == NAME) {
+            Some(Version { version, .. }) if version != VERSION => {
+                let message = format!(
+                    "{}; the server is of release {version}, and this command of {VERSION}",
+                    failure.message
+                );
+                Failure { message, ..failure }
+                    .with_next_step("use a command and a server of one release: datanode --version")
+            }
+            None if failure.code == ODD => failure.with_next_step(answer::SEE_ADDRESS),
+            _ => failure,
+        }
     }
 
     /// All things of a list, page by page.
@@ -257,7 +302,7 @@ impl Server {
 
     /// Send a call, again where that is safe, until there is an answer that is no error.
     pub(crate) async fn send(&self, call: Call) -> anyhow::Result<Answer> {
-        let mut pause = PAUSE;
+        let (mut pause, began) = (PAUSE, Instant::now());
         for attempt in 1.. {
             let is_last = attempt >= ATTEMPTS;
             let wait = match self.send_once(&call).await {
@@ -271,11 +316,24 @@ impl Server {
                             | StatusCode::GATEWAY_TIMEOUT
                     );
                     let asked = answer.retry_after();
+                    if let (StatusCode::CONFLICT, Some(asked), true) = (answer.status(), asked, call.repeats)
+                        && began.elapsed() < call.patience
+                    {
+                        // An attempt whose answer was lost is still being answered: that is waited for, as it would have been.
+                        tokio::time::sleep(asked.min(MOST_PAUSE)).await;
+                        continue;
+                    }
                     if !again || is_last || !call.repeats || asked.is_some_and(|asked| asked > MOST_PAUSE) {
-                        return Err(answer.failure().await.into());
+                        let failure = answer.failure().await;
+                        // A route or a field that is not known there.
+                        let is_strange = ["server.not_found", "server.method", "server.request"];
+                        let is_strange = is_strange.contains(&failure.code.as_str());
+                        let failure = if is_strange { self.compared(failure).await } else { failure };
+                        return Err(failure.into());
                     }
                     asked.unwrap_or(pause)
                 }
+                Err(Unanswered::Odd(failure)) => return Err(failure.into()),
                 Err(Unanswered::NotSent(failure)) if is_last => return Err(failure.into()),
                 Err(Unanswered::Lost(failure)) if is_last || !call.repeats => return Err(failure.into()),
                 Err(_) => pause,
@@ -310,7 +368,7 @@ impl Server {
                 Some(sender) if !is_fresh => sender,
                 _ => {
                     is_fresh = true;
-                    self.connect().await.map_err(Unanswered::NotSent)?
+                    self.connect().await?
                 }
             };
             let sent = tokio::time::timeout(call.patience, sender.try_send_request(request)).await;
@@ -330,6 +388,9 @@ impl Server {
                         request = unsent;
                     }
                     Some(_) => return Err(Unanswered::NotSent(self.lost(told(error.error())))),
+                    None if error.error().is_parse() => {
+                        return Err(Unanswered::Odd(self.no_http(&told(error.error()))));
+                    }
                     None => return Err(Unanswered::Lost(self.lost(told(error.error())))),
                 },
             }
@@ -344,20 +405,18 @@ impl Server {
         matches!(ready, Ok(Ok(()))).then_some(sender)
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>, Failure> {
-        let stream: Stream = match connection::connect(&self.at(&[]), self.0.tls.as_ref()).await {
+    async fn connect(&self) -> Result<SendRequest<Body>, Unanswered> {
+        let not_sent = |problem: &str| Unanswered::NotSent(self.unreachable(problem));
+        let stream = match connection::connect(&self.at(&[]), self.0.trust.as_ref()).await {
             Ok(stream) => stream,
-            Err(NoConnection::Unreachable(problem)) => return Err(self.unreachable(&problem)),
-            Err(NoConnection::Tls(problem)) => {
-                return Err(Failure::refused(format!("the server {} cannot be trusted: {problem}", self.name()))
-                    .with_code("remote.tls")
-                    .with_next_step(
-                        "name the authority that has signed its certificate: --server-ca FILE; or mend the address",
-                    ));
+            Err(NoConnection::Unreachable(problem)) => return Err(not_sent(&problem)),
+            // A certificate does not get better by asking again.
+            Err(NoConnection::Tls(fault, problem)) => {
+                return Err(Unanswered::Odd(self.untrusted(fault, &problem)));
             }
         };
         let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.unreachable(&told(&error)))?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(&told(&error)))?;
         // It ends when both the sender and the answer are dropped.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
@@ -393,16 +452,45 @@ impl Server {
         answer::odd(self.name(), problem)
     }
 
+    /// Who answers cannot prove to be the server.
+    fn untrusted(&self, fault: Fault, problem: &str) -> Failure {
+        let next = match fault {
+            Fault::Authority => {
+                "if it is the server that you mean, name the authority that has signed its certificate: --server-ca FILE"
+            }
+            Fault::Name => "ask the server by the name that its certificate has: --url https://NAME",
+            Fault::Time => {
+                "see that the clock of this machine is right, and have the server's certificate renewed"
+            }
+            Fault::NoTls => {
+                "see that host and port are right; a server that is asked without TLS has an address with http://"
+            }
+            Fault::Other => "see that the address is right, and have the server's certificate mended",
+        };
+        Failure::refused(format!("the server {} cannot be trusted: {problem}", self.name()))
+            .with_code("remote.tls")
+            .with_next_step(next)
+    }
+
+    /// Who answers does not speak HTTP.
+    fn no_http(&self, problem: &str) -> Failure {
+        let message = format!("what answers at {} speaks no HTTP: {problem}", self.name());
+        let failure = Failure::machine(message).with_code(ODD).with_next_step(
+            "see that host and port are right; a server that is asked by TLS has an address with https://",
+        );
+        Failure { class: ErrorClass::Failed, ..failure }
+    }
+
     fn unreachable(&self, problem: &str) -> Failure {
         Failure::machine(format!("the server {} cannot be reached: {problem}", self.name()))
-            .with_code("remote.unreachable")
+            .with_code(UNREACHABLE)
             .with_next_step(format!(
                 "see that it runs and that the address is right: curl {}/healthz",
-                datanode_core::diagnostic::shell_word(self.name())
+                shell_word(self.name())
             ))
     }
 
-    fn lost(&self, problem: impl Display) -> Failure {
+    pub(super) fn lost(&self, problem: impl Display) -> Failure {
         Failure::machine(format!("the server {} gave no answer: {problem}", self.name()))
             .with_code("remote.lost")
             .with_next_step(

@@ -3,28 +3,35 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use datanode_core::run::{LogLine, RunRecord};
 use datanode_runtime::answers::BackfillDocument;
 use datanode_runtime::{Observer, RunEvent, Stop};
 use hyper::header::{ACCEPT, HeaderName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::Url;
 
-use super::answer::{Answer, failure_of};
+use super::answer::{Answer, failure_of, passes};
 use super::client::{Call, Server};
 use crate::backfill_progress::Shows;
 use crate::failure::Failure;
+use crate::print;
 
 /// The type of a stream of events.
 const EVENT_STREAM: &str = "text/event-stream";
 /// The number of the last event that was seen.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often a stream that breaks is opened again without any event in between.
-const ATTEMPTS: u32 = 8;
-/// Before that.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How often a stream is opened that brings nothing, one time after the other.
+const ATTEMPTS: u32 = 10;
+/// Before the second of them; each later one waits twice as long.
+const PAUSE: Duration = Duration::from_millis(250);
+/// But no longer than this.
+const MOST_PAUSE: Duration = Duration::from_secs(5);
 /// The longest event that is taken.
 const MOST_EVENT_BYTES: usize = 256 << 20;
+/// How the last event of a stream is called.
+const END: &str = "end";
 
 /// Something that was begun.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,6 +61,19 @@ struct Execution {
     error: Option<Value>,
 }
 
+impl Execution {
+    fn is_over(&self) -> bool {
+        !matches!(self.state.as_str(), "waiting" | "running")
+    }
+}
+
+/// What is heard of an execution.
+enum Heard {
+    Event(Event),
+    /// It is over.
+    End(Execution),
+}
+
 impl Server {
     /// Follow an execution to its end, and have it ended when `stop` says so.
     pub(crate) async fn follow<T: DeserializeOwned>(
@@ -63,49 +83,82 @@ impl Server {
         stop: &Stop,
     ) -> anyhow::Result<Ended<T>> {
         let id = begun.execution_id.as_str();
-        let (mut seen, mut broken, mut is_cancelling) = (None::<String>, 0, false);
+        let mut stream =
+            EventStream { is_known: true, ..EventStream::of(self.at(&["executions", id, "events"])) };
+        let mut is_cancelling = false;
         loop {
-            let mut call = Call::get(self.at(&["executions", id, "events"])).with(ACCEPT, EVENT_STREAM);
-            if let Some(seen) = &seen {
-                call = call.with(LAST_EVENT_ID, seen);
-            }
-            let mut events = Events::new(self.send(call).await?);
-            let problem = loop {
-                let event = tokio::select! {
-                    () = stop.stopped(), if !is_cancelling => {
-                        is_cancelling = true;
-                        let cancel = Call::post(self.at(&["executions", id, "cancel"]));
-                        let _: Value = self.ask(cancel).await?;
-                        continue;
-                    }
-                    event = events.next() => event,
-                };
-                match event {
-                    Ok(Some(event)) => {
-                        broken = 0;
-                        seen = event.id.clone().or(seen);
-                        if event.name == "end" {
-                            return self.ended(serde_json::from_str(&event.data)?);
-                        }
-                        listeners.hear(&event);
-                    }
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
+            let heard = tokio::select! {
+                () = stop.stopped(), if !is_cancelling => {
+                    is_cancelling = true;
+                    self.cancel(id).await?;
+                    continue;
                 }
+                heard = self.hear(id, &mut stream) => heard?,
             };
-            // The stream has ended and the execution may not have: the server knows.
-            broken += 1;
-            if broken > ATTEMPTS
-                && let Some(problem) = problem
-            {
-                return Err(problem);
-            }
-            tokio::time::sleep(PAUSE).await;
-            let execution: Execution = self.get(&["executions", id]).await?;
-            if !matches!(execution.state.as_str(), "waiting" | "running") {
-                return self.ended(execution);
+            match heard {
+                Heard::Event(event) => listeners.hear(&event),
+                Heard::End(execution) => return self.ended(execution),
             }
         }
+    }
+
+    /// What comes next of an execution. Nothing is lost when the future is dropped.
+    async fn hear(&self, id: &str, stream: &mut EventStream) -> anyhow::Result<Heard> {
+        loop {
+            let event = stream.next(self).await.map_err(|error| self.without_end(error))?;
+            match event {
+                Some(event) if event.name == END => {
+                    return Ok(Heard::End(serde_json::from_str(&event.data)?));
+                }
+                Some(event) => return Ok(Heard::Event(event)),
+                None => {}
+            }
+            // The stream has ended and the execution may not have: the server knows.
+            match self.get::<Execution>(&["executions", id]).await {
+                Ok(execution) if execution.is_over() => return Ok(Heard::End(execution)),
+                Ok(_) => stream.goes_on(),
+                Err(error) => stream.note(error).map_err(|error| self.without_end(error))?,
+            }
+        }
+    }
+
+    /// Have an execution ended.
+    async fn cancel(&self, id: &str) -> anyhow::Result<()> {
+        let url = self.at(&["executions", id, "cancel"]);
+        let step = format!("have it ended by POST {url}, or see what becomes of it: datanode run list");
+        let asked: anyhow::Result<Value> = self.ask(Call::post(url)).await;
+        asked.map(drop).map_err(|error| match self.without_end(error).downcast::<Failure>() {
+            Ok(failure) if failure.code == RESTARTED => failure.into(),
+            Ok(failure) => {
+                let message = format!("the work may go on, for it could not be ended: {}", failure.message);
+                Failure { message, ..failure }.with_next_step(step).into()
+            }
+            Err(error) => error,
+        })
+    }
+
+    /// Why the end of an execution is not known.
+    fn without_end(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<Failure>() {
+            Ok(failure) if failure.code == "server.execution_not_found" => self.restarted().into(),
+            Ok(failure) if passes(&failure) => failure
+                .with_next_step(
+                    "the work may go on: see that the server can be reached, and what has become of it: datanode run list",
+                )
+                .into(),
+            Ok(failure) => failure.into(),
+            Err(error) => error,
+        }
+    }
+
+    /// The server knows nothing any more of work that it has begun.
+    fn restarted(&self) -> Failure {
+        Failure::machine(format!(
+            "the server {} knows nothing more of this work: it was started anew, or another one answers in its place",
+            self.name()
+        ))
+        .with_code(RESTARTED)
+        .with_next_step("see what has become of it: datanode run list, or datanode node backfill list; then begin it again")
     }
 
     fn ended<T: DeserializeOwned>(&self, execution: Execution) -> anyhow::Result<Ended<T>> {
@@ -125,10 +178,128 @@ impl Server {
         }
     }
 
-    /// Events of something, for as long as they come.
-    pub(crate) async fn events(&self, segments: &[&str]) -> anyhow::Result<Events> {
-        let call = Call::get(self.at(segments)).with(ACCEPT, EVENT_STREAM);
-        Ok(Events::new(self.send(call).await?))
+    /// The log of a run, line by line as they come; `told` hears of each once. Answers how many lines are not kept.
+    pub(crate) async fn follow_log(
+        &self,
+        run: &str,
+        mut told: impl FnMut(&LogLine) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        let mut stream = EventStream::of(self.at(&["runs", run, "logs"]));
+        let mut last = 0;
+        loop {
+            let event = match stream.next(self).await {
+                Ok(Some(event)) => event,
+                Ok(None) => continue,
+                Err(error) => return Err(self.without_log(error, stream.is_known)),
+            };
+            if event.name == END {
+                break;
+            }
+            let Ok(RunEvent::Logged { line, .. }) = serde_json::from_str(&event.data) else { continue };
+            // Lines count from 1.
+            let number = event.id.as_deref().and_then(|id| id.parse().ok()).unwrap_or(last + 1);
+            if number <= last {
+                continue;
+            }
+            if number > last + 1 {
+                let lost = number - last - 1;
+                print::warning(&format!(
+                    "{lost} lines came and went before they could be told: datanode run logs {run}, once the run has ended"
+                ));
+            }
+            last = number;
+            told(&line)?;
+        }
+        // What leaves no record, such as a dry run, has left out nothing.
+        let record = self.get::<RunRecord>(&["runs", run]).await;
+        Ok(record.map_or(0, |record| record.logs_dropped))
+    }
+
+    /// Why a log is not told to its end.
+    fn without_log(&self, error: anyhow::Error, was_known: bool) -> anyhow::Error {
+        match error.downcast::<Failure>() {
+            Ok(failure) if was_known && failure.code == "store.run_not_found" => self.restarted().into(),
+            Ok(failure) => failure.into(),
+            Err(error) => error,
+        }
+    }
+}
+
+/// The code of what a server has forgotten.
+const RESTARTED: &str = "remote.restarted";
+
+/// A stream of events that is opened again where it breaks, behind the last event that was seen.
+struct EventStream {
+    url: Url,
+    open: Option<Events>,
+    seen: Option<String>,
+    /// Whether the server has known what it tells of. Where it never has, it is not asked again and again.
+    is_known: bool,
+    /// How often it was opened, or tried to be, since anything came.
+    broken: u32,
+}
+
+impl EventStream {
+    fn of(url: Url) -> Self {
+        Self { url, open: None, seen: None, is_known: false, broken: 0 }
+    }
+
+    /// The next event; None when the stream was open and has ended or broken: the next call opens it again. Nothing is lost
+    /// when the future is dropped.
+    async fn next(&mut self, server: &Server) -> anyhow::Result<Option<Event>> {
+        while self.open.is_none() {
+            self.open(server).await?;
+        }
+        let Some(events) = &mut self.open else { return Ok(None) };
+        let outcome = events.next().await;
+        if events.is_alive {
+            self.broken = 0;
+        }
+        let problem = match outcome {
+            Ok(Some(event)) => {
+                self.seen = event.id.clone().or(self.seen.take());
+                return Ok(Some(event));
+            }
+            Ok(None) => server.lost("the events have ended before the work").into(),
+            Err(error) => error,
+        };
+        self.open = None;
+        self.note(problem).map(|()| None)
+    }
+
+    /// Try to open it.
+    async fn open(&mut self, server: &Server) -> anyhow::Result<()> {
+        if self.broken > 0 {
+            let pause = PAUSE.saturating_mul(1 << (self.broken - 1).min(16));
+            tokio::time::sleep(pause.min(MOST_PAUSE)).await;
+        }
+        let mut call = Call::get(self.url.clone()).with(ACCEPT, EVENT_STREAM);
+        if let Some(seen) = &self.seen {
+            call = call.with(LAST_EVENT_ID, seen);
+        }
+        match server.send(call).await {
+            Ok(answer) => {
+                answer.expect(EVENT_STREAM)?;
+                self.is_known = true;
+                self.open = Some(Events::new(answer));
+                Ok(())
+            }
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// The server is there, and has more to tell.
+    fn goes_on(&mut self) {
+        self.broken = self.broken.min(ATTEMPTS / 2);
+    }
+
+    /// Take note of a failure; it is one for the caller when it does not pass, or has not for long.
+    fn note(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        self.broken += 1;
+        match error.downcast_ref::<Failure>() {
+            Some(failure) if passes(failure) && self.is_known && self.broken < ATTEMPTS => Ok(()),
+            _ => Err(error),
+        }
     }
 }
 
@@ -150,30 +321,33 @@ impl Listeners<'_> {
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) id: Option<String>,
-    pub(crate) name: String,
-    pub(crate) data: String,
+struct Event {
+    id: Option<String>,
+    name: String,
+    data: String,
 }
 
-/// A stream of events.
-pub(crate) struct Events {
+/// Events as one answer brings them.
+struct Events {
     answer: Answer,
     parser: Parser,
+    /// Whether anything has come, if only a sign that the server is there.
+    is_alive: bool,
 }
 
 impl Events {
     fn new(answer: Answer) -> Self {
-        Self { answer, parser: Parser::default() }
+        Self { answer, parser: Parser::default(), is_alive: false }
     }
 
     /// The next event; None when there will be no more. Nothing is lost when the future is dropped.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+    async fn next(&mut self) -> anyhow::Result<Option<Event>> {
         loop {
             if let Some(event) = self.parser.ready.pop_front() {
                 return Ok(Some(event));
             }
             let Some(piece) = self.answer.piece().await? else { return Ok(None) };
+            self.is_alive = true;
             if self.parser.bytes() + piece.len() > MOST_EVENT_BYTES {
                 return Err(self.answer.odd("an event that does not end").into());
             }

@@ -18,8 +18,10 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderName};
+use url::Url;
 
-use super::client::{Body, Call, Server};
+use super::answer::passes;
+use super::client::{Body, Call, Server, UNREACHABLE};
 use crate::failure::Failure;
 use crate::place::ComponentFile;
 use crate::usage;
@@ -28,15 +30,72 @@ use crate::usage;
 const PIECE: usize = 64 << 10;
 /// Files from this size on are asked for first: some of it may be there.
 const WORTH_ASKING: u64 = 1 << 20;
-/// How often an upload that breaks is taken up again.
-const ATTEMPTS: u32 = 5;
-/// Before that.
+/// Bytes by which an upload gets further.
+const FURTHER: u64 = 256 << 10;
+/// How often one is taken up that does not. Between them there is more than the time for which a server
+/// waits for a connection that is gone.
+const ATTEMPTS: u32 = 8;
+/// The same while the server was never reached: it may not be there at all.
+const FEW_ATTEMPTS: u32 = 3;
+/// Before the second of them; each later one waits twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
+/// But no longer than this.
+const MOST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What the server calls a file that was sent to it.
 const BODY: &str = "the body";
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const LENGTH: HeaderName = HeaderName::from_static("upload-length");
+
+/// A component on its way, in as many pieces as it takes.
+struct Sending<'u> {
+    server: &'u Server,
+    upload: &'u ComponentFile<'u>,
+    digest: Digest,
+    length: u64,
+    /// Bytes that have come, as the server said last; None: it has not begun.
+    there: Option<u64>,
+}
+
+impl Sending<'_> {
+    /// Send what has not come yet. The server is asked how much that is, where something may have come.
+    async fn attempt(&mut self, asks: bool) -> anyhow::Result<Uploaded> {
+        if asks {
+            self.there = self.offset().await?;
+        }
+        let (file, length, from) = (self.upload.file, self.length, self.there.unwrap_or(0));
+        let call = if self.there.is_some() { Call::patch(self.url()) } else { Call::put(self.url()) };
+        let call = said(call, self.upload).with(LENGTH, &length.to_string()).with(OFFSET, &from.to_string());
+        let body = FileBody::of(file, from, length)
+            .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+        let answer = self.server.stream(call.long(), body).await?;
+        if answer.status() == StatusCode::ACCEPTED {
+            return Err(self.server.lost("the file has not come whole").into());
+        }
+        answer.json().await
+    }
+
+    /// How much has come; None when it has not begun.
+    async fn offset(&self) -> anyhow::Result<Option<u64>> {
+        let answer = self.server.head(Call::head(self.url())).await?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            // To begin anew would throw away what has come: the server still waits for the connection that broke.
+            StatusCode::CONFLICT => Err(self.server.lost("it is still taking what came before").into()),
+            status if status.is_success() => {
+                let offset = answer.header(&OFFSET).and_then(|offset| offset.parse().ok());
+                Ok(Some(offset.ok_or_else(|| answer.odd("an upload without an offset"))?))
+            }
+            status if status.is_server_error() => Err(answer.failure().await.into()),
+            // Whatever is wrong, the upload itself is told more of it: the answer to this question has no body.
+            _ => Ok(None),
+        }
+    }
+
+    fn url(&self) -> Url {
+        self.server.at(&["components", "uploads", &self.digest.to_string()])
+    }
+}
 
 /// A part of a file as a body. It is read where it is sent: a command has nothing else to do meanwhile.
 struct FileBody {
@@ -97,45 +156,35 @@ impl Server {
             let (expected, found) = (expected.to_string(), digest.to_string());
             return Err(Failure::of(&SignatureError::OtherBytes { expected, found }).into());
         }
-        let mut offset = if length >= WORTH_ASKING { self.offset(&digest).await? } else { None };
-        let mut attempt = 0;
+        let mut sending = Sending { server: self, upload, digest, length, there: None };
+        let (mut attempts, mut most, mut asks) = (0, 0, length >= WORTH_ASKING);
+        let mut is_reached = false;
         loop {
-            attempt += 1;
-            let from = offset.unwrap_or(0);
-            let url = self.at(&["components", "uploads", &digest.to_string()]);
-            let call = if offset.is_some() { Call::patch(url) } else { Call::put(url) };
-            let call = said(call, upload).with(LENGTH, &length.to_string()).with(OFFSET, &from.to_string());
-            let body = FileBody::of(file, from, length).map_err(unreadable)?;
-            let failure = match self.stream(call.long(), body).await {
-                Ok(answer) if answer.status() == StatusCode::ACCEPTED => None,
-                Ok(answer) => return answer.json().await,
+            let failure = match sending.attempt(asks).await {
+                Ok(uploaded) => return Ok(uploaded),
+                // What was said of the component stands; the way there may be mended.
                 Err(error) => match error.downcast::<Failure>() {
-                    // What was said of the component stands; the way there may be mended.
-                    Ok(failure) if is_of_the_way(&failure) => Some(failure),
+                    Ok(failure) if is_of_the_way(&failure) => failure,
                     Ok(failure) => return Err(failure.into()),
                     Err(error) => return Err(error),
                 },
             };
-            if let (Some(failure), true) = (failure, attempt >= ATTEMPTS) {
+            let there = sending.there.unwrap_or(0);
+            if there >= most + FURTHER {
+                // As long as it gets further, it is gone on with.
+                (attempts, most) = (0, there);
+            }
+            attempts += 1;
+            is_reached |= failure.code != UNREACHABLE;
+            if !is_reached && attempts >= FEW_ATTEMPTS {
                 return Err(failure.into());
             }
-            tokio::time::sleep(PAUSE).await;
-            offset = self.offset(&digest).await?;
-        }
-    }
-
-    /// How much of an upload has come; None when it has not begun.
-    async fn offset(&self, digest: &Digest) -> anyhow::Result<Option<u64>> {
-        let url = self.at(&["components", "uploads", &digest.to_string()]);
-        let answer = self.head(Call::head(url)).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let offset = answer.header(&OFFSET).and_then(|offset| offset.parse().ok());
-        match offset {
-            Some(offset) if answer.is_ok() => Ok(Some(offset)),
-            // Whatever is wrong, the upload itself is told more of it: the answer to this question has no body.
-            _ => Ok(None),
+            if attempts >= ATTEMPTS {
+                let step = "give the command again: what has come is not sent twice";
+                return Err(failure.with_next_step(step).into());
+            }
+            tokio::time::sleep(MOST_PAUSE.min(PAUSE * (1 << (attempts - 1)))).await;
+            asks = true;
         }
     }
 
@@ -193,14 +242,8 @@ fn said(call: Call, upload: &ComponentFile<'_>) -> Call {
 
 /// Whether another attempt may get further.
 fn is_of_the_way(failure: &Failure) -> bool {
-    [
-        "remote.lost",
-        "remote.unreachable",
-        "server.upload_offset",
-        "server.upload_busy",
-        "server.upload_storage",
-    ]
-    .contains(&failure.code.as_str())
+    let stands = ["server.upload_offset", "server.upload_busy", "server.body_too_slow"];
+    passes(failure) || stands.contains(&failure.code.as_str())
 }
 
 /// The digest of a file, and how long it is.
