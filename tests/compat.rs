@@ -169,6 +169,8 @@ on_both_databases!(
     lists_are_filtered_as_django_does,
     tables_are_registered_under_any_name,
     tables_are_changed_and_removed,
+    a_change_is_made_as_a_whole_or_not_at_all,
+    who_registers_what_another_has_registered_meanwhile_is_judged_by_that,
     rows_are_read_in_pages_without_a_gap,
     rows_of_every_type_are_read_from_a_plain_table,
     the_last_row_of_each_coordinate_is_read,
@@ -815,6 +817,66 @@ fn mistakes_are_the_callers(project: Project) {
     assert_eq!(place.get(&format!("{DYNAMIC}_data_source/{source}/"))["id"], 1);
     let project = place.get("/orm/api/pods/projects/project-142/");
     assert_eq!((&project["uid"], &project["is_initialized"]), (&json!("project-142"), &json!(true)));
+}
+
+fn a_change_is_made_as_a_whole_or_not_at_all(project: Project) {
+    let place = Place::new(project, "1999-01-10");
+    let before = place.get(&place.of_rates(""));
+    let actions = || {
+        let entries = place.project.json(&["audit", "list", "--subject", &place.rates]);
+        entries["entries"].as_array().map_or(0, Vec::len)
+    };
+    let written = actions();
+    let change = json!({"identifier": "renamed", "protect_from_deletion": true, "labels": ["x".repeat(64)]});
+    place.refused(400, "PATCH", &place.of_rates(""), &change);
+    assert_eq!((place.get(&place.of_rates("")), actions()), (before, written));
+    let change =
+        json!({"identifier": "renamed", "protect_from_deletion": true, "labels": ["x"], "cadence": "7d"});
+    let changed = place.answer(200, "PATCH", &place.of_rates(""), &change);
+    let told =
+        ["identifier", "protect_from_deletion", "labels", "cadence"].map(|field| changed[field].clone());
+    assert_eq!(told, [json!("renamed"), json!(true), json!(["x"]), json!("7d")]);
+    // One that is gone already is no mistake, whoever has taken it away.
+    let labels = place.answer(200, "POST", &place.of_rates("remove-label/"), &json!({"labels": ["x", "y"]}));
+    assert_eq!(labels["labels"], json!([]));
+}
+
+/// Both may register a table where there is none; to protect the table of somebody else takes more.
+fn who_registers_what_another_has_registered_meanwhile_is_judged_by_that(project: Project) {
+    let place = Place::new(project, "1999-01-10");
+    let body = place.registration("prices_of_bob", "prices_of_bob");
+    let token = |user: &str| {
+        place.project.run(&["user", "create", user]);
+        place.project.run(&["role", "grant", "editor", "--user", user, "--namespace", "examples.client"]);
+        let created =
+            place.project.json(&["token", "create", "--user", user, "--right", "read", "--right", "write"]);
+        created["token"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned()
+    };
+    let (bob, carol) = (token("bob"), token("carol"));
+    let send = |token: &str, body: &Value| {
+        let (address, token, body) = (place.server.address().to_string(), token.to_owned(), body.to_string());
+        std::thread::spawn(move || {
+            let path = format!("{DYNAMIC}/register/");
+            let request = Request::new("POST", &path).header("Authorization", &format!("Bearer {token}"));
+            request.body(body).send(&address)
+        })
+    };
+    let mut protecting = body.clone();
+    protecting["protect_from_deletion"] = json!(true);
+    let (first, second) = place.project.while_writing(|| {
+        let pause = || std::thread::sleep(std::time::Duration::from_millis(700));
+        let first = send(&bob, &body);
+        pause();
+        let second = send(&carol, &protecting);
+        pause();
+        (first, second)
+    });
+    let (first, second) = (first.join().unwrap(), second.join().unwrap());
+    assert_eq!((first.status, second.status), (201, 403), "{} {}", first.text, second.text);
+    let uid = first.json()["uid"].as_str().unwrap().to_owned();
+    let path = format!("{DYNAMIC}/{uid}/");
+    let shown = place.send(&Request::new("GET", &path).header("Authorization", &format!("Bearer {bob}")));
+    assert_eq!(shown.json()["protect_from_deletion"], json!(false), "{}", shown.text);
 }
 
 fn rights_are_asked_for(project: Project) {

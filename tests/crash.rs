@@ -12,12 +12,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datanode_tests::Project;
+use datanode_tests::{Project, at_once};
 use serde_json::Value;
 
 #[cfg(unix)]
@@ -195,4 +195,16 @@ fn measure(job: &Job) -> (Duration, i64) {
     assert!(rows > 0, "a run that stores nothing shows nothing");
     job.windows.get_or_init(|| windows(&project));
     (duration, rows)
+}
+
+/// The same several times, as many at a time as the rounds will be: how long each took.
+fn measure_at_once(job: &Job, most: usize, times: usize) -> (Vec<Duration>, i64) {
+    let measured = Mutex::new(Vec::new());
+    at_once(most, &vec![(); times], |()| {
+        let measure = measure(job);
+        measured.lock().unwrap().push(measure);
+    });
+    let (durations, rows): (Vec<Duration>, Vec<i64>) = measured.into_inner().unwrap().into_iter().unzip();
+    assert!(rows.iter().all(|other| *other == rows[0]), "{rows:?}");
+    (durations, rows[0])
 }

@@ -2,8 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use datanode_runtime::{CellVerdict, MatrixRun, bundle_in_cells};
+use datanode_sandbox::engine::Allocation;
 use datanode_sandbox::{Cell, Limits, Sandbox};
 use datanode_tests::{Project, root};
 use serde_json::Value;
@@ -92,9 +94,13 @@ fn a_difference_fails_the_command_and_names_the_first_call() {
 }
 
 fn in_cells(name: &str, cells: &[Cell]) -> MatrixRun {
+    bundle_in(&bundle(name), cells)
+}
+
+fn bundle_in(bundle: &Path, cells: &[Cell]) -> MatrixRun {
     // With room for the limits of the recording.
     let sandbox = Sandbox::new(Limits::default()).unwrap();
-    bundle_in_cells(&sandbox, &bundle(name), cells, &mut || {}).unwrap()
+    bundle_in_cells(&sandbox, bundle, cells, &mut || {}).unwrap()
 }
 
 fn digests(run: &MatrixRun) -> BTreeSet<String> {
@@ -132,4 +138,53 @@ fn nan_that_is_left_as_it_comes_is_found() {
     assert!(matches!(one.cells[0].verdict, CellVerdict::Equal), "{:?}", one.cells[0]);
     // A component that has nothing to do with NaN does not notice.
     assert_eq!(in_cells("c_moving_mean", &planted[..2]).equal, Some(true));
+}
+
+/// Operations that hand bits on as they are, and those whose answer is no NaN.
+const NO_ARITHMETIC: [&str; 8] =
+    ["pmin", "pmax", "abs", "neg", "splat", "replace_lane", "convert", "trunc_sat"];
+
+/// Guests of the Rust SDK are built with vectors: what those make of NaN is as fixed as what single numbers do, and the matrix
+/// would notice if it were not.
+#[test]
+fn vectors_make_one_nan_in_every_cell_and_not_without_the_setting() {
+    let project = Project::new();
+    let contract = root().join("tests/guests/vector_nan/contract.toml");
+    project.run(&["table", "register", contract.to_str().unwrap()]);
+    project.upload("vector_nan");
+    project.run(&["node", "create", "vector_nan", "--table", "vector_nan"]);
+    project.run(&["node", "run", "vector_nan"]);
+
+    let mut found = 0;
+    for row in project.texts("SELECT operation || ' ' || bits FROM vector_nan") {
+        let (operation, bits) = row.rsplit_once(' ').unwrap();
+        let bits = bits.parse::<i64>().unwrap().cast_unsigned();
+        if NO_ARITHMETIC.iter().any(|word| operation.contains(word)) {
+            continue;
+        }
+        let is_narrow = operation.starts_with("f32x4") || operation == "loop of 32 bits";
+        let (is_nan, canonical) = if is_narrow {
+            (f32::from_bits(u32::try_from(bits).unwrap()).is_nan(), 0x7fc0_0000)
+        } else {
+            (f64::from_bits(bits).is_nan(), 0x7ff8_0000_0000_0000)
+        };
+        assert!(!is_nan || bits == canonical, "{row}: {bits:x}");
+        found += usize::from(is_nan);
+    }
+    assert!(found > 250, "{found} NaNs");
+
+    let run = project.json(&["run", "list", "--table", "vector_nan"])[0]["run_id"].clone();
+    let bundle = project.path().join("run.tar");
+    project.run(&["run", "export", run.as_str().unwrap(), "--output", bundle.to_str().unwrap()]);
+    let is_among = |cell: &Cell| cell.allocation == Allocation::Pooling;
+    let cells: Vec<Cell> = Cell::all().into_iter().filter(is_among).collect();
+    let sound = bundle_in(&bundle, &cells);
+    assert_eq!((sound.equal, digests(&sound).len()), (Some(true), 1), "{sound:#?}");
+
+    let planted = [cells[0].leaving_nan(), cells[4].leaving_nan()];
+    let faulty = bundle_in(&bundle, &planted);
+    for cell in &faulty.cells {
+        let CellVerdict::Different(difference) = &cell.verdict else { panic!("{cell:?}") };
+        assert!(difference.what.ends_with("`frames.emit`, message 2 of the output"), "{}", difference.what);
+    }
 }

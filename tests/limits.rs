@@ -44,6 +44,8 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("`dependencies`", "tests/hostile.rs", "error[dependency.too_many]"),
     ("`lease_seconds`", "tests/leases.rs", "lease.lost"),
     ("`retries`", "tests/ledger.rs", "commit.table_moved"),
+    ("`revision_seconds`", "host/store/tests/revisions.rs", "fn sql_that_takes_too_long_is_given_up"),
+    ("`wait_seconds`", "tests/server.rs", "fn writers_of_the_catalogue_wait_no_longer_than_they_are_set_to"),
     ("`time_ms`", "tests/start_up.rs", "sandbox.limit.compile_time"),
     ("`memory_bytes`", "tests/start_up.rs", "sandbox.limit.compile_memory"),
     ("`--max-bytes`", SOURCES, "\"endless\", \"source.limit.bytes\""),
@@ -118,7 +120,17 @@ const REACHED: &[(&str, &str, &str)] = &[
     (
         "statistics of an update, unpacked",
         "host/server/src/compat/producer/payload.rs",
-        "MAX_STATISTICS_BYTES + 1",
+        "fn a_text_is_read_while_it_is_unpacked_and_no_further_than_its_bound",
+    ),
+    (
+        "coordinates that the statistics of an update name",
+        "host/core/src/producer/tests.rs",
+        "of(MAX_COORDINATES + 1)",
+    ),
+    (
+        "one text or number in the statistics of an update",
+        "host/core/src/producer/tests.rs",
+        "fn statistics_are_bounded_by_coordinates_and_by_what_one_piece_costs",
     ),
     ("rows of an update that wait", "host/store/tests/producer.rs", "fn more_than_may_wait_is_refused"),
     ("nesting of JSON in a cell", "host/core/src/producer/tests.rs", "MAX_JSON_DEPTH + 1"),
@@ -140,7 +152,13 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("`requests_per_minute`", "tests/server/rights.rs", "requests_per_minute = 2"),
     ("`executions_waiting`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
     ("`event_streams`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    (
+        "`event_streams_of_one`",
+        "host/server/src/streams.rs",
+        "fn one_caller_has_some_of_all_places_and_gives_them_back",
+    ),
     ("`row_streams`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
+    ("`row_streams_of_one`", FAULTS, "fn one_reader_does_not_take_the_places_of_others"),
     ("`uploads`", FAULTS, "fn as_much_as_is_allowed_and_no_more"),
     ("query of a URL", FAULTS, "server.query_too_long"),
     ("body of a request that demands no token", "host/server/src/guard.rs", "MAX_UNASKED_BYTES + 1"),
@@ -150,7 +168,11 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("names, address", PEOPLE, "fn names_of_people_are_names"),
     ("requests in a minute", PEOPLE, "fn names_of_people_are_names"),
     ("requests of a token", PEOPLE, "fn a_bucket_lets_no_more_through_than_it_says"),
-    ("wait for a write lock", NOWHERE, "a quarter of an hour"),
+    (
+        "wait for a write lock",
+        "host/store/src/sqlite/connection.rs",
+        "fn a_writer_that_waits_too_long_is_told_so",
+    ),
     ("runtime options of a run", "host/core/src/options.rs", "MAX_OPTIONS_BYTES"),
     ("`--statistics` of a dry run", HERE, "fn statistics_of_a_dry_run_are_bounded"),
 ];
@@ -341,7 +363,7 @@ fn files_of_revisions_are_bounded() {
     let revision =
         |message: &str| ["table", "revision", "t", "-m", message, "--autogenerate", path].map(str::to_owned);
     let (_, said) = project.fails(&revision(&"m".repeat(1_001)).each_ref().map(String::as_str));
-    assert!(said.starts_with("error[revision.folder]") && said.contains("1000 bytes"), "{said}");
+    assert!(said.starts_with("error[revision.message]") && said.contains("1000 bytes"), "{said}");
     let written = project.json(&revision("more").each_ref().map(String::as_str));
     let up = project.path().join(written["folder"].as_str().unwrap()).join("sqlite.up.sql");
     let good = fs::read_to_string(&up).unwrap();

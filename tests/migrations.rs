@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
-use datanode_tests::{Project, root};
+use datanode_tests::{Project, proposals, root};
 use serde_json::Value;
 
 const RATES: &str = "fx_ecb_daily_rates";
@@ -107,6 +107,15 @@ fn seal(project: &Project, revision: &Value) {
     project.run(&["table", "revision", RATES, "--seal", revision["revision"].as_str().unwrap()]);
 }
 
+/// Run the commands that an error proposes, one after the other, once a person has done their part.
+fn follow(project: &Project, message: &str, expected: usize) {
+    let commands = proposals(message);
+    assert_eq!(commands.len(), expected, "{message}");
+    for command in commands {
+        project.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
 fn current(project: &Project) -> Option<String> {
     let standing = project.json(&["table", "current", RATES]);
     assert_eq!(standing["drift"], Value::Array(Vec::new()));
@@ -152,6 +161,11 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact(n
         + "\n[[columns]]\nname = \"fixing\"\ntype = \"int16\"\ndescription = \"Minute of the day, Central European Time.\"\n";
     let second =
         write(&project, "add the minute of the fixing", &contract(&project, "with_fixing.toml", &text));
+    let page = std::fs::read_to_string(root().join("docs/migrations.md")).unwrap();
+    for revision in [&first, &second] {
+        let id = revision["revision"].as_str().unwrap();
+        assert!(page.contains(id), "docs/migrations.md tells this story with other revisions than {id}");
+    }
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 3);
     assert!(
@@ -174,11 +188,11 @@ fn a_column_is_added_half_way_fails_resumes_and_goes_back_with_all_rows_intact(n
     assert_eq!(untouched(&project), rows);
     assert_eq!(columns(&project), ["time_index", "currency", "rate", "source"]);
 
-    // Mended, sealed, resumed.
+    // Mended, sealed, resumed: by what the error names.
     edit(&second, sql(&project)[0], |sql| sql.replace(some, "855"));
-    seal(&project, &second);
-    let steps = project.json(&["table", "upgrade", RATES]);
-    assert_eq!(steps[0]["rows_before"], steps[0]["rows_after"]);
+    follow(&project, &message, 2);
+    let history = project.json(&["table", "history", RATES]);
+    assert_eq!(history[1]["rows_after"], history[0]["rows_after"]);
     assert_eq!(untouched(&project), rows);
     let fixing = project.number("SELECT count(*) FROM fx_ecb_daily_rates WHERE fixing = 855");
     assert_eq!(usize::try_from(fixing).unwrap(), rows.lines().count() - 1);
@@ -572,7 +586,7 @@ fn mistakes_are_answered_with_the_next_step(new: New) {
         &contract_text().replace("\"time_index\", \"currency\"]", "\"time_index\"]"),
     );
     let revision = write(&project, "one row a day", &shorter);
-    told("duplicates", &["table", "upgrade", RATES]);
+    let duplicates = told("duplicates", &["table", "upgrade", RATES]);
     let message = told("a second one", &["table", "revision", RATES, "-m", "b"]);
     assert!(message.contains("datanode table upgrade"));
     // A person says which of them stays.
@@ -587,10 +601,12 @@ fn mistakes_are_answered_with_the_next_step(new: New) {
     });
     let message = told("unsealed", &["table", "upgrade", RATES]);
     run_next(&message);
-    let steps = project.json(&["table", "upgrade", RATES]);
-    assert!(steps[0]["rows_after"].as_u64().unwrap() < steps[0]["rows_before"].as_u64().unwrap());
+    let before = project.json(&["table", "show", RATES])["rows"].as_u64().unwrap();
+    follow(&project, &duplicates, 2);
     let table = project.json(&["table", "show", RATES]);
-    assert_eq!((&table["coordinates"], &table["rows"]), (&Value::from(1), &steps[0]["rows_after"]));
+    let after = project.json(&["table", "history", RATES])[0]["rows_after"].clone();
+    assert_eq!((&table["coordinates"], &table["rows"]), (&Value::from(1), &after));
+    assert!(after.as_u64().unwrap() < before);
 
     told("applied", &["table", "revision", RATES, "--seal", revision["revision"].as_str().unwrap()]);
     let back = told("the wrong way", &["table", "upgrade", RATES, "base"]);
@@ -724,13 +740,15 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions(new: New) {
     assert_eq!(load(&lacking), Some(0));
     let (code, message) = project.fails(&["table", "upgrade", RATES]);
     assert_eq!(code, 3);
-    insta::allow_duplicates! { insta::assert_snapshot!(message, @r"
+    let settled = message.replace(added["revision"].as_str().unwrap(), "REVISION");
+    insta::allow_duplicates! { insta::assert_snapshot!(settled, @r"
     error[revision.foreign_key]: 21 rows of table `fx_ecb_daily_rates` have a foreign key that leads to no row of `currencies`
-    next: nothing was changed; load the rows that are referred to, or mend the SQL
+    next: nothing was changed; load the rows that are referred to, or mend the SQL, then: datanode table revision fx_ecb_daily_rates --seal REVISION
+      and once more: datanode table upgrade fx_ecb_daily_rates
     "); }
     assert_eq!((current(&project), untouched(&project)), (None, rows.clone()));
     assert_eq!(load(&all), Some(0));
-    project.run(&["table", "upgrade", RATES]);
+    follow(&project, &message, 2);
 
     // A revision that takes it out, and the way back puts it there again.
     write(&project, "any currency", &contract(&project, "bare.toml", &contract_text()));
@@ -739,7 +757,8 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions(new: New) {
     let (code, message) = project.fails(&["table", "downgrade", RATES, "-1"]);
     assert!(code == 3 && message.starts_with("error[revision.foreign_key]"), "{message}");
     assert_eq!(load(&all), Some(0));
-    project.run(&["table", "downgrade", RATES, "-1"]);
+    // Rows are what was wrong, and not the SQL that was kept.
+    follow(&project, &message, 1);
     assert_eq!(
         (current(&project).as_deref(), untouched(&project)),
         (added["revision"].as_str(), rows.clone())
@@ -757,7 +776,9 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions(new: New) {
         "INSERT INTO rate_notes SELECT time_index, currency, 'seen' FROM fx_ecb_daily_rates LIMIT 5",
     );
     let with_key = contract(&project, "notes_key.toml", &format!("{notes}{key}"));
-    project.run(&["table", "revision", "rate_notes", "-m", "notes of rates", "--autogenerate", &with_key]);
+    let notes_of_rates =
+        ["table", "revision", "rate_notes", "-m", "notes of rates", "--autogenerate", &with_key];
+    let noted = project.json(&notes_of_rates);
     project.run(&["table", "upgrade", "rate_notes"]);
     let shown = project.run(&["table", "show", "rate_notes"]);
     assert!(shown.contains("(time_index, currency) → fx_ecb_daily_rates"), "{shown}");
@@ -766,12 +787,14 @@ fn foreign_keys_are_added_refused_and_taken_back_by_revisions(new: New) {
     project.execute(&format!("INSERT INTO rate_notes VALUES ({moment}, 'USD', 'of no rate')"));
     let (code, message) = project.fails(&["table", "upgrade", "rate_notes"]);
     assert_eq!(code, 3);
-    insta::allow_duplicates! { insta::assert_snapshot!(message, @r"
+    let settled = message.replace(noted["revision"].as_str().unwrap(), "REVISION");
+    insta::allow_duplicates! { insta::assert_snapshot!(settled, @r"
     error[revision.foreign_key]: 1 rows of table `rate_notes` have a foreign key that leads to no row of `fx_ecb_daily_rates`
-    next: nothing was changed; load the rows that are referred to, or mend the SQL
+    next: nothing was changed; load the rows that are referred to, or mend the SQL, then: datanode table revision rate_notes --seal REVISION
+      and once more: datanode table upgrade rate_notes
     "); }
     project.execute("DELETE FROM rate_notes WHERE note = 'of no rate'");
-    project.run(&["table", "upgrade", "rate_notes"]);
+    follow(&project, &message, 2);
     assert_eq!(project.number("SELECT count(*) FROM rate_notes"), 5);
 }
 

@@ -3,9 +3,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use datanode_store::fault::{self, Step};
 use datanode_tests::{Project, Server, on_both_databases};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -324,6 +326,91 @@ fn an_update_outlives_the_server_that_received_it(project: Project) {
     assert_eq!((&record["rows_inserted"], &record["producer"]["uploads"]), (&json!(2), &json!(2)));
 }
 
+/// An upload comes while its update is being stored: what was answered with 200 is stored with it, and nothing else.
+fn an_upload_beside_the_statistics_is_stored_or_refused(project: Project) {
+    let place = Place::new(project);
+    let node = place.node("prices_1");
+    let scheduler = place.scheduler(&node);
+    let insert = format!("{NODES}/{node}/insert_data_into_table/");
+    for round in 0..20 {
+        let name = format!("n{round}");
+        place.start(&node, &scheduler);
+        assert_eq!(place.insert(&node, &json!([row(1, &name, 1.0), row(3, &name, 3.0)])).0, 200);
+        // The statistics are the same with it and without it.
+        let between = packed(&json!([row(2, &name, 2.0)]).to_string()).to_string();
+        let server = &place.server;
+        let (late, (status, said)) = std::thread::scope(|scope| {
+            let late = scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(round % 7));
+                ask(server, "POST", &insert, between.as_bytes()).0
+            });
+            let completed = place.complete(&node, "2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z", &[&name]);
+            (late.join().unwrap(), completed)
+        });
+        assert_eq!(status, 200, "{said}");
+        let rows = place.project.number(&format!("SELECT count(*) FROM prices WHERE name = '{name}'"));
+        let stored = match late {
+            200 => 3,
+            409 => 2,
+            other => panic!("an upload was answered with {other}"),
+        };
+        assert_eq!(rows, stored, "round {round}: the upload was answered with {late}");
+    }
+    assert_eq!(place.project.number("SELECT count(*) FROM _producer_uploads"), 0);
+}
+
+/// As a client sends them: each coordinate three times, some 24 MB of JSON. That they are of other rows is told after all of
+/// them were counted.
+fn statistics_of_200_000_coordinates_are_read(project: Project) {
+    let place = Place::new(project);
+    let node = place.node("prices_1");
+    let run = place.start(&node, &place.scheduler(&node))["historical_update"]["uid"].clone();
+    assert_eq!(place.insert(&node, &json!([row(1, "a", 1.0)])).0, 200);
+    let time = "2026-01-01T00:00:00Z";
+    let leaves: Vec<String> =
+        (0..200_000).map(|number| format!("\"coordinate-{number}\":\"{time}\"")).collect();
+    let leaves = format!("{{{}}}", leaves.join(","));
+    let statistics = format!(
+        "{{\"multi_index_stats\":{{\"_GLOBAL_\":{{\"min\":\"{time}\",\"max\":\"{time}\"}},\"index_progress\":{leaves},\
+         \"index_min\":{leaves}}},\"multi_index_column_stats\":{{\"price\":{leaves}}}}}"
+    );
+    assert!(statistics.len() > 20 << 20);
+    let path = format!("{NODES}/{node}/set_last_update_index_time_from_update_stats/");
+    let said = place.refused(409, "POST", &path, &packed(&statistics));
+    assert!(said.contains("said to be of 200000 coordinates, and are of 1"), "{said}");
+    let record = place.project.json(&["run", "show", run.as_str().unwrap()]);
+    assert_eq!(record["error"]["code"], "producer.statistics");
+}
+
+/// The server ends when rows are stored and uploads forgotten, but for the `COMMIT`: nothing of it has happened.
+fn uploads_of_a_commit_that_is_cut_off_wait_for_the_next_one(project: Project) {
+    let mut place = Place::new(project);
+    place.server.kill();
+    let mut cut_off = place.project.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    cut_off.env(fault::VARIABLE, Step::OF_PRODUCERS[0].as_str());
+    place.server = Server::started(cut_off);
+    let node = place.node("prices_1");
+    let scheduler = place.scheduler(&node);
+    let run = place.start(&node, &scheduler)["historical_update"]["uid"].clone();
+    let rows = json!([row(1, "a", 1.0), row(2, "a", 2.0)]);
+    assert_eq!(place.insert(&node, &rows).0, 200);
+    let times = json!({"_GLOBAL_": {"min": "2026-01-01T00:00:00Z", "max": "2026-01-02T00:00:00Z"}});
+    let path = format!("{NODES}/{node}/set_last_update_index_time_from_update_stats/");
+    let statistics = packed(&json!({ "multi_index_stats": times }).to_string()).to_string();
+    let answer = place.server.request("POST", &path).body(statistics.into_bytes()).try_send();
+    assert!(answer.is_none(), "it has ended: {answer:?}");
+
+    place.project.settle();
+    place.server = Server::start(&place.project, &[]);
+    assert_eq!(place.rows(), 0);
+    assert_eq!(place.project.number("SELECT count(*) FROM _producer_uploads"), 1);
+    assert_eq!(place.insert(&node, &rows).0, 200, "sent again, kept once");
+    assert_eq!(place.complete(&node, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", &["a"]).0, 200);
+    let record = place.project.json(&["run", "show", run.as_str().unwrap()]);
+    assert_eq!((&record["rows_inserted"], &record["producer"]["uploads"]), (&json!(2), &json!(1)));
+    assert_eq!(place.project.number("SELECT count(*) FROM _producer_uploads"), 0);
+}
+
 fn what_no_producer_should_send_is_refused_as_the_callers_error(project: Project) {
     let place = Place::new(project);
     let node = place.node("prices_1");
@@ -522,6 +609,9 @@ on_both_databases!(
     an_update_that_does_not_end_well_stores_nothing,
     of_two_processes_the_second_waits_for_the_lease_of_the_first,
     an_update_outlives_the_server_that_received_it,
+    an_upload_beside_the_statistics_is_stored_or_refused,
+    statistics_of_200_000_coordinates_are_read,
+    uploads_of_a_commit_that_is_cut_off_wait_for_the_next_one,
     what_no_producer_should_send_is_refused_as_the_callers_error,
     what_makes_no_sense_is_refused_as_the_callers_error,
     what_a_producer_reads_is_in_the_graph_and_in_its_runs,

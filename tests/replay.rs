@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datanode_core::digest::Digest;
-use datanode_tests::{Project, component};
+use datanode_tests::{Project, component, root};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -53,11 +53,23 @@ fn every_run_is_identical_whatever_became_of_its_world() {
         let renewed = project.released_as("fx_log_returns", "fx_log_returns", "0.1.0", "0.1.1");
         project.run(&["component", "upload", &renewed]);
         project.run(&["source", "revoke", "ecb", "ecb_daily_fx_rates"]);
+        // And a table with another contract.
+        let contract = root().join("examples/fx/contracts/fx_ecb_daily_rates.toml");
+        let wider = std::fs::read_to_string(contract).unwrap()
+            + "\n[[columns]]\nname = \"note\"\ntype = \"string\"\nnullable = true\n";
+        std::fs::write(project.path().join("wider.toml"), wider).unwrap();
+        project.run(&["table", "revision", RATES, "-m", "a note", "--autogenerate", "wider.toml"]);
+        project.run(&["table", "upgrade", RATES]);
         assert_eq!(all_identical(&project), 4);
+        project.run(&["table", "downgrade", RATES, "base"]);
         // And a run of the new release beside them.
         project.run(&["source", "grant", "ecb", "ecb_daily_fx_rates"]);
+        let before = project.json(&["run", "list"])[0]["started_at"].clone();
         project.run(&["node", "run", RETURNS, "--until", "2004-03-31"]);
         assert_eq!(all_identical(&project), 6);
+        // Of those alone that began since: the last one before, and the two of the new release.
+        let since = replayed(&project, &["--since", before.as_str().unwrap()]);
+        assert_eq!(since.iter().filter(|run| run["verdict"] == "identical").count(), 3, "{since:?}");
     }
 }
 

@@ -99,8 +99,11 @@ fn every_outcome_is_reached() {
     let config = json!({"series": ["R"], "sound_table": "sound", "failing_table": "failing"});
     create(&project, "root", &config);
     let run = ["node", "run", "root", "--until", "2000-01-05"];
+    // The failing one depends on the sound one, too, which is run once for both.
     let expected = pairs(&[("sound", "ok"), ("failing", "failed"), ("root", "blocked")]);
     assert_eq!(outcomes(&project, &run), expected, "what does not depend on the failed one still runs");
+    let edges = project.json(&["node", "graph"])["edges"].as_array().unwrap().len();
+    assert_eq!((edges, number(&project.json(&["table", "show", "sound"]), "rows")), (3, 5));
     assert_eq!(progress(&project, "sound").len(), 1);
     assert!(progress(&project, "root").is_empty());
     let (exit, said) = project.fails(&run);
@@ -315,6 +318,72 @@ fn a_hash_namespace_isolates_the_identity_of_a_tree(empty: Project) {
     assert_eq!(created[0]["node"]["hash_namespace"], "ambient.one");
 }
 
+/// A backfill listens to a hash namespace as a run does: then it is one of the node under that namespace.
+fn a_backfill_under_a_hash_namespace_is_one_of_another_node(empty: Project) {
+    let project = with_tables(empty, &["one"]);
+    let plain = create(&project, "one", &json!({"series": ["A"]}));
+    let backfill = |arguments: &[&str], ambient: Option<&str>| -> Value {
+        let mut command = project.command(&[&["node", "backfill"], arguments, &["--json"]].concat());
+        if let Some(ambient) = ambient {
+            command.env("DATANODE_HASH_NAMESPACE", ambient);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let range = ["one", "--from", "2000-01-01", "--to", "2000-01-03", "--append-only"];
+    let nodes = || project.json(&["node", "list"]).as_array().unwrap().len();
+    let mine = backfill(&[&range[..], &["--hash-namespace", "mine"]].concat(), Some("ci"));
+    assert_ne!(text(&mine, "update_hash"), plain);
+    assert_eq!(nodes(), 2, "it was created");
+    let run = project.json(&["run", "list"])[0].clone();
+    assert_eq!(
+        (text(&run, "hash_namespace").as_str(), text(&run, "update_hash")),
+        ("mine", text(&mine, "update_hash"))
+    );
+    let ambient = backfill(&range, Some("ci"));
+    assert_eq!(nodes(), 3, "what is ambient counts");
+    let explicit = backfill(&[&range[..], &["--hash-namespace", ""]].concat(), Some("ci"));
+    assert_eq!((text(&explicit, "update_hash"), nodes()), (plain, 3), "what is given counts more");
+    // Whatever is ambient, a backfill that is there is one of its own node.
+    assert_eq!(backfill(&["list"], Some("ci")).as_array().unwrap().len(), 3);
+    let id = text(&mine, "backfill_id");
+    assert_eq!(backfill(&["show", &id], Some("ci"))["backfill"]["update_hash"], mine["update_hash"]);
+    assert_ne!(text(&ambient, "update_hash"), text(&mine, "update_hash"));
+    assert_eq!(project.json(&["table", "show", "one"])["rows"], 3);
+}
+
+/// Where a first run begins is config, also where the component says it: the same start is the same identity, another
+/// one another.
+fn a_default_start_of_a_component_counts_like_a_written_one(empty: Project) {
+    const START: &str = "2000-01-03T00:00:00.000000Z";
+    let project = with_tables(empty, &["one", "other"]);
+    let plain = create(&project, "one", &json!({"series": ["A"]}));
+    // The release that is there is made one that has a default.
+    let manifest = if project.is_on_server() {
+        format!("jsonb_set(manifest::jsonb, '{{default_offset_start}}', '\"{START}\"')::text")
+    } else {
+        format!("json_set(manifest, '$.default_offset_start', '{START}')")
+    };
+    project.execute(&format!("UPDATE _components SET manifest = {manifest} WHERE name = '{SERIES}'"));
+    assert!(project.run(&["component", "show", SERIES]).contains("2000-01-03"));
+    let (exit, said) = project.fails(&["node", "run", "one", "--until", "2000-01-05"]);
+    assert!(exit == 3 && said.starts_with("error[node.identity_changed]"), "{said}");
+
+    let omitted = create(&project, "other", &json!({"series": ["A"]}));
+    let written = create(&project, "other", &json!({"series": ["A"], "offset_start": "2000-01-03"}));
+    assert_eq!(omitted, written);
+    assert_ne!(omitted, plain);
+    let run = project.json(&["node", "run", "other", "--until", "2000-01-05"])[0].clone();
+    assert_eq!(text(&run["window"], "start"), START);
+    assert_eq!(text(&run["config"], "offset_start"), START);
+    assert_eq!(number(&run, "rows_inserted"), 3);
+    // What a config says goes before it.
+    let earlier = create(&project, "one", &json!({"series": ["B"], "offset_start": "2000-01-02"}));
+    let run = project.json(&["node", "run", &earlier, "--until", "2000-01-05"])[0].clone();
+    assert_eq!(number(&run, "rows_inserted"), 4);
+}
+
 fn a_dry_run_shows_what_would_be_written_and_writes_nothing(empty: Project) {
     let project = with_tables(empty, &["root", "sound"]);
     let node = create(
@@ -503,6 +572,8 @@ on_both_databases!(
     a_record_says_which_coordinates_were_reached,
     runtime_options_come_from_a_file_and_single_ones_override,
     a_hash_namespace_isolates_the_identity_of_a_tree,
+    a_backfill_under_a_hash_namespace_is_one_of_another_node,
+    a_default_start_of_a_component_counts_like_a_written_one,
     a_dry_run_shows_what_would_be_written_and_writes_nothing,
     a_dry_run_takes_other_statistics,
     a_dry_run_that_fails_leaves_nothing,

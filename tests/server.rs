@@ -1,8 +1,18 @@
 //! `datanode serve`, driven over HTTP: the own API on both databases, people and rights, what answers look like.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::needless_pass_by_value)]
 
+#[path = "server/hidden.rs"]
+mod hidden;
+#[path = "server/pages.rs"]
+mod pages;
+#[path = "server/openapi.rs"]
+mod openapi;
 #[path = "server/rights.rs"]
 mod rights;
+#[path = "server/shown.rs"]
+mod shown;
+#[path = "server/traces.rs"]
+mod traces;
 #[path = "server/walk.rs"]
 mod walk;
 
@@ -56,6 +66,8 @@ on_both_databases! {
     a_node_from_nothing_to_rows,
     rows_come_in_each_format,
     changes_name_the_state_that_they_change,
+    of_those_who_have_seen_the_same_state_one_changes_it,
+    changes_of_one_source_that_meet_are_all_made,
     a_request_with_a_key_is_carried_out_once,
     lists_come_in_pages,
     backfills_and_replays_are_executions,
@@ -244,6 +256,75 @@ fn changes_name_the_state_that_they_change(project: Project) {
     };
     assert_eq!(set(tag).json()["node"]["settings"]["retries"], 7);
     assert_eq!(set(tag).status, 412);
+}
+
+/// Requests that wait for the database together: all of them were compared before one of them could write.
+fn meeting(project: &Project, requests: Vec<datanode_tests::Request>) -> Vec<u16> {
+    let waiting: Vec<_> = project.while_writing(|| {
+        let sent: Vec<_> =
+            requests.into_iter().map(|request| std::thread::spawn(move || request.send().status)).collect();
+        std::thread::sleep(Duration::from_secs(1));
+        sent
+    });
+    let mut statuses: Vec<u16> = waiting.into_iter().map(|waiting| waiting.join().unwrap()).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
+fn of_those_who_have_seen_the_same_state_one_changes_it(project: Project) {
+    let server = with_rows(&project);
+    project.run(&["source", "add", "api", "--url", "https://api.example.com/v1/"]);
+    let change = |method: &str, path: &str, body: &dyn Fn(u32) -> Value| {
+        let path = format!("/api/v1{path}");
+        let tag = server.request("GET", &path).send().header("etag").unwrap().to_owned();
+        let request = |number| server.request(method, &path).header("if-match", &tag).json(&body(number));
+        let statuses = meeting(&project, (0..4).map(request).collect());
+        assert_eq!(statuses, [200, 412, 412, 412], "{method} {path}");
+    };
+    change("PATCH", "/tables/daily", &|number| json!({"add_labels": [format!("label {number}")]}));
+    assert_eq!(server.get("/tables/daily")["contract"]["labels"].as_array().unwrap().len(), 2);
+    change("PATCH", "/nodes/daily", &|number| json!({"settings": [format!("retries={}", number + 1)]}));
+    change(
+        "PUT",
+        "/sources/api",
+        &|number| json!({"base_url": "https://api.example.com/v1/", "paths": [format!("path_{number}/*")]}),
+    );
+    assert_eq!(server.get("/sources/api")["paths"].as_array().unwrap().len(), 1);
+}
+
+/// `source allow` reads, changes and writes. What others have allowed meanwhile stays allowed.
+fn changes_of_one_source_that_meet_are_all_made(project: Project) {
+    let server = Server::start(&project, &[]);
+    project.run(&["source", "add", "api", "--url", "https://api.example.com/v1/"]);
+    let paths = ["one/*", "two/*", "three/*"];
+    let commands: Vec<_> = project.while_writing(|| {
+        let commands = paths.map(|path| {
+            let mut command = project.command(&["source", "allow", "api", "--allow-path", path]);
+            command.env("DATANODE_URL", server.url()).env_remove("DATANODE_DATABASE_URL");
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        commands.into_iter().collect()
+    });
+    for mut command in commands {
+        assert!(command.wait().unwrap().success());
+    }
+    let allowed = server.get("/sources/api")["paths"].clone();
+    for path in paths {
+        assert!(allowed.as_array().unwrap().contains(&json!(path)), "{path}: {allowed}");
+    }
+}
+
+/// Whoever would have to wait for too long is told so, and that it is worth to try again.
+#[test]
+fn writers_of_the_catalogue_wait_no_longer_than_they_are_set_to() {
+    let project = Project::on_server().set("[database]\nwait_seconds = 1\n");
+    let server = Server::start(&project, &[]);
+    let answer =
+        project.while_writing(|| server.request("POST", "/api/v1/tables").json(&contract("t")).send());
+    assert_eq!((answer.status, answer.code()), (503, "store.busy".to_owned()));
+    assert!(answer.header("retry-after").is_some() && answer.text().contains("the database is busy"));
+    assert_eq!(server.request("POST", "/api/v1/tables").json(&contract("t")).send().status, 201);
 }
 
 fn a_request_with_a_key_is_carried_out_once(project: Project) {

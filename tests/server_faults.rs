@@ -54,6 +54,7 @@ fn peak(server: &Server) -> u64 {
 on_both_databases! {
     readers_who_leave_or_sleep_end_their_reads,
     many_slow_readers_cost_little_memory,
+    slow_readers_leave_snapshots_to_runs,
     a_run_whose_server_is_asked_to_end_gives_its_node_up,
 }
 
@@ -146,6 +147,136 @@ fn a_run_whose_server_is_asked_to_end_gives_its_node_up(project: Project) {
         "{run}"
     );
     assert_eq!(project.json(&["table", "show", "many_rows"])["rows"], 0);
+}
+
+/// More slow readers than there are snapshots: those who are let in keep theirs as long as they like, and a run has its own
+/// all the same.
+fn slow_readers_leave_snapshots_to_runs(project: Project) {
+    let (project, server) = with_many_rows(project);
+    drop(server);
+    let project = project.set("[server]\nrow_streams = 200\nwrite_idle_seconds = 300\n");
+    let server = Server::start(&project, &[]);
+    let rows = server.request("GET", "/api/v1/tables/many_rows/rows").header("accept", "text/csv");
+    let readers: Vec<TcpStream> = (0..70).map(|_| rows.begin()).collect();
+    let let_in = if project.is_on_server() { 24 } else { 48 };
+    server.until("as many read as may", |server| server.metric("datanode_row_streams", &[]) == let_in);
+
+    server.upload(SERIES);
+    let contract = std::fs::read(root().join("tests/guests/daily_series/contract.toml")).unwrap();
+    let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+    request.body(contract).send().success();
+    server.post("/nodes", &json!({"component": SERIES, "table": SERIES, "config": {"series": ["USD"]}}));
+    let ended = server.ended(&server.post(&format!("/nodes/{SERIES}/runs"), &json!({"until": "2000-01-10"})));
+    assert_eq!((&ended["state"], &ended["result"][0]["rows_inserted"]), (&json!("done"), &json!(10)), "{ended}");
+    assert_eq!(server.metric("datanode_row_streams", &[]), let_in, "nobody was sent away for it");
+    drop(readers);
+    is_well(&server);
+}
+
+/// Two tokens of one user are one reader.
+#[test]
+fn one_reader_does_not_take_the_places_of_others() {
+    let (project, server) = with_many_rows(Project::new());
+    drop(server);
+    let project =
+        project.set("[server]\nrow_streams = 4\nrow_streams_of_one = 2\nwrite_idle_seconds = 60\n");
+    let token = |user: &str| {
+        let created = project.json(&["token", "create", "--user", user, "--right", "read", "--expires", "1d"]);
+        created["token"].as_str().unwrap().to_owned()
+    };
+    for user in ["ada", "bob"] {
+        project.run(&["user", "create", user, "--role", "viewer"]);
+    }
+    let (ada, other, bob) = (token("ada"), token("ada"), token("bob"));
+    let server = Server::start(&project, &[]);
+    let rows = |token: &str| {
+        let request = server.request("GET", "/api/v1/tables/many_rows/rows").header("accept", "text/csv");
+        request.header("authorization", &format!("Bearer {token}"))
+    };
+    let slow: Vec<TcpStream> = [&ada, &other]
+        .into_iter()
+        .map(|token| {
+            let mut stream = rows(token).begin();
+            stream.read_exact(&mut [0; 1_000]).unwrap();
+            stream
+        })
+        .collect();
+    for token in [&ada, &other] {
+        let refused = rows(token).send();
+        assert_eq!((refused.status, refused.code()), (503, "server.busy".to_owned()));
+        assert!(refused.text().contains("2 answers of rows are open for this caller"), "{}", refused.text());
+        assert!(refused.header("retry-after").is_some());
+    }
+    let whole = rows(&bob).send();
+    assert!(whole.is_whole);
+    assert_eq!(whole.text().lines().count() as u64, ROWS + 1);
+    drop(slow);
+    server.until("her places are free", |_| rows(&ada).send().status == 200);
+    is_well(&server);
+}
+
+/// Whoever is refused for want of a place asks again: nothing of the first time is there.
+#[test]
+fn what_is_refused_for_want_of_a_place_has_left_nothing() {
+    let project = Project::new().set("[server]\nexecutions = 1\nexecutions_waiting = 1\n");
+    let server = Server::start(&project, &[]);
+    for component in ["many_rows", SERIES] {
+        server.upload(component);
+        let file = root().join(format!("tests/guests/{component}/contract.toml"));
+        let request = server.request("POST", "/api/v1/tables").header("content-type", "application/toml");
+        request.body(std::fs::read(file).unwrap()).send().success();
+    }
+    let endless = json!({"rows": 100_000_000, "rows_per_batch": 1_000});
+    server.post("/nodes", &json!({"component": "many_rows", "table": "many_rows", "config": endless}));
+    server.post("/nodes", &json!({"component": SERIES, "table": SERIES, "config": {"series": ["USD"]}}));
+    let ended = server.ended(&server.post(&format!("/nodes/{SERIES}/runs"), &json!({"until": "2000-01-10"})));
+    let run = ended["runs"][0].as_str().unwrap();
+    let full = ["running", "waiting"].map(|state| {
+        let begun = server.post("/nodes/many_rows/runs", &json!({}));
+        let place = format!("/executions/{}", begun["execution_id"].as_str().unwrap());
+        server.until(state, |server| server.get(&place)["state"] == state);
+        begun
+    });
+    let orders = || server.get("/audit?action=run.order&limit=1000")["items"].as_array().unwrap().len();
+    let (before, executions) = (orders(), server.get("/executions")["items"].as_array().unwrap().len());
+    let ask = |path: &str, body: &Value| {
+        let request = server.request("POST", &format!("/api/v1{path}")).header("idempotency-key", path);
+        request.json(body).send()
+    };
+    let order = json!({"from": "1999-12-01", "to": "1999-12-31", "step": "10d", "mode": "append_only"});
+    let cases = [
+        (format!("/nodes/{SERIES}/backfills"), order),
+        (format!("/nodes/{SERIES}/runs"), json!({"until": "2000-01-12"})),
+        (format!("/runs/{run}/replay"), json!({})),
+        (format!("/runs/{run}/determinism"), json!({})),
+        (format!("/runs/{run}/retry"), json!({})),
+    ];
+    for (path, body) in &cases {
+        for _ in 0..2 {
+            let refused = ask(path, body);
+            assert_eq!((refused.status, refused.code()), (503, "server.busy".to_owned()), "{path}");
+        }
+    }
+    assert_eq!(server.get("/backfills")["items"], json!([]));
+    assert_eq!(orders(), before);
+    assert_eq!(server.get("/audit?action=run.retry")["items"], json!([]));
+    assert_eq!(server.get("/executions")["items"].as_array().unwrap().len(), executions);
+    for begun in &full {
+        let id = begun["execution_id"].as_str().unwrap();
+        server.post(&format!("/executions/{id}/cancel"), &json!({}));
+        server.ended(begun);
+    }
+    // By the same keys each is carried out, and once.
+    for (path, body) in &cases {
+        let (first, second) = (ask(path, body), ask(path, body));
+        assert_eq!((first.status, second.status), (202, 202), "{path}: {}", first.text());
+        assert_eq!(second.header("idempotency-replayed"), Some("true"), "{path}");
+        assert_eq!(first.json()["execution_id"], second.json()["execution_id"], "{path}");
+        server.ended(&first.json());
+    }
+    assert_eq!(server.get("/backfills")["items"].as_array().unwrap().len(), 1);
+    assert_eq!(orders(), before + 1);
+    is_well(&server);
 }
 
 #[test]

@@ -68,6 +68,23 @@ fn a_refusal_names_both_ways_out_and_an_admission_is_shown_wherever_it_counts() 
     // A check of a file is an upload into a copy.
     let (code, _) = project.fails(&["check", &file]);
     assert_eq!(code, 1);
+    // Admitted, it is judged, and what it imports is still said.
+    let contract = root().join("tests/golden/contracts/clock_and_dice.toml");
+    let checked = project.output(&[
+        "check",
+        &file,
+        "--allow-stubbed-wasi",
+        "--table",
+        contract.to_str().unwrap(),
+        "--until",
+        "2026-01-02",
+        "--json",
+    ]);
+    let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let findings = checked["findings"].as_array().unwrap();
+    let found = findings.iter().find(|found| found["point"] == "deterministic").unwrap();
+    assert_eq!(found["verdict"], "warn", "{found}");
+    assert!(found["seen"].as_str().unwrap().contains("WASI is imported"), "{found}");
 
     let mut shown = project.run(&["component", "upload", &file, "--allow-stubbed-wasi"]);
     shown += "\n";

@@ -55,6 +55,15 @@ pub(crate) fn built(name: &str) -> Vec<u8> {
 }
 
 const ROUNDS: usize = 21;
+/// Host calls in a row, of which one is told.
+const ASKED: u32 = 100_000;
+
+/// How long one host call takes, each time that it is asked.
+pub(crate) fn host_call() -> impl Fn() -> Duration {
+    let sandbox = sandbox();
+    let asks = sandbox.prepare("bench", &guest::asks(ASKED), ComponentClass::Pure).unwrap();
+    move || each(1, || update(&sandbox, &asks, Box::new(Nothing))) / ASKED
+}
 
 pub(crate) fn instantiate() -> Vec<Line> {
     const TIMES: u32 = 200;
@@ -82,7 +91,6 @@ pub(crate) fn instantiate() -> Vec<Line> {
 
 pub(crate) fn call() -> Vec<Line> {
     const TIMES: u32 = 200;
-    const ASKED: u32 = 100_000;
     let sandbox = sandbox();
     let idle = guest::idle();
     let (component, raw) = (
@@ -101,17 +109,8 @@ pub(crate) fn call() -> Vec<Line> {
         pair.fastest(),
     );
 
-    let asks = guest::asks(ASKED);
-    let (component, raw) = (
-        sandbox.prepare("bench", &asks, ComponentClass::Pure).unwrap(),
-        Raw::new(host_engine(), &asks, Emit::InPlace),
-    );
-    let one = |total: Duration| total / ASKED;
-    let pair = by_turns(
-        ROUNDS,
-        || one(each(1, || update(&sandbox, &component, Box::new(Nothing)))),
-        || one(each(1, || raw.update())),
-    );
+    let raw = Raw::new(host_engine(), &guest::asks(ASKED), Emit::InPlace);
+    let pair = by_turns(ROUNDS, host_call(), || each(1, || raw.update()) / ASKED);
     let out = Line::new(
         "host call (`options.get`), guest to host and back",
         "wasmtime, function that does nothing",

@@ -93,8 +93,6 @@ impl Raw {
     fn instance(&self) -> (Store<()>, DataNode) {
         let mut store = Store::new(&self.engine, ());
         store.set_fuel(u64::MAX).unwrap();
-        // The engine counts epochs, and these measure no guest that would have to be ended.
-        store.set_epoch_deadline(u64::MAX);
         let instance = self.pre.instantiate(&mut store).unwrap();
         (store, instance)
     }

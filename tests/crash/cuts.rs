@@ -3,12 +3,14 @@
 //! end is what is stored.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use datanode_tests::proxy::{Cut, Message, Met, Proxy};
 use datanode_tests::{Project, at_once, rounds};
 
-use super::{Draw, Ended, Job, Run, accounts, completes, held_nodes, job, measure};
+use super::{Draw, Ended, Job, Run, accounts, completes, held_nodes, job, measure_at_once};
 
 /// Of so many rounds one is aimed at the `COMMIT` or its answer; the others are drawn from the whole transaction.
 const AIMED: u32 = 4;
@@ -97,13 +99,15 @@ fn a_commit_that_loses_its_server_is_stored_or_not_and_says_which() {
 #[test]
 fn a_run_that_loses_its_server_at_any_moment_leaves_all_or_nothing() {
     let job = job(Project::on_server());
-    let (length, all) = measure(&job);
-    let (rounds, mut draw, mut failed) = (rounds(10, 100), Draw(20_261_125), 0);
-    for part in 0..rounds {
+    let (lengths, all) = measure_at_once(&job, 2, 2);
+    let length = lengths.iter().sum::<Duration>() / 2;
+    let (rounds, mut draw, failed) = (rounds(10, 100), Draw(20_261_125), AtomicU32::new(0));
+    let parts: Vec<(u32, f64)> =
+        (0..rounds).map(|part| (part, (f64::from(part) + draw.next()) / f64::from(rounds))).collect();
+    at_once(2, &parts, |&(part, of_all)| {
         let project = job.project.copy();
         let run = Run::start(&job, &project);
-        let moment = length.mul_f64((f64::from(part) + draw.next()) / f64::from(rounds));
-        thread::sleep(moment.saturating_sub(run.begin.elapsed()));
+        thread::sleep(length.mul_f64(of_all).saturating_sub(run.begin.elapsed()));
         project.server().cut_off();
         let output = run.child.wait_with_output().unwrap();
         let [rows, progress, recorded] = accounts(&job, &project);
@@ -119,13 +123,14 @@ fn a_run_that_loses_its_server_at_any_moment_leaves_all_or_nothing() {
             Some(0) => assert_eq!(rows, all, "part {part}"),
             Some(5) => {
                 assert_eq!(rows, 0, "part {part}");
-                failed += 1;
+                failed.fetch_add(1, Ordering::Relaxed);
             }
             exit => panic!("part {part}: exit {exit:?}"),
         }
         project.expire_leases();
         completes(&job, &project, all, &format!("one that lost its server in part {part}"));
-    }
+    });
+    let failed = failed.into_inner();
     println!(
         "{rounds} runs whose server was lost: {failed} failed, {} did not notice or were over",
         rounds - failed

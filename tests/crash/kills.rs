@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use datanode_tests::{Project, on_both_databases, rounds};
+use datanode_tests::{Project, at_once, on_both_databases, rounds};
 use serde_json::Value;
 
-use super::{Draw, Job, Run, accounts, completes, is, is_stored, job, measure};
+use super::{Draw, Job, Run, accounts, completes, is, is_stored, job, measure_at_once};
 
 /// The run is cut into as many parts of equal length, and each part gets one kill, drawn uniformly within it.
 fn kills() -> u32 {
@@ -22,6 +23,8 @@ const ROUNDS_ADDED_AT_MOST: usize = 50;
 /// The length of a run is the median duration of so many: the latest that nothing ended. A machine that has other work
 /// too is not equally fast throughout the test.
 const MEASURED: usize = 3;
+/// Rounds at a time: half of one is waiting, for the disk, for the server, for a moment.
+const AT_ONCE: usize = 2;
 
 /// How far a run came, by the events that it told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,20 +179,21 @@ fn aim(
 
 fn a_killed_run_leaves_all_or_nothing(empty: Project) {
     let (job, rounds) = (job(empty), kills());
-    let (mut durations, rows): (Vec<Duration>, Vec<i64>) = (0..MEASURED).map(|_| measure(&job)).unzip();
-    let all = rows[0];
-    assert_eq!(rows, [all; MEASURED]);
+    let (durations, all) = measure_at_once(&job, AT_ONCE, MEASURED);
     let mut draw = Draw(20_261_122);
+    let parts: Vec<f64> =
+        (0..rounds).map(|part| (f64::from(part) + draw.next()) / f64::from(rounds)).collect();
 
-    let mut kills = Vec::new();
-    for part in 0..rounds {
-        let moment = length(&durations).mul_f64((f64::from(part) + draw.next()) / f64::from(rounds));
+    let (durations, kills) = (Mutex::new(durations), Mutex::new(Vec::new()));
+    at_once(AT_ONCE, &parts, |part| {
+        let moment = length(&durations.lock().unwrap()).mul_f64(*part);
         let kill = kill(&job, all, |run, _| thread::sleep(moment.saturating_sub(run.begin.elapsed())));
         if kill.rows == 0 {
-            durations.push(kill.next);
+            durations.lock().unwrap().push(kill.next);
         }
-        kills.push(kill);
-    }
+        kills.lock().unwrap().push(kill);
+    });
+    let (durations, kills) = (durations.into_inner().unwrap(), kills.into_inner().unwrap());
     print_table(&kills, &durations);
 
     let count = |is_there: fn(&Kill) -> bool| kills.iter().filter(|kill| is_there(kill)).count();

@@ -112,6 +112,10 @@ fn components(cases: &mut Cases) {
     cases.both("component disable fx_rolling_volatility");
     cases.both("component enable fx_rolling_volatility");
     cases.both("component remove fx_log_returns@0.1.0");
+    cases.both("component remove fx_log_returns@0.1.0 --force");
+    cases.both("component upload {component:fx_log_returns} --accept-new-identity --allow-stubbed-wasi");
+    cases.add(Form::Both, "component upload {component:fx_log_returns} --signature odd.sig").files =
+        &[("odd.sig", "no signature")];
 }
 
 fn tables(cases: &mut Cases) {
@@ -132,9 +136,11 @@ fn tables(cases: &mut Cases) {
     cases.both("table load currency_list missing.csv");
     cases.add(Form::Both, "table load currency_list rows.odd").files = &[("rows.odd", "x")];
     cases.both("table load fx_log_returns more.csv");
+    cases.both("table load currency_list currencies.csv --format csv");
     cases.text("table label notes --add daily --add notes");
     cases.json("table label notes --remove daily");
     cases.both("table label notes --remove daily");
+    cases.both("table label notes --set daily,notes");
     cases.both("table label notes");
     cases.text("table describe notes --description 'Notes, one per day.' --column value='A number that somebody has noted.'");
     cases.json("table describe notes --column-label value=Number");
@@ -190,6 +196,14 @@ fn nodes(cases: &mut Cases) {
     cases.both("node set fx_ecb_daily_rates colour=red");
     cases.text("node set fx_ecb_daily_rates lookback= retries=");
     cases.both("node unpin fx_log_returns");
+    cases.both("node create fx_log_returns --table fx_log_returns --pin 0000000000000000000000000000000000000000000000000000000000000000");
+    cases.both(
+        "node run fx_log_returns --until 1999-03-10 --no-tree --wait 1 --journal digest --progress none",
+    );
+    cases
+        .add(Form::Both, "node run fx_log_returns --until 1999-04-01 --dry-run --statistics statistics.json")
+        .files = &[("statistics.json", "[]")];
+    cases.both("node run nothing --hash-namespace ci.nightly");
     cases.both("run leases");
 }
 
@@ -226,6 +240,8 @@ fn rows(cases: &mut Cases) {
     cases.both("table sql fx_ecb_daily_rates 'DELETE FROM fx_ecb_daily_rates'");
     cases.both("table sql fx_ecb_daily_rates 'SELECT nothing FROM fx_ecb_daily_rates'");
     cases.both("table sql fx_ecb_daily_rates SELEC");
+    cases.both("table sql notes 'SELECT count(*) AS n FROM notes' --timeout 5");
+    cases.both("table show fx_ecb_daily_rates --plot rate --where currency=USD --start 1999-01-10 --end 1999-01-20 --width 30 --height 5");
     cases.both("table show fx_ecb_daily_rates --plot rate --where currency=USD --width 40");
     cases.both("table show fx_ecb_daily_rates --plot rate --width 40");
     cases.both("table show fx_ecb_daily_rates --plot nothing");
@@ -237,6 +253,12 @@ fn rows(cases: &mut Cases) {
 }
 
 fn revisions(cases: &mut Cases) {
+    cases.add(Form::Text, "table revision notes --message 'By hand' --dir elsewhere").leaves = &["elsewhere"];
+    cases.both("table current notes --dir elsewhere");
+    cases.both("table history notes --dir elsewhere");
+    cases.both("table upgrade notes --dir nowhere");
+    cases.both("table downgrade notes base --dir nowhere");
+    cases.both("table refresh notes --revision nowhere/notes/0001 --dir nowhere");
     cases.both("table current notes");
     cases.both("table history notes");
     cases.add(Form::Text, "table revision notes -m 'remarks, too' --autogenerate wider.toml").leaves =
@@ -273,6 +295,18 @@ fn sources(cases: &mut Cases) {
     cases.text("source remove files");
     cases.both("source remove files");
     cases.text("secret set prices_token --env PRICES_TOKEN");
+    cases.both("secret set file_token --file {fx}/contracts/fx_log_returns.toml");
+    let rules = "--method GET --allow-path series/* --header x-key={secret:prices_token} --query key={secret:prices_token} \
+                 --request-header x-asks --response-header x-answers --redirect-to https://192.0.2.2/v2/ \
+                 --network 192.0.2.0/24 --ca-file {fx}/../../tests/tls/authority.crt --max-bytes 1000 --timeout-ms 2000 \
+                 --max-redirects 1 --retries 0 --per-minute 60";
+    cases.both(&format!("source add api --url https://192.0.2.1/v1/ --grant fx_log_returns {rules}"));
+    cases.both("source add api --url https://192.0.2.3/v1/");
+    cases.both("source add api --url https://192.0.2.3/v1/ --replace");
+    cases.both(&format!("source allow api {rules}"));
+    cases.both("source show api");
+    cases.text("source remove api");
+    cases.text("secret remove file_token");
     cases.add(Form::Json, "secret set sealed_token").input = "a-long-secret-value\n";
     cases.add(Form::Both, "secret set short_token").input = "short\n";
     cases.both("secret list");
@@ -290,12 +324,15 @@ fn runs(cases: &mut Cases) {
     cases.both("run show ffffffff");
     cases.both("run logs {run}");
     cases.both("run logs {run} --level warn --tail 1");
+    cases.both("run logs {run} --follow");
     cases.both("run replay {run}");
     cases.both("run replay --all");
     cases.both("run replay ffffffff");
     cases.add(Form::Text, "run export {run} --output run.tar").leaves = &[];
     cases.both("run export ffffffff --output none.tar");
+    cases.both("run replay --since 2900-01-01");
     cases.both("run retry {run}");
+    cases.both("run retry {run} --option wide=true --wait 1 --progress none");
     cases.text("run retry {failed}");
     cases.both("run prune --before 1990-01-01");
     cases.both("run prune --before 2900-01-01 --dry-run");
@@ -306,6 +343,8 @@ fn runs(cases: &mut Cases) {
     );
     cases.both("check nothing");
     cases.both("check --determinism fx_log_returns");
+    cases.both("check --determinism fx_log_returns --runs 2");
+    cases.both("check {component:fx_log_returns} --allow-stubbed-wasi --progress none");
 }
 
 fn backfills(cases: &mut Cases) {
@@ -319,7 +358,13 @@ fn backfills(cases: &mut Cases) {
     cases.both("node backfill pause {backfill}");
     cases.both("node backfill cancel {backfill}");
     cases.both("node backfill resume {backfill}");
+    cases.both(
+        "node backfill resume {backfill} --concurrency 2 --option wide=true --journal digest --progress none",
+    );
     cases.both("node backfill show ffffffff");
+    cases.json(
+        "node backfill fx_log_returns --from 1999-01-05 --to 1999-01-31 --append-only --hash-namespace mine",
+    );
 }
 
 fn searches(cases: &mut Cases) {
@@ -328,6 +373,9 @@ fn searches(cases: &mut Cases) {
     cases.both("search returns --mode both --w-trgm 0.5 --w-emb 0.5 --trigram-k 10 --embed-k 10");
     cases.both("search notes --filter identifier=notes");
     cases.both("search notes --filter nothing=1");
+    cases.both("search notes --data-source-id 1 --offset 1");
+    cases.both("search notes --embedding-model another");
+    cases.both("search notes --q-embedding 0.5,0.5");
     cases.both("table refresh-search-index notes");
     cases.both("table refresh-search-index nothing");
     cases.both("data-node list");
@@ -349,6 +397,7 @@ fn deletes(cases: &mut Cases) {
 fn people(cases: &mut Cases) {
     cases.text("user create ada --role admin");
     cases.json("user create grace");
+    cases.both("user create lin --first-name Lin --last-name Chen --email lin@example.com --phone 12345");
     cases.both("user create ada");
     cases.both("user list");
     cases.both("user show ada");
@@ -357,6 +406,7 @@ fn people(cases: &mut Cases) {
     cases.both("user enable grace");
     cases.text("team create desk --user ada");
     cases.both("team create desk");
+    cases.both("team create room --description 'Who is in it.'");
     cases.both("team list");
     cases.both("team show desk");
     cases.both("team add desk grace");
@@ -366,14 +416,21 @@ fn people(cases: &mut Cases) {
     cases.both("role list");
     cases.both("role list --user grace");
     cases.both("role revoke --user grace --table notes");
+    cases.both("role list --role editor --team desk --namespace examples.fx");
+    cases.both("role list --table notes");
+    cases.both("role revoke --role editor --team desk --namespace examples.fx");
     cases.text("table give notes --to ada");
     cases.both("table give notes --to-nobody");
     // A server keeps account of runs that are ordered, too: entries have other numbers there.
     cases.json("audit list --action table --limit 5");
     cases.json("audit list --subject notes --limit 3");
     cases.both("audit list --action nothing");
+    cases.both("audit list --since 2900-01-01 --actor local --before 5");
     // From here on the server wants a token.
     cases.text("token create --user ada --name all --right read,write,run,upload,grant,manage --expires 1d");
+    cases.json(
+        "token create --user ada --name more --right read,write,run,upload,grant,manage --expires 1d --per-minute 6000",
+    );
     cases.both("token list");
     cases.both("token list --user grace");
     cases.both("table list");

@@ -107,6 +107,11 @@ impl Side {
         {
             *self.token.borrow_mut() = Some(token.trim_matches(['"', ',']).to_owned());
         }
+        // Nobody looks at a terminal: nothing moves, and nothing has a colour.
+        let has = |bytes: &[u8], byte: u8| bytes.contains(&byte);
+        let moves =
+            has(&output.stderr, b'\r') || has(&output.stderr, b'\x1b') || has(&output.stdout, b'\x1b');
+        assert!(!moves, "{words:?}: {said}");
         let mut answer = format!("exit {}\n", output.status.code().unwrap_or(-1));
         answer += &self.tidy(&said, json);
         answer += "\n-- standard error\n";

@@ -5,8 +5,9 @@ use std::net::TcpListener;
 
 use datanode_tests::{Project, Server};
 
-fn code_of(said: &str) -> &str {
-    said.strip_prefix("error[").and_then(|rest| rest.split(']').next()).unwrap_or(said)
+pub(crate) fn code_of(said: &str) -> &str {
+    let error = said.lines().find_map(|line| line.strip_prefix("error["));
+    error.and_then(|rest| rest.split(']').next()).unwrap_or(said)
 }
 
 /// Exit code, code of the error, and whether it says what to do.
@@ -31,15 +32,22 @@ fn a_server_that_is_down_is_told_as_such() {
 }
 
 /// A server that answers every request with these bytes.
-fn answers(bytes: &'static str) -> String {
+pub(crate) fn answers(bytes: &'static str) -> String {
+    answering(move |_| bytes.to_owned())
+}
+
+/// A server that answers by the path that it is asked for.
+fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = [0; 4_096];
-            let _ = stream.read(&mut request);
-            let _ = stream.write_all(bytes.as_bytes());
+            let read = stream.read(&mut request).unwrap_or(0);
+            let head = String::from_utf8_lossy(&request[..read]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let _ = stream.write_all(answer(path).as_bytes());
         }
     });
     url
@@ -48,28 +56,84 @@ fn answers(bytes: &'static str) -> String {
 #[test]
 fn what_is_no_datanode_server_is_told_as_such() {
     let project = Project::new();
-    let page =
-        answers("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 12\r\n\r\n<html/>hello");
-    assert_eq!(
-        fails(&project, &["table", "list", "--url", &page], &[]),
-        (1, "remote.answer".to_owned(), true)
-    );
-    let missing = answers("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
-    let (_, code, next) = fails(&project, &["table", "list", "--url", &missing], &[]);
-    assert_eq!((code.as_str(), next), ("remote.answer", true));
-    // A redirect is not followed: the token is for the server that was named.
-    let elsewhere =
-        answers("HTTP/1.1 302 Found\r\nlocation: http://example.com/\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(fails(&project, &["table", "list", "--url", &elsewhere], &[]).1, "remote.answer");
+    // What each is, how a command ends that meets it, and what its message says.
+    for (bytes, exit, says) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 12\r\n\r\n<html/>hello",
+            1,
+            "a document of type text/html",
+        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", 1, "what this command does not know"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", 2, "answered 404 (Not Found)"),
+        ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", 5, "does not reach it: see that it runs"),
+        // A redirect is not followed: the token is for the server that was named.
+        (
+            "HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n",
+            1,
+            "it leads to /login, where this command does not follow",
+        ),
+        (
+            "HTTP/1.1 308 Permanent Redirect\r\nlocation: https://data.example/dn/api/v1/tables?limit=500\r\n\
+             content-length: 0\r\n\r\n",
+            1,
+            "name it: --url https://data.example/dn",
+        ),
+        // No HTTP at all.
+        ("hello\r\n", 1, "speaks no HTTP"),
+    ] {
+        let url = answers(bytes);
+        for words in
+            [&["table", "list"][..], &["table", "digest", "rates"], &["run", "logs", "0", "--follow"]]
+        {
+            let (code, said) = project.fails(&[words, &["--url", &url]].concat());
+            assert_eq!((code, code_of(&said)), (exit, "remote.answer"), "{bytes}: {said}");
+            assert!(said.contains("\nnext: "), "{said}");
+        }
+        let (_, said) = project.fails(&["table", "list", "--url", &url]);
+        assert!(said.contains(says), "{said}");
+    }
     // An answer that ends in the middle.
     let cut = answers(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"items\": [",
     );
     let (exit, code, next) = fails(&project, &["table", "list", "--url", &cut], &[]);
     assert_eq!((exit, code.as_str(), next), (5, "remote.lost", true));
-    // No HTTP at all.
-    let noise = answers("hello\r\n");
-    assert_eq!(fails(&project, &["table", "list", "--url", &noise], &[]).0, 5);
+}
+
+fn document(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_server_of_another_release_is_told_as_such() {
+    let project = Project::new();
+    let of_release = |version: &'static str, status: &'static str, body: &'static str| {
+        answering(move |path| match path {
+            "/api/v1/version" => {
+                document("200 OK", &format!("{{\"name\": \"datanode\", \"version\": \"{version}\"}}"))
+            }
+            _ => document(status, body),
+        })
+    };
+    let missing = r#"{"title": "Not Found", "code": "server.not_found", "class": "usage", "detail": "there is nothing"}"#;
+    let field = r#"{"title": "Bad Request", "code": "server.request", "class": "usage", "detail": "unknown field `x`"}"#;
+    // A document that is not known here, a route and a field that are not known there.
+    for (status, body, exit, code) in [
+        ("200 OK", r#"{"things": []}"#, 1, "remote.answer"),
+        ("404 Not Found", missing, 2, "server.not_found"),
+        ("400 Bad Request", field, 2, "server.request"),
+    ] {
+        let (ended, said) = project.fails(&["table", "list", "--url", &of_release("9.8.7", status, body)]);
+        assert_eq!((ended, code_of(&said)), (exit, code), "{said}");
+        assert!(said.contains("the server is of release 9.8.7, and this command of "), "{said}");
+        assert!(said.contains("next: use a command and a server of one release"), "{said}");
+        // Where it is of the same, that is no explanation.
+        let same = of_release(env!("CARGO_PKG_VERSION"), status, body);
+        let (ended, said) = project.fails(&["table", "list", "--url", &same]);
+        assert_eq!((ended, code_of(&said)), (exit, code), "{said}");
+        assert!(!said.contains("of release"), "{said}");
+    }
 }
 
 #[test]
@@ -84,6 +148,26 @@ fn a_token_goes_nowhere_in_the_clear_and_stands_in_no_message() {
     assert!(said.contains("--insecure") && !said.contains("secret"), "{said}");
     let help = project.command(&["table", "list", "--help"]).envs(token).output().unwrap();
     assert!(!String::from_utf8(help.stdout).unwrap().contains(secret));
+    // One that is none is not repeated either, nor is a password in the address of a database.
+    let (words, database) = ("a secret of two words", "mysql://me:secret@h/x");
+    for (option, variable, value) in [
+        (Some("--token"), None, words),
+        (None, Some("DATANODE_TOKEN"), words),
+        (Some("--database"), None, database),
+        (None, Some("DATANODE_READER_URL"), database),
+    ] {
+        for json in [None, Some("--json")] {
+            let mut command = project.command(&["table", "list"]);
+            command.args(json);
+            if let Some(option) = option {
+                command.args([option, value]);
+            }
+            let output = command.envs(variable.map(|name| (name, value))).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.code() == Some(2) && said.contains("invalid value"), "{said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
     // A token without a server is a mistake where it is said on the command line.
     let alone = fails(&project, &["table", "list", "--token", secret], &[]);
     assert_eq!((alone.0, alone.1.as_str()), (2, "cli.usage"));
@@ -124,7 +208,9 @@ fn tokens_that_do_not_count_are_refused_with_what_to_do() {
         let words = ["token", "create", "--user", "ada", "--right", rights, "--expires", expires];
         project.json(&words)["token"].as_str().unwrap().to_owned()
     };
-    let (short, reader) = (create("1s", "read"), create("1d", "read"));
+    let (short, reader, revoked) = (create("1s", "read"), create("1d", "read"), create("1d", "read"));
+    let id = revoked.split('_').nth(1).unwrap();
+    project.run(&["token", "revoke", id]);
     let served = Server::start(&project, &[]);
     let url = format!("http://{}", served.address());
     let client = Project::new();
@@ -136,13 +222,22 @@ fn tokens_that_do_not_count_are_refused_with_what_to_do() {
         }
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        // Nor the part of it alone that is secret.
+        for part in token.into_iter().chain(token.and_then(|token| token.split('_').nth(2))) {
+            assert!(!said.contains(part) && !printed.contains(part), "{said}{printed}");
+        }
         (output.status.code().unwrap(), code_of(&said).to_owned(), said.contains("\nnext: "))
     };
     assert_eq!(asks(&["table", "list"], Some(&reader)).0, 0);
     std::thread::sleep(std::time::Duration::from_millis(1_500));
-    for token in [None, Some("dn_0123456789abcdef_nobodys"), Some(short.as_str()), Some("nonsense")] {
-        let (exit, code, _) = asks(&["table", "list"], token);
-        assert!(exit == 3 && code.starts_with("access."), "{token:?}: {exit} {code}");
+    let nobodys = "dn_0123456789abcdef_nobodys";
+    for token in [None, Some(nobodys), Some(short.as_str()), Some(revoked.as_str()), Some("nonsense")] {
+        for words in [&["table", "list"][..], &["node", "run", "rates"], &["table", "read", "rates"]] {
+            let (exit, code, next) = asks(words, token);
+            assert!(exit == 3 && code.starts_with("access.") && next, "{token:?} {words:?}: {exit} {code}");
+        }
+        assert_eq!(asks(&["table", "list", "--json"], token).0, 3);
     }
     // One that counts, for something else.
     let (exit, code, next) = asks(&["component", "disable", "fx_log_returns"], Some(&reader));

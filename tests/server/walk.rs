@@ -11,7 +11,7 @@ use super::rights::token;
 use super::{SERIES, contract};
 
 /// What stands in the place of a parameter of a path: things that are there, so that it is rights that decide.
-fn filled(path: &str) -> String {
+pub(super) fn filled(path: &str) -> String {
     let known = [
         ("{reference}", "daily"),
         ("{digest}", "00000000000000000000000000000000000000000000000000000000000000aa"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::Project;
+use crate::{Project, told};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -245,12 +245,14 @@ impl Request {
         stream
     }
 
-    /// Send all of it, and read the answer to its end.
+    /// Send all of it, and read the answer to its end. It must be what the document of the API tells of it.
     pub fn send(&self) -> Answer {
         let mut stream = self.begin();
         // A server that answers before it has all may close: the answer counts.
         let _ = stream.write_all(&self.body);
-        Answer::read(&mut stream)
+        let answer = Answer::read(&mut stream);
+        told::check(&self.method, &self.path, &answer);
+        answer
     }
 
     /// The same, where there may be no answer at all.

@@ -6,11 +6,13 @@ pub mod memory;
 mod next;
 pub mod proxy;
 mod server;
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,19 +73,29 @@ pub fn rounds(normal: u32, long: u32) -> u32 {
 /// The variable by which `cargo xtask test --long` asks for many rounds.
 const LONG: &str = "DATANODE_TEST_LONG";
 
-/// Do something with each of some things, so many of them at a time: for work that mostly waits.
+/// Do something with each of some things, so many of them at a time: for work that mostly waits. In a long test it is told
+/// now and then how many are done.
 pub fn at_once<T: Sync>(most: usize, things: &[T], work: impl Fn(&T) + Sync) {
-    let next = std::sync::atomic::AtomicUsize::new(0);
+    let (next, done, begin) = (AtomicUsize::new(0), AtomicUsize::new(0), Instant::now());
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let is_long = std::env::var_os(LONG).is_some();
     std::thread::scope(|scope| {
         for _ in 0..most {
             scope.spawn(|| {
-                while let Some(thing) = things.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
                     work(thing);
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if is_long && done.is_multiple_of(TOLD) {
+                        println!("{test}: {done} of {} in {} s", things.len(), begin.elapsed().as_secs());
+                    }
                 }
             });
         }
     });
 }
+
+/// After how many things it is told how many are done.
+const TOLD: usize = 20;
 
 /// How long a writer of SQLite is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -205,6 +217,22 @@ impl Project {
             .expect("a statement that works");
     }
 
+    /// Do something while another process changes the catalogue: whoever wants to change it, too, reads what is there and
+    /// waits.
+    pub fn while_writing<T>(&self, work: impl FnOnce() -> T) -> T {
+        if let Some(server) = &self.server {
+            return server.while_writing(work);
+        }
+        let database = rusqlite::Connection::open(self.database()).expect("a database");
+        database
+            .busy_timeout(PATIENCE)
+            .and_then(|()| database.execute_batch("BEGIN IMMEDIATE"))
+            .expect("the lock to write");
+        let answer = work();
+        database.execute_batch("ROLLBACK").expect("an end");
+        answer
+    }
+
     /// As if the time of all leases were over, whose runs were killed.
     pub fn expire_leases(&self) {
         self.execute("UPDATE _leases SET expires_at = 0 WHERE expires_at > 0");
@@ -253,6 +281,7 @@ impl Project {
             .env_remove("DATANODE_URL")
             .env_remove("DATANODE_TOKEN")
             .env_remove("DATANODE_TOKEN_FILE")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .env("NO_COLOR", "1");
         if let Some(server) = &self.server {
             command.env(DATABASE_URL, server.url());

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+/// Key of the lock that writers of the catalogue take: `datanode`, in ASCII.
+const CATALOGUE: i64 = 0x6461_7461_6e6f_6465;
 /// How long the server may take to notice that a process is gone.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -69,6 +71,16 @@ impl ServerDatabase {
     {
         with_connection(&self.url(), async |connection| {
             sqlx::query_as(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await.expect("rows")
+        })
+    }
+
+    /// See [`Project::while_writing`](crate::Project::while_writing).
+    pub(crate) fn while_writing<T>(&self, work: impl FnOnce() -> T) -> T {
+        with_connection(&self.url(), async |connection| {
+            let lock = format!("SELECT pg_advisory_lock({CATALOGUE})");
+            sqlx::raw_sql(AssertSqlSafe(lock)).execute(connection).await.expect("the lock of writers");
+            // It goes with the connection.
+            work()
         })
     }
 

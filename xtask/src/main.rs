@@ -51,7 +51,8 @@ Tasks of this repository:
   cargo xtask bench    what the host costs, beside its floors; writes docs/reference/benchmarks.md; with --load what a server
                        answers to 1, 16 and 64 clients, which writes docs/reference/load.md and installs a load tool
   cargo xtask fuzz     all fuzz targets, or those that are named, under libFuzzer: ten minutes of each; with --short half
-                       a minute (the first build takes some minutes: it holds wasmtime and the databases once more)
+                       a minute, with --seconds N so many (the first build takes some minutes: it holds wasmtime and the
+                       databases once more)
 ";
 
 fn main() -> ExitCode {

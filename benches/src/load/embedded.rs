@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use datanode_core::Timestamp;
 use datanode_core::query::{Bound, ReadQuery, TimeRange};
 use datanode_runtime::{ColumnSearch, ExportFormat, Host, RowsWriter, TableQuery, TableSearch};
+use datanode_store::Listing;
 
 use super::place::{self, Place};
 use super::served::moment;
@@ -52,8 +53,11 @@ fn once(place: &Place, call: Call, number: usize) {
             assert_eq!(found.0, u64::from(MANY_ROWS));
         }
         Call::List => runtime.block_on(async {
-            let behind = &place.pages[number % place.pages.len()];
-            let page = host.store().tables_after(behind, TABLES_OF_PAGE).await.unwrap();
+            let identifier = place.pages[number % place.pages.len()].clone();
+            let after = Listing::After { identifier, limit: TABLES_OF_PAGE };
+            let page = host.store().listed_tables(&after).await.unwrap();
+            let uids: Vec<String> = page.into_iter().map(|table| table.uid).collect();
+            let page = host.store().tables_called(&uids).await.unwrap();
             black_box(host.listed(page).await.unwrap());
         }),
         Call::Tables => {

@@ -20,7 +20,7 @@ use crate::runs;
 pub(super) const ROWS: &str = "load_rows";
 
 /// Bounds that 64 clients reach. Nothing else is set.
-const SETTINGS: &str = "[server]\nrow_streams = 128\n";
+const SETTINGS: &str = "[server]\nrow_streams = 128\nrow_streams_of_one = 128\n";
 
 /// How long making it has taken.
 #[derive(Debug, Clone, Copy)]

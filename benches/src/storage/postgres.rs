@@ -143,15 +143,17 @@ impl Floor for Raw {
                  encoded while the one before it is on its way."
             }
             Work::Resend => {
-                "as for append; and which rows were new is counted for each coordinate, for the progress must be right."
+                "as for append; the rows are looked at for two with one key, and the statement that stores them says which \
+                 were new, for the progress must be right."
             }
             Work::Read => {
-                "the bytes become Arrow arrays on the processors that the server also needs; and a read goes page by \
-                 page, each of which is a query of its own that begins where the last one ended, about a millisecond."
+                "the bytes become Arrow arrays on the processors that the server also needs; and some pages at a time are \
+                 a query of their own that begins where the last one ended, about a millisecond."
             }
             Work::Delete => {
-                "the rows of each coordinate are counted before they go, and what is left of it is looked up after, for \
-                 the progress must be right: the same range is read twice."
+                "the rows of each coordinate that go are counted before, or those that stay, where these are fewer, which \
+                 reads an index once more; and the server is asked some twelve times (lock, progress, windows, epoch, audit \
+                 log), which weighs the more the smaller the tail is."
             }
         }
     }

@@ -143,15 +143,17 @@ impl Floor for Plain {
                  smaller the window is."
             }
             Work::Resend => {
-                "as for append; and which rows were new is counted for each coordinate, for the progress must be right."
+                "as for append; and what is there is read beside what is sent, or what is sent waits in a table of its own \
+                 where it is much, for the progress must know which rows were new."
             }
             Work::Read => {
                 "cells become Arrow arrays, which the floor does not make; and a read goes page by page, each of which \
-                 is a statement of its own that begins where the last one ended."
+                 goes to the thread of its snapshot, which begins where the last one ended."
             }
             Work::Delete => {
-                "the rows of each coordinate are counted before they go, and what is left of it is looked up after, for \
-                 the progress must be right: the same range is read twice."
+                "each row is counted by its coordinate while it is deleted, or those that stay are counted before, where \
+                 these are fewer; and the latest row that is left of each of a hundred coordinates is looked up and \
+                 stored, for the progress must be right."
             }
         }
     }
