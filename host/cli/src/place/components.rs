@@ -79,7 +79,7 @@ impl Place {
             Self::There(server) => {
                 let version = version_or_only(version);
                 let call = Call::delete(server.at(&["components", name, &version]));
-                server.ask(if force { call.query("recorded", "true") } else { call }).await
+                server.ask(if force { call.query("force", "true") } else { call }).await
             }
         }
     }
