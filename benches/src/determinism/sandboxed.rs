@@ -94,7 +94,6 @@ impl Sandboxed {
         }
         let mut config = engine::config_in(cell, &Limits::default()).unwrap();
         config.consume_fuel(fuel).epoch_interruption(epoch).cranelift_nan_canonicalization(nan);
-        experiment(&mut config);
         let engine = Engine::new(&config).unwrap();
         let component = Component::new(&engine, component).unwrap();
         let pre = linker(&engine).instantiate_pre(&component).and_then(DataNodePre::new).unwrap();
@@ -116,7 +115,7 @@ impl Sandboxed {
             Answers { inputs: Arc::clone(&self.inputs), frames: Vec::new(), bodies: Vec::new(), emitted };
         let mut store = Store::new(&self.engine, answers);
         if self.fuel {
-            store.fuel_async_yield_interval(Some(slice())).unwrap();
+            store.fuel_async_yield_interval(Some(FUEL_SLICE)).unwrap();
             store.set_fuel(u64::MAX).unwrap();
         }
         if self.epoch {
@@ -142,17 +141,6 @@ impl Sandboxed {
         result.unwrap_or_else(|error| panic!("{}", error.message));
         store.into_data()
     }
-}
-
-// TEMPORARY: H2 measures variants with one build, and takes these two functions out again.
-fn experiment(config: &mut wasmtime::Config) {
-    if let Ok(inlining) = std::env::var("H2_INLINING") {
-        config.compiler_inlining(inlining.parse::<wasmtime::Inlining>().unwrap());
-    }
-}
-
-fn slice() -> u64 {
-    std::env::var("H2_SLICE").map_or(FUEL_SLICE, |slice| slice.parse().unwrap())
 }
 
 fn in_slices<T>(guest: impl Future<Output = T>) -> T {
