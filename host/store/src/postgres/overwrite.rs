@@ -127,8 +127,8 @@ pub(super) async fn store(
 }
 
 /// Looks at batches that pass by, and says when two of their rows may have one key. Most rows come in the order of time, or
-/// of the time of each coordinate, and then none have; to let an index of the waiting table find it would cost half as much
-/// again as all else.
+/// of the time of each coordinate, and then none have; an index of the waiting table would find it too, at a cost for every
+/// row.
 fn look_whether_they_differ(
     contract: &Contract,
     differ: &Arc<AtomicBool>,

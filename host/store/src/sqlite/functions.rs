@@ -1,8 +1,8 @@
 //! Two functions that statements of this host call with the cells of their rows.
 //!
 //! Inside of a statement the cells of a row are at hand. To fetch one out of it takes several calls of SQLite, which makes
-//! sure in each that the row, the cell and its memory are still there: for eight columns that is more than it takes to find
-//! the row. So a statement hands its rows over, or has them counted, where they are.
+//! sure in each that the row, the cell and its memory are still there. So a statement hands its rows over, or has them
+//! counted, where they are.
 //!
 //! What the functions gather is kept for their thread, for one statement at a time ([`taking`], [`counting`]). Where nobody
 //! gathers, as when SQL of users names one of them, they do nothing.

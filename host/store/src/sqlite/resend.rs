@@ -1,7 +1,7 @@
 //! Few rows that may be there already. What is held is read beside them, in the order of the key, and only what is new or
 //! differs is written.
 //!
-//! Most rows that are sent again are as they were. To read a row takes half of what it takes to offer it to the table,
+//! Most rows that are sent again are as they were. To read a row is less than to offer it to the table,
 //! and shows which rows are new, which the progress must know. A row that is far from the last one is looked up, so that
 //! no more is read than some rows for each that was sent, whatever lies between them.
 
