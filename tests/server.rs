@@ -3,10 +3,10 @@
 
 #[path = "server/hidden.rs"]
 mod hidden;
-#[path = "server/pages.rs"]
-mod pages;
 #[path = "server/openapi.rs"]
 mod openapi;
+#[path = "server/pages.rs"]
+mod pages;
 #[path = "server/rights.rs"]
 mod rights;
 #[path = "server/shown.rs"]

@@ -167,7 +167,11 @@ fn slow_readers_leave_snapshots_to_runs(project: Project) {
     request.body(contract).send().success();
     server.post("/nodes", &json!({"component": SERIES, "table": SERIES, "config": {"series": ["USD"]}}));
     let ended = server.ended(&server.post(&format!("/nodes/{SERIES}/runs"), &json!({"until": "2000-01-10"})));
-    assert_eq!((&ended["state"], &ended["result"][0]["rows_inserted"]), (&json!("done"), &json!(10)), "{ended}");
+    assert_eq!(
+        (&ended["state"], &ended["result"][0]["rows_inserted"]),
+        (&json!("done"), &json!(10)),
+        "{ended}"
+    );
     assert_eq!(server.metric("datanode_row_streams", &[]), let_in, "nobody was sent away for it");
     drop(readers);
     is_well(&server);
@@ -178,10 +182,10 @@ fn slow_readers_leave_snapshots_to_runs(project: Project) {
 fn one_reader_does_not_take_the_places_of_others() {
     let (project, server) = with_many_rows(Project::new());
     drop(server);
-    let project =
-        project.set("[server]\nrow_streams = 4\nrow_streams_of_one = 2\nwrite_idle_seconds = 60\n");
+    let project = project.set("[server]\nrow_streams = 4\nrow_streams_of_one = 2\nwrite_idle_seconds = 60\n");
     let token = |user: &str| {
-        let created = project.json(&["token", "create", "--user", user, "--right", "read", "--expires", "1d"]);
+        let created =
+            project.json(&["token", "create", "--user", user, "--right", "read", "--expires", "1d"]);
         created["token"].as_str().unwrap().to_owned()
     };
     for user in ["ada", "bob"] {

@@ -219,7 +219,8 @@ impl Host {
         if !is_final(&error) {
             return Err(error);
         }
-        let outcome = self.store.fail_update(update, &RunError::from_diagnostic(&error), clock::now()).await?;
+        let outcome =
+            self.store.fail_update(update, &RunError::from_diagnostic(&error), clock::now()).await?;
         if is_success(outcome.status) { Ok(outcome) } else { Err(error) }
     }
 
@@ -289,9 +290,8 @@ impl Host {
         let Some(update) = current else {
             // Another has begun since: then this one has ended.
             let known = self.outcome_of(run_id).await?.filter(|known| known.node_uid == producer.node.uid);
-            return known.ok_or_else(|| {
-                StoreError::NotFound { kind: "run", reference: run_id.to_owned() }.into()
-            });
+            return known
+                .ok_or_else(|| StoreError::NotFound { kind: "run", reference: run_id.to_owned() }.into());
         };
         if let Some(outcome) = &update.outcome {
             return Ok(outcome.clone());

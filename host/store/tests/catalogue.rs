@@ -15,8 +15,8 @@ use datanode_core::provenance::Provenance;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{
-    NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError, Table,
-    node_among,
+    NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError,
+    Table, node_among,
 };
 use support::{Place, at, contract, new_node, on_both_databases, run, table};
 

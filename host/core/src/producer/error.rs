@@ -127,7 +127,9 @@ pub enum ProducerError {
         limit: u64,
     },
     /// An upload came while its update was about to be stored.
-    #[error("node `{node}`: {kept} uploads wait, of which {seen} were looked through; nothing was stored yet")]
+    #[error(
+        "node `{node}`: {kept} uploads wait, of which {seen} were looked through; nothing was stored yet"
+    )]
     MoreUploads {
         /// Update hash of the node.
         node: String,

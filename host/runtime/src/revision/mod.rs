@@ -12,8 +12,8 @@ use datanode_core::contract::Contract;
 use datanode_core::revision::statement::{MAX_STATEMENTS, left_to_edit, split};
 use datanode_core::revision::{self, Dialect, MAX_MESSAGE_BYTES, RevisionError, RevisionFile, chain, plan};
 use datanode_store::{
-    AppliedRevision, ApplyRevision, BindContract, MovedTable, NodeFilter, RevertRevision, SqlText, StoreError,
-    Table,
+    AppliedRevision, ApplyRevision, BindContract, MovedTable, NodeFilter, RevertRevision, SqlText,
+    StoreError, Table,
 };
 use serde::{Deserialize, Serialize};
 

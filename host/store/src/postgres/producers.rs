@@ -376,7 +376,6 @@ impl Producers for PostgresStore {
         read!(self, |connection| updates::rows(connection, run_id, position))
     }
 
-
     async fn fail_update(
         &self,
         update: &ProducerUpdate,

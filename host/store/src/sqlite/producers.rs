@@ -318,7 +318,6 @@ impl Producers for SqliteStore {
         self.read("reading an upload", move |connection| updates::rows(connection, &run_id, position)).await
     }
 
-
     async fn fail_update(
         &self,
         update: &ProducerUpdate,
