@@ -90,7 +90,13 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if has_zero(text) {
         return Err(Problem::usage("there is a zero byte in a text of the body"));
     }
-    serde_json::from_str(text).map_err(|error| Problem::usage(format!("the body cannot be read: {error}")))
+    serde_json::from_str(text).map_err(|error| unread(&error))
+}
+
+/// The refusal of a document of another shape.
+pub(crate) fn unread(error: &serde_json::Error) -> Problem {
+    Problem::usage(format!("the body cannot be read: {error}"))
+        .with_next("see what it takes, with an example: GET /api/v1/openapi.json")
 }
 
 fn has_zero(text: &str) -> bool {
@@ -220,6 +226,13 @@ mod tests {
         assert!(has_zero("a\0b"));
         assert!(!has_zero("{\"a\": \"x\\\\u0000y\"}"));
         assert!(!has_zero("{\"a\": \"\\"));
+    }
+
+    #[test]
+    fn a_body_of_another_shape_says_where_the_right_one_is_told() {
+        let problem = parse::<Vec<u8>>(b"{\"tabel\": 1}").unwrap_err();
+        assert_eq!((problem.status.as_u16(), problem.code.as_ref()), (400, "server.request"));
+        assert!(problem.next.is_some_and(|next| next.contains("/api/v1/openapi.json")), "{}", problem.detail);
     }
 
     #[test]

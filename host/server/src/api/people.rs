@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::described::Described;
-use crate::input::{Document, Params, Place};
+use crate::input::{Document, Params, Place, unread};
 use crate::page::Page;
 use crate::{AppState, Problem};
 
@@ -106,10 +106,9 @@ async fn create_user(
     caller: Caller,
     Document(mut body): Document<Map<String, Value>>,
 ) -> Result<Response, Problem> {
-    let unread = |error: serde_json::Error| Problem::usage(format!("the body cannot be read: {error}"));
     let role = body.remove("role").unwrap_or_default();
-    let role: Option<Role> = serde_json::from_value(role).map_err(unread)?;
-    let new: NewUser = serde_json::from_value(Value::Object(body)).map_err(unread)?;
+    let role: Option<Role> = serde_json::from_value(role).map_err(|error| unread(&error))?;
+    let new: NewUser = serde_json::from_value(Value::Object(body)).map_err(|error| unread(&error))?;
     let user = caller.host(&state).create_user(&new, role).await?;
     Ok((StatusCode::CREATED, Json(user)).into_response())
 }

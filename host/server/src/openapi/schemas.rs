@@ -151,7 +151,7 @@ fn code() -> Value {
 pub(super) fn codes() -> Vec<&'static str> {
     let entries = ERRORS.lines().filter_map(|line| line.strip_prefix("* `"));
     // `one`, `other` (class, …): …
-    let names = entries.flat_map(|entry| entry.split('(').next().unwrap_or_default().split('`'));
+    let names = entries.flat_map(|entry| entry.split('(').next().unwrap_or_default().split('`').step_by(2));
     let is_code = |name: &&str| {
         let is_plain = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
         name.contains('.')

@@ -119,6 +119,8 @@ fn codes_of_errors_are_those_of_their_page() {
         assert!(codes.contains(&code), "{code}");
     }
     assert!(!codes.iter().any(|code| code.starts_with("cli.")));
+    let is_of_words = |code: &&&str| code.split('.').all(|word| !word.is_empty());
+    assert_eq!(codes.iter().find(|code| !is_of_words(code)), None);
     for (method, path, operation) in operations(&document()) {
         for code in operation["x-error-codes"].as_array().unwrap() {
             assert!(codes.contains(&code.as_str().unwrap()), "{method} {path}: {code}");
