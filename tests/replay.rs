@@ -373,6 +373,49 @@ fn what_is_missing_is_named() {
     assert!(said.contains("bundle.damaged") && said.contains("datanode run export"), "{said}");
 }
 
+#[test]
+fn journals_older_than_the_settings_say_are_removed_by_themselves() {
+    let project = in_two_legs(Project::with_fx().set("[runs]\njournal_days = 30\n"));
+    assert_eq!(all_identical(&project), 4);
+    let verdicts = || -> Vec<Value> {
+        replayed(&project, &["--all"]).into_iter().map(|run| run["verdict"].clone()).collect()
+    };
+    // The runs of the first leg were forty days ago, and those of the second one twenty.
+    let runs = project.json(&["run", "list"]);
+    let runs = runs.as_array().unwrap();
+    for (run, days) in runs.iter().zip([20, 20, 40, 40]) {
+        let earlier = "UPDATE _runs SET started_at = started_at - ?2 * 86400000000 WHERE run_id = ?1";
+        let run = run["run_id"].as_str().unwrap();
+        assert_eq!(database(&project).execute(earlier, rusqlite::params![run, days]).unwrap(), 1);
+    }
+    let kept = project.path().join(".datanode/contents");
+    let age = |path: &std::path::Path, days: u64| {
+        let then = std::time::SystemTime::now() - std::time::Duration::from_hours(24 * days);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+    };
+    let files = || -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(&kept).unwrap().map(|folder| folder.unwrap().path());
+        let files = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        files.map(|file| file.unwrap().path()).collect()
+    };
+    let before = files();
+    before.iter().for_each(|file| age(file, 20));
+
+    // They were looked through today, when the first leg was run: not again by each run.
+    project.run(&["node", "run", RETURNS, "--until", "2004-03-31"]);
+    assert!(verdicts().iter().all(|verdict| verdict == "identical"));
+    assert_eq!(files().len(), before.len());
+    age(&kept.join("swept"), 1);
+    project.run(&["node", "run", RETURNS, "--until", "2004-03-31"]);
+    let found = verdicts();
+    assert_eq!(found.iter().filter(|verdict| *verdict == "cannot_replay").count(), 2, "{found:?}");
+    assert_eq!(found.iter().filter(|verdict| *verdict == "identical").count(), 2, "{found:?}");
+    assert!(files().len() < before.len(), "what the first leg alone was given is gone");
+    // Whoever looks for the reason finds it.
+    let entries = project.json(&["audit", "list", "--action", "journal.remove"]);
+    assert_eq!(entries[0]["detail"]["journals"], 2, "{entries}");
+}
+
 /// The verdict that the last run of the returns has.
 fn all_or_none(project: &Project) -> String {
     replayed(project, &[&last_run(project, RETURNS)])[0]["verdict"].as_str().unwrap().to_owned()

@@ -107,7 +107,7 @@ fn open(project: &Project) -> runs::Place {
     let cache = CodeCache::open(&directory.path().join("compiled")).unwrap();
     let sandbox = Sandbox::new(Limits::default()).unwrap().with_cache(cache);
     let contents = Contents::new(project.path().join(".datanode/contents"));
-    let journals = JournalSettings { contents, mode: Some(JournalMode::default()) };
+    let journals = JournalSettings { contents, mode: Some(JournalMode::default()), keep: None };
     let host = Host::new(store, sandbox).with_journals(journals);
     runs::Place { runtime, host, directory }
 }

@@ -110,6 +110,8 @@ struct RunSettings {
     retries: u32,
     /// What the journals of runs keep of that which guests are given.
     journal: JournalMode,
+    /// Days for which they are kept.
+    journal_days: Option<NonZeroU32>,
 }
 
 impl Default for RunSettings {
@@ -119,6 +121,7 @@ impl Default for RunSettings {
             lease_seconds: None,
             retries: DEFAULT_RETRIES,
             journal: JournalMode::default(),
+            journal_days: None,
         }
     }
 }
@@ -340,8 +343,11 @@ pub(crate) async fn open(home: &Home, missing: Missing) -> anyhow::Result<Sessio
     if let Some(seconds) = runs.lease_seconds {
         leases.duration = Duration::from_secs(seconds.get().into());
     }
-    let journals =
-        JournalSettings { contents: Contents::new(home.data.join(CONTENTS)), mode: Some(runs.journal) };
+    let journals = JournalSettings {
+        contents: Contents::new(home.data.join(CONTENTS)),
+        mode: Some(runs.journal),
+        keep: runs.journal_days.map(|days| Duration::from_hours(24) * days.get()),
+    };
     let host = Host::new(database.store(), sandbox(home)?)
         .with_spill(spill)
         .with_leases(leases)

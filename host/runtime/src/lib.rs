@@ -55,12 +55,12 @@ pub use export::{AtomicFile, ExportError, ExportFormat, RowsWriter};
 pub use graph::{NodeRequest, PlannedNode, TreeTables};
 pub use host::{Host, Seen};
 pub use identify::{Identity, IdentityRequest};
-pub use journal::{ContentError, Contents, JournalSettings};
+pub use journal::{ContentError, Contents, JournalSettings, Pruned};
 pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
 pub use producer::{BegunProduction, MAX_STAGED_BYTES};
 pub use replay::{
-    BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Pruned, Replayed,
+    BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Replayed,
     Verdict, bundle_in_cells, replay_bundle,
 };
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};

@@ -174,7 +174,7 @@ impl Listening {
     }
 }
 
-/// What becomes of producers that have died is nobody's request.
+/// What becomes of producers that have died, and of old journals, is nobody's request.
 async fn keep_house(state: AppState) {
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
@@ -182,6 +182,13 @@ async fn keep_house(state: AppState) {
             Ok(0) => {}
             Ok(ended) => tracing::info!(updates = ended, "updates were ended whose producer is gone"),
             Err(error) => tracing::warn!(error = %error, "updates whose producer is gone cannot be ended"),
+        }
+        match state.host().prune_due_journals().await {
+            Ok(Some(pruned)) => {
+                tracing::info!(journals = pruned.journals, bytes = pruned.bytes, "old journals were removed");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %error, "old journals cannot be removed"),
         }
     }
 }

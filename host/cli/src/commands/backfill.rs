@@ -233,6 +233,7 @@ async fn work(
     let backfill = place.work_on_backfill(uid, begun, &work, &*shows).await?;
     drop((work, shows));
     printer.show(&backfill, || summary(&backfill))?;
+    super::replay::prune_due(place).await;
     match backfill.state {
         BackfillState::Failed => {}
         // By this command, or by whoever has ended the server.

@@ -65,6 +65,7 @@ pub(crate) async fn run(
         printer.show(&tree.runs.runs, people)?;
     }
     let code = finish(&tree.runs.runs, printer);
+    super::replay::prune_due(place).await;
     Ok(if tree.is_cut_short { interrupt::cut_short() } else { code })
 }
 

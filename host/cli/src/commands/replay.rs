@@ -57,7 +57,8 @@ pub(super) fn is_file(run: &str) -> bool {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The records of the runs stay, but they cannot be executed again. What guests were given is kept once, however\n\
-    many runs were given it, and goes with the last journal that names it; what is younger than a day always stays.\n\n\
+    many runs were given it, and goes with the last journal that names it; what is younger than a day always stays.\n\
+    `journal_days` under [runs] in datanode.toml has old journals removed by themselves.\n\n\
     Examples:\n  datanode run prune --before 2026-01-01 --dry-run\n  datanode run prune --before 2026-01-01"
 )]
 pub(crate) struct PruneArguments {
@@ -205,6 +206,13 @@ pub(crate) async fn export(run: &str, output: &Path, place: &Place, printer: Pri
     printer.show(&document, || {
         print::done(&format!("wrote run {} to {} ({} bytes)", run.run_id, output.display(), count(bytes)));
     })
+}
+
+/// After runs: remove the journals that are older than the settings say. Their outcome has nothing to do with it.
+pub(super) async fn prune_due(place: &Place) {
+    if let Err(error) = place.prune_due().await {
+        print::warning(&format!("old journals were not removed: {error:#}"));
+    }
 }
 
 pub(crate) async fn prune(arguments: &PruneArguments, place: &Place, printer: Printer) -> anyhow::Result<()> {

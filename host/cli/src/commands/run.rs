@@ -43,6 +43,7 @@ pub(crate) async fn run(command: RunCommand, place: &Place, printer: Printer) ->
             drop(options);
             printer.show(&tree.runs, || summary(&tree.runs))?;
             let code = super::node_run::finish(&tree.runs, printer);
+            replay::prune_due(place).await;
             return Ok(if is_cut_short { interrupt::cut_short() } else { code });
         }
         RunCommand::Leases => leases(place, printer).await?,

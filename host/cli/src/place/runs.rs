@@ -207,6 +207,14 @@ impl Place {
         }
     }
 
+    /// Remove the journals that are older than the settings say, where it is time to. A server does so by itself.
+    pub(crate) async fn prune_due(&self) -> anyhow::Result<()> {
+        if let Self::Here(host) = self {
+            host.prune_due_journals().await.or_fail()?;
+        }
+        Ok(())
+    }
+
     /// Remove the journals of runs that started before a moment.
     pub(crate) async fn prune(&self, before: Timestamp, only_look: bool) -> anyhow::Result<Pruned> {
         match self {

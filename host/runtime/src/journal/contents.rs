@@ -16,6 +16,8 @@ use thiserror::Error;
 const LEVEL: i32 = 1;
 /// The most bytes that one content has: what one message or body piece may have, and room.
 const MAX_BYTES: u64 = 1 << 30;
+/// Beside the contents: when they were last looked through because of their age.
+const SWEPT: &str = "swept";
 /// A file without a run is left alone for so long: its run may be about to commit.
 const GRACE: Duration = Duration::from_hours(24);
 
@@ -25,7 +27,7 @@ pub enum ContentError {
     /// The file system.
     #[error("contents of journals cannot be {doing} {}: {problem}", .path.display())]
     Io {
-        /// `kept in`, `removed from`.
+        /// `kept in`, `removed from`, `looked through in`.
         doing: &'static str,
         /// Where.
         path: PathBuf,
@@ -93,11 +95,7 @@ impl Contents {
             return file.set_modified(SystemTime::now());
         }
         let parent = path.parent().unwrap_or(&self.directory);
-        let mut directory = std::fs::DirBuilder::new();
-        // Others on this machine have no business with what a run has read.
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut directory, 0o700);
-        directory.recursive(true).create(parent)?;
+        make_private(parent)?;
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
         file.write_all(&zstd::bulk::compress(bytes, LEVEL)?)?;
         file.as_file().sync_data()?;
@@ -120,6 +118,28 @@ impl Contents {
             found if found == *digest => Ok(bytes),
             found => Err(NotFound::Damaged(format!("has the digest {found}"))),
         }
+    }
+
+    /// Whether nobody has asked this for so long; from now on somebody has.
+    pub(crate) fn is_sweep_due(&self, now: SystemTime, interval: Duration) -> Result<bool, ContentError> {
+        let path = self.directory.join(SWEPT);
+        let failed = |problem| ContentError::Io { doing: "looked through in", path: path.clone(), problem };
+        make_private(&self.directory).map_err(failed)?;
+        let file = match std::fs::File::options().write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = std::fs::File::options().write(true).open(&path).map_err(failed)?;
+                let last = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
+                // What is to come was written by a clock that was wrong.
+                if now.duration_since(last).is_ok_and(|since| since < interval) {
+                    return Ok(false);
+                }
+                file
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        file.set_modified(now).map_err(failed)?;
+        Ok(true)
     }
 
     /// Remove what no journal names, but for what is younger than a day. Answers files and bytes that went, or, where
@@ -153,6 +173,14 @@ impl Contents {
         }
         Ok((files, bytes))
     }
+}
+
+/// A directory, which others on this machine have no business with: it is of what runs have read.
+fn make_private(directory: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
 }
 
 /// The content that a file has by its name.
@@ -192,6 +220,18 @@ mod tests {
         }
         std::fs::write(&path, zstd::bulk::compress(b"another", LEVEL).unwrap()).unwrap();
         assert!(matches!(contents.find(&digest), Err(NotFound::Damaged(why)) if why.contains("digest")));
+    }
+
+    #[test]
+    fn contents_are_looked_through_once_in_an_interval() {
+        let (_directory, contents) = contents();
+        let (now, day) = (SystemTime::now(), Duration::from_hours(24));
+        assert!(contents.is_sweep_due(now, day).unwrap());
+        assert!(!contents.is_sweep_due(now + day / 2, day).unwrap());
+        assert!(contents.is_sweep_due(now + day, day).unwrap());
+        // The clock of this machine was set back.
+        assert!(contents.is_sweep_due(now, day).unwrap());
+        assert_eq!(contents.sweep(&HashSet::new(), true).unwrap(), (0, 0), "the mark is no content");
     }
 
     #[test]

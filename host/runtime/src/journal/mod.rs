@@ -8,6 +8,9 @@ mod contents;
 mod describe;
 mod record;
 mod replay;
+mod retention;
+
+use std::time::Duration;
 
 use datanode_core::journal::JournalMode;
 
@@ -15,6 +18,7 @@ pub use contents::{ContentError, Contents};
 pub(crate) use describe::described;
 pub(crate) use record::{JournalWriter, Written};
 pub(crate) use replay::{Replayer, Seen, Stopped};
+pub use retention::Pruned;
 
 /// What is kept of that which guests are given.
 #[derive(Debug, Clone)]
@@ -23,11 +27,13 @@ pub struct JournalSettings {
     pub contents: Contents,
     /// What is kept; None: no journal at all, and no run can be executed again.
     pub mode: Option<JournalMode>,
+    /// For how long a journal is kept from the start of its run on; None: until it is removed by hand.
+    pub keep: Option<Duration>,
 }
 
 impl Default for JournalSettings {
     /// None.
     fn default() -> Self {
-        Self { contents: Contents::new(std::env::temp_dir().join("datanode-contents")), mode: None }
+        Self { contents: Contents::new(std::env::temp_dir().join("datanode-contents")), mode: None, keep: None }
     }
 }

@@ -11,7 +11,6 @@ use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
-use datanode_core::Timestamp;
 use datanode_core::component::ComponentClass;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
@@ -83,17 +82,6 @@ pub struct Replayed {
     pub duration_us: u64,
 }
 
-/// What was removed with old journals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// Journals.
-    pub journals: u64,
-    /// Files of contents.
-    pub files: u64,
-    /// Bytes of these.
-    pub bytes: u64,
-}
-
 /// All that a replay needs.
 struct Material {
     record: RunRecord,
@@ -113,18 +101,6 @@ impl Host {
         let (sandbox, guest) = (self.sandbox.clone(), material.interrupt.clone());
         let work = tokio::task::spawn_blocking(move || replay(&sandbox, material));
         until(stop, &guest, work).await
-    }
-
-    /// Remove the journals of runs that started before a moment, and the contents that no journal names any more. The
-    /// records stay; these runs cannot be executed again. With `only_look` nothing is removed.
-    pub async fn prune_journals(&self, before: Timestamp, only_look: bool) -> Result<Pruned, RuntimeError> {
-        let journals = self.store.remove_journals(before, only_look).await?;
-        let named = self.store.journal_contents(only_look.then_some(before)).await?;
-        let contents = self.journals.contents.clone();
-        let (files, bytes) = tokio::task::spawn_blocking(move || contents.sweep(&named, only_look))
-            .await
-            .map_err(|_| RuntimeError::Panicked("contents were being removed"))??;
-        Ok(Pruned { journals, files, bytes })
     }
 
     async fn material(&self, record: RunRecord) -> Result<Material, RuntimeError> {

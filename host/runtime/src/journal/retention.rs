@@ -1,0 +1,54 @@
+//! How long journals are kept.
+
+use std::time::{Duration, SystemTime};
+
+use datanode_core::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Host, RuntimeError, clock};
+
+/// Between two times that old journals are removed because of their age: each time all that is kept is looked through.
+const INTERVAL: Duration = Duration::from_hours(24);
+
+/// What was removed with old journals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Journals.
+    pub journals: u64,
+    /// Files of contents.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+impl Host {
+    /// Remove the journals of runs that started before a moment, and the contents that no journal names any more. The
+    /// records stay; these runs cannot be executed again. With `only_look` nothing is removed.
+    pub async fn prune_journals(&self, before: Timestamp, only_look: bool) -> Result<Pruned, RuntimeError> {
+        let journals = self.store.remove_journals(before, only_look).await?;
+        let named = self.store.journal_contents(only_look.then_some(before)).await?;
+        let contents = self.journals.contents.clone();
+        let (files, bytes) = tokio::task::spawn_blocking(move || contents.sweep(&named, only_look))
+            .await
+            .map_err(|_| RuntimeError::Panicked("contents were being removed"))??;
+        Ok(Pruned { journals, files, bytes })
+    }
+
+    /// The same for journals that are older than [`crate::JournalSettings::keep`], at most once a day for one directory of
+    /// contents, whichever process it is. None: nothing was due.
+    pub async fn prune_due_journals(&self) -> Result<Option<Pruned>, RuntimeError> {
+        let Some(keep) = self.journals.keep else { return Ok(None) };
+        let contents = self.journals.contents.clone();
+        let is_due = tokio::task::spawn_blocking(move || contents.is_sweep_due(SystemTime::now(), INTERVAL));
+        let is_due = is_due.await.map_err(|_| RuntimeError::Panicked("contents were being looked at"))??;
+        // Where time begins later than that, nothing is as old.
+        let Some(before) = oldest_kept(clock::now(), keep).filter(|_| is_due) else { return Ok(None) };
+        Ok(Some(self.prune_journals(before, false).await?))
+    }
+}
+
+/// The moment so long before now.
+fn oldest_kept(now: Timestamp, keep: Duration) -> Option<Timestamp> {
+    let keep = i64::try_from(keep.as_micros()).ok()?;
+    Timestamp::from_micros(now.micros().checked_sub(keep)?).ok()
+}
