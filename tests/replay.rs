@@ -395,7 +395,8 @@ fn journals_older_than_the_settings_say_are_removed_by_themselves() {
     };
     let files = || -> Vec<PathBuf> {
         let folders = std::fs::read_dir(&kept).unwrap().map(|folder| folder.unwrap().path());
-        let files = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        let files =
+            folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).unwrap());
         files.map(|file| file.unwrap().path()).collect()
     };
     let before = files();

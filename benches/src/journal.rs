@@ -27,7 +27,9 @@ struct Runs<'p> {
 impl Runs<'_> {
     fn run(&self, journal: Option<(JournalMode, &Contents)>) -> Duration {
         let settings = match journal {
-            Some((mode, contents)) => JournalSettings { contents: contents.clone(), mode: Some(mode), keep: None },
+            Some((mode, contents)) => {
+                JournalSettings { contents: contents.clone(), mode: Some(mode), keep: None }
+            }
             None => JournalSettings::default(),
         };
         let host: Host = self.place.host.clone().with_journals(settings);

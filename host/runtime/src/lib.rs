@@ -60,8 +60,8 @@ pub use load::{FileFormat, LoadError};
 pub use moved::MovedIdentifier;
 pub use producer::{BegunProduction, MAX_STAGED_BYTES};
 pub use replay::{
-    BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Replayed,
-    Verdict, bundle_in_cells, replay_bundle,
+    BundleError, CellResult, CellVerdict, Difference as ReplayDifference, MatrixRun, Replayed, Verdict,
+    bundle_in_cells, replay_bundle,
 };
 pub use revision::{Direction, HistoryEntry, Standing, Step, Steps, WrittenRevision};
 pub use run::{

@@ -34,6 +34,10 @@ pub struct JournalSettings {
 impl Default for JournalSettings {
     /// None.
     fn default() -> Self {
-        Self { contents: Contents::new(std::env::temp_dir().join("datanode-contents")), mode: None, keep: None }
+        Self {
+            contents: Contents::new(std::env::temp_dir().join("datanode-contents")),
+            mode: None,
+            keep: None,
+        }
     }
 }
