@@ -30,6 +30,23 @@ pub(crate) fn by_turns(
     pair
 }
 
+/// The fastest of several rounds of each: all are measured in each round, and another one comes first each time. For work
+/// that only computes, whatever slows it down is somebody else.
+pub(crate) fn fastest_of_each(rounds: usize, works: &mut [Box<dyn FnMut() -> Duration + '_>]) -> Vec<f64> {
+    let mut fastest = vec![f64::INFINITY; works.len()];
+    // The first of each warms caches, and counts for nothing.
+    for work in works.iter_mut() {
+        let _ = work();
+    }
+    for round in 0..rounds {
+        for turn in 0..works.len() {
+            let at = (round + turn) % works.len();
+            fastest[at] = fastest[at].min(works[at]().as_secs_f64());
+        }
+    }
+    fastest
+}
+
 impl Pair {
     /// The fastest round of each: for work that only computes, whatever slows it down is somebody else.
     pub(crate) fn fastest(&self) -> (f64, f64) {

@@ -3,7 +3,7 @@
 use datanode_tests::Project;
 use serde_json::{Value, json};
 
-use crate::place::{DYNAMIC, META, Place, RATES};
+use crate::place::{ASSETS, DYNAMIC, META, Place, RATES};
 
 /// What differs from run to run.
 fn settled(place: &Place, value: &Value) -> String {

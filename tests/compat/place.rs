@@ -19,7 +19,7 @@ pub(crate) struct Place {
     pub(crate) assets: String,
 }
 
-const ASSETS: &str = r#"
+pub(crate) const ASSETS: &str = r#"
 identifier = "assets"
 kind = "reference"
 namespace = "examples.fx"

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMicrosecondArray};
+use bytes::Bytes;
 use datanode_core::frame::FrameEncoder;
 
 /// Numbers of `column_arithmetic`.
@@ -17,9 +18,9 @@ pub(crate) struct Inputs {
     /// The index of the table that it writes: statistics of an empty table name no more than this.
     pub(crate) index: Vec<String>,
     /// The messages of each frame, in the order in which frames are opened.
-    pub(crate) frames: Vec<Vec<Vec<u8>>>,
+    pub(crate) frames: Vec<Vec<Bytes>>,
     /// Bodies, in the order of the requests.
-    pub(crate) bodies: Vec<Vec<u8>>,
+    pub(crate) bodies: Vec<Bytes>,
 }
 
 impl Inputs {
@@ -31,7 +32,7 @@ impl Inputs {
         match name {
             "ecb_daily_fx_rates" => {
                 let file = datanode_tests::root().join("examples/fx/data/eurofxref-hist.zip");
-                let bodies = vec![std::fs::read(file).unwrap()];
+                let bodies = vec![std::fs::read(file).unwrap().into()];
                 Self { config: config("{}"), index: by_currency, frames: Vec::new(), bodies }
             }
             "column_arithmetic" => {
@@ -39,7 +40,7 @@ impl Inputs {
                 Self { config, index: index(&["time_index"]), frames: vec![values()], bodies: Vec::new() }
             }
             _ => {
-                let frames = vec![emitted.to_vec()];
+                let frames = vec![emitted.iter().map(|message| message.clone().into()).collect()];
                 Self { config: config("{}"), index: by_currency, frames, bodies: Vec::new() }
             }
         }
@@ -70,7 +71,7 @@ fn bytes(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A walk around a hundred, one number per second.
-fn values() -> Vec<Vec<u8>> {
+fn values() -> Vec<Bytes> {
     let batch = |first: i64| {
         let of = first..(first + PER_BATCH).min(VALUES);
         let times = TimestampMicrosecondArray::from_iter_values(of.clone().map(|row| row * 1_000_000));
@@ -80,11 +81,11 @@ fn values() -> Vec<Vec<u8>> {
         RecordBatch::try_from_iter(columns).unwrap()
     };
     let mut encoder = FrameEncoder::new(&batch(0).schema()).unwrap();
-    let mut messages = vec![encoder.schema().to_vec()];
+    let mut messages = vec![Bytes::copy_from_slice(encoder.schema())];
     messages.extend(
         (0..VALUES)
             .step_by(usize::try_from(PER_BATCH).unwrap())
-            .map(|first| encoder.encode(&batch(first)).unwrap()),
+            .map(|first| encoder.encode(&batch(first)).unwrap().into()),
     );
     messages
 }
