@@ -404,7 +404,9 @@ fn journals_older_than_the_settings_say_are_removed_by_themselves() {
         files.map(|file| file.unwrap().path()).collect()
     };
     let before = files();
-    before.iter().for_each(|file| age(file, 20));
+    for file in &before {
+        age(file, 20);
+    }
 
     // They were looked through today, when the first leg was run: not again by each run.
     project.run(&["node", "run", RETURNS, "--until", "2004-03-31"]);
