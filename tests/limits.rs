@@ -44,11 +44,6 @@ const REACHED: &[(&str, &str, &str)] = &[
     ("`dependencies`", "tests/hostile.rs", "error[dependency.too_many]"),
     ("`lease_seconds`", "tests/leases.rs", "lease.lost"),
     ("`retries`", "tests/ledger.rs", "commit.table_moved"),
-    (
-        "`journal_days`",
-        "tests/replay.rs",
-        "fn journals_older_than_the_settings_say_are_removed_by_themselves",
-    ),
     ("`revision_seconds`", "host/store/tests/revisions.rs", "fn sql_that_takes_too_long_is_given_up"),
     ("`wait_seconds`", "tests/server.rs", "fn writers_of_the_catalogue_wait_no_longer_than_they_are_set_to"),
     ("`time_ms`", "tests/start_up.rs", "sandbox.limit.compile_time"),
