@@ -140,7 +140,7 @@ const REACHED: &[(&str, &str, &str)] = &[
         "host/server/src/compat/registering.rs",
         "\"ä\".repeat(256)",
     ),
-    ("tables that a client registers", "tests/compat.rs", "row(\"third\", \"third\"); 201]"),
+    ("tables that a client registers", "tests/compat/catalogue.rs", "row(\"third\", \"third\"); 201]"),
     ("parameters of a query", "host/server/src/compat/parameters.rs", "MAX_PARAMETERS + 1"),
     ("`offset` of a read", "host/server/src/compat/read.rs", "MAX_CURSOR + 1"),
     ("`body_idle_seconds`", FAULTS, "\"server.body_too_slow\""),

@@ -45,8 +45,8 @@ fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     // default: false. Fuel decides limits, because it counts the same on every machine. It is the kill switch, too: a
     // guest comes back after each `FUEL_SLICE`, and goes no further when it must end (`supervise.rs`).
     config.consume_fuel(true);
-    // default: false, and false: each turn of a loop would look at the epoch beside its fuel, which costs a tenth of a
-    // run, to end what fuel can end.
+    // default: false, and false: each turn of a loop would look at the epoch beside its fuel, which costs up to a fifth
+    // of a run, to end what fuel can end.
     config.epoch_interruption(false);
     // default: 512 KiB.
     let stack = stack_bytes(limits.stack_bytes);

@@ -120,26 +120,25 @@ impl Contents {
         }
     }
 
-    /// Whether nobody has asked this for so long; from now on somebody has.
+    /// Whether it is so long since the contents were last looked through because of their age.
     pub(crate) fn is_sweep_due(&self, now: SystemTime, interval: Duration) -> Result<bool, ContentError> {
         let path = self.directory.join(SWEPT);
-        let failed = |problem| ContentError::Io { doing: "looked through in", path: path.clone(), problem };
-        make_private(&self.directory).map_err(failed)?;
-        let file = match std::fs::File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let file = std::fs::File::options().write(true).open(&path).map_err(failed)?;
-                let last = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
-                // What is to come was written by a clock that was wrong.
-                if now.duration_since(last).is_ok_and(|since| since < interval) {
-                    return Ok(false);
-                }
-                file
-            }
-            Err(error) => return Err(failed(error)),
+        match std::fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+            // What is to come was written by a clock that was wrong.
+            Ok(last) => Ok(now.duration_since(last).map_or(true, |since| since >= interval)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(problem) => Err(ContentError::Io { doing: "looked through in", path, problem }),
+        }
+    }
+
+    /// They have been looked through.
+    pub(crate) fn note_sweep(&self, now: SystemTime) -> Result<(), ContentError> {
+        let path = self.directory.join(SWEPT);
+        let note = || {
+            make_private(&self.directory)?;
+            std::fs::File::options().write(true).create(true).truncate(false).open(&path)?.set_modified(now)
         };
-        file.set_modified(now).map_err(failed)?;
-        Ok(true)
+        note().map_err(|problem| ContentError::Io { doing: "looked through in", path: path.clone(), problem })
     }
 
     /// Remove what no journal names, but for what is younger than a day. Answers files and bytes that went, or, where
@@ -165,7 +164,11 @@ impl Contents {
                     continue;
                 }
                 if !only_look {
-                    std::fs::remove_file(&path).map_err(failed(&path))?;
+                    match std::fs::remove_file(&path) {
+                        // Somebody else has removed it meanwhile, and counts it.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        removed => removed.map_err(failed(&path))?,
+                    }
                 }
                 files += 1;
                 bytes += metadata.len();
@@ -226,12 +229,32 @@ mod tests {
     fn contents_are_looked_through_once_in_an_interval() {
         let (_directory, contents) = contents();
         let (now, day) = (SystemTime::now(), Duration::from_hours(24));
-        assert!(contents.is_sweep_due(now, day).unwrap());
-        assert!(!contents.is_sweep_due(now + day / 2, day).unwrap());
-        assert!(contents.is_sweep_due(now + day, day).unwrap());
-        // The clock of this machine was set back.
-        assert!(contents.is_sweep_due(now, day).unwrap());
+        let is_due = |at| contents.is_sweep_due(at, day).unwrap();
+        // Nothing was kept yet, and whoever asks has not done it.
+        assert!(is_due(now) && is_due(now));
+        contents.note_sweep(now).unwrap();
+        assert!(!is_due(now) && !is_due(now + day / 2) && is_due(now + day));
+        contents.note_sweep(now + day).unwrap();
+        assert!(!is_due(now + day), "it is noted anew");
+        assert!(is_due(now), "the clock of this machine was set back");
         assert_eq!(contents.sweep(&HashSet::new(), true).unwrap(), (0, 0), "the mark is no content");
+    }
+
+    #[test]
+    fn two_who_remove_at_once_do_not_hinder_each_other() {
+        let (_directory, contents) = contents();
+        let long_ago = SystemTime::now() - 2 * GRACE;
+        let files = 500_u32;
+        for number in 0..files {
+            let path = contents.path(&Digest::of(number.to_string().as_bytes()));
+            make_private(path.parent().unwrap()).unwrap();
+            std::fs::File::create(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        let removed: u64 = std::thread::scope(|scope| {
+            let sweeps = [(); 2].map(|()| scope.spawn(|| contents.sweep(&HashSet::new(), false).unwrap().0));
+            sweeps.into_iter().map(|sweep| sweep.join().unwrap()).sum()
+        });
+        assert_eq!(removed, u64::from(files), "each file went once");
     }
 
     #[test]

@@ -34,16 +34,18 @@ impl Host {
         Ok(Pruned { journals, files, bytes })
     }
 
-    /// The same for journals that are older than [`crate::JournalSettings::keep`], at most once a day for one directory of
-    /// contents, whichever process it is. None: nothing was due.
+    /// The same for journals that are older than [`crate::JournalSettings::keep`], once a day for one directory of contents,
+    /// whichever process it is (two that come at once may both do it). What fails is due again at once. None: nothing was due.
     pub async fn prune_due_journals(&self) -> Result<Option<Pruned>, RuntimeError> {
         let Some(keep) = self.journals.keep else { return Ok(None) };
-        let contents = self.journals.contents.clone();
-        let is_due = tokio::task::spawn_blocking(move || contents.is_sweep_due(SystemTime::now(), INTERVAL));
-        let is_due = is_due.await.map_err(|_| RuntimeError::Panicked("contents were being looked at"))??;
+        if !self.journals.contents.is_sweep_due(SystemTime::now(), INTERVAL)? {
+            return Ok(None);
+        }
         // Where time begins later than that, nothing is as old.
-        let Some(before) = oldest_kept(clock::now(), keep).filter(|_| is_due) else { return Ok(None) };
-        Ok(Some(self.prune_journals(before, false).await?))
+        let Some(before) = oldest_kept(clock::now(), keep) else { return Ok(None) };
+        let pruned = self.prune_journals(before, false).await?;
+        self.journals.contents.note_sweep(SystemTime::now())?;
+        Ok(Some(pruned))
     }
 }
 
