@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::SeekFrom;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +50,28 @@ fn machine(error: &std::io::Error) -> Problem {
         .retry_after(Duration::from_secs(5))
 }
 
+/// The right to write an upload, which nobody else has.
+fn alone(
+    writers: &mut HashMap<Digest, Arc<AsyncMutex<()>>>,
+    digest: &Digest,
+) -> Result<OwnedMutexGuard<()>, Problem> {
+    writers.retain(|_, writer| Arc::strong_count(writer) > 1);
+    Arc::clone(writers.entry(*digest).or_default()).try_lock_owned().map_err(|_| {
+        Problem::new(StatusCode::CONFLICT, "server.upload_busy", "somebody is sending this upload now")
+            .with_next("wait, then ask with HEAD how much has come")
+            .retry_after(Duration::from_secs(1))
+    })
+}
+
+/// Bytes of a file; None: there is none.
+async fn length(path: &Path) -> Result<Option<u64>, Problem> {
+    match tokio::fs::metadata(path).await {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(machine(&error)),
+    }
+}
+
 impl Uploads {
     pub(crate) fn new(settings: &ServerSettings) -> Self {
         Self {
@@ -65,16 +87,24 @@ impl Uploads {
     /// The upload of a digest, once nobody else writes it. Another one is not waited for.
     pub(crate) fn part(&self, digest: &Digest) -> Result<Part, Problem> {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        writers.retain(|_, writer| Arc::strong_count(writer) > 1);
-        let writer = Arc::clone(writers.entry(*digest).or_default());
-        let writer = writer.try_lock_owned().map_err(|_| {
-            Problem::new(StatusCode::CONFLICT, "server.upload_busy", "somebody is sending this upload now")
-                .with_next("wait, then ask with HEAD how much has come")
-                .retry_after(Duration::from_secs(1))
-        })?;
-        // The name is hexadecimal digits: no path can be made of it.
-        let path = self.directory.join(format!("{digest}.{ENDING}"));
-        Ok(Part { path, most_bytes: self.most_bytes, _writer: writer })
+        let writer = alone(&mut writers, digest)?;
+        Ok(Part { path: self.path(digest), most_bytes: self.most_bytes, _writer: writer })
+    }
+
+    /// Bytes that have come of the upload of a digest, which nobody sends just now; None: it has not begun. To ask keeps nobody
+    /// from sending.
+    pub(crate) async fn offset(&self, digest: &Digest) -> Result<Option<u64>, Problem> {
+        {
+            // Given back before anybody else can want it.
+            let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(alone(&mut writers, digest)?);
+        }
+        length(&self.path(digest)).await
+    }
+
+    /// The name is hexadecimal digits: no path can be made of it.
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(format!("{digest}.{ENDING}"))
     }
 
     /// Make room for one more: what is too old goes; too many are refused.
@@ -110,11 +140,7 @@ impl Uploads {
 impl Part {
     /// Bytes that have come; None: it has not begun.
     pub(crate) async fn offset(&self) -> Result<Option<u64>, Problem> {
-        match tokio::fs::metadata(&self.path).await {
-            Ok(metadata) => Ok(Some(metadata.len())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(machine(&error)),
-        }
+        length(&self.path).await
     }
 
     /// Append what comes from this offset on, and answer how much is there then. What came before the caller was lost stays.
@@ -160,5 +186,32 @@ impl Part {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(machine(&error)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a panic here is the report
+
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn to_ask_keeps_nobody_from_sending() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings =
+            ServerSettings { upload_directory: directory.path().to_owned(), ..ServerSettings::default() };
+        let uploads = Uploads::new(&settings);
+        let digest = Digest::of(b"component");
+        let mut asking = pin!(uploads.offset(&digest));
+        // It has begun, and looks at the file.
+        let _ = asking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let sending = uploads.part(&digest);
+        assert!(sending.is_ok(), "a question was taken for a sender");
+        assert!(uploads.offset(&digest).await.is_err(), "what is being sent has no length yet");
+        drop(sending);
+        assert_eq!(uploads.offset(&digest).await.unwrap(), None);
     }
 }

@@ -1,12 +1,10 @@
 //! People, tokens and roles, and the audit log, on both databases.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Place, at, new_node, on_both_databases};
 use datanode_core::access::{
     Action, Actor, Principal, Right, Rights, Role, Subject, Target, UserRef, allowed,
 };
@@ -21,7 +19,6 @@ use datanode_store::{
     NewToken, NewUser, RoleFilter, SecretPlace, ShareLevel, SourceKind, Store, StoreError, Table, User,
 };
 use serde_json::json;
-use support::{Place, at, new_node, on_both_databases};
 
 const DAY: i64 = 86_400_000_000;
 

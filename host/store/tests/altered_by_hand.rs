@@ -1,14 +1,10 @@
 //! Tables that somebody alters behind the catalogue's back: each read and each commit finds it, also where the table was found
 //! sound a moment before.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support::{Model, Place, batch, commit, contract, node, on_both_databases, progress, run, table};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::revision::RevisionError;
 use datanode_store::{StoreError, Table};
-use support::{Model, Place, batch, commit, contract, node, on_both_databases, progress, run, table};
 
 /// What a read of the table says of it: nothing, or where it differs.
 async fn reading(place: &Place, table: &Table) -> Vec<String> {

@@ -1,13 +1,14 @@
 //! Backfills: windows that are claimed, lost, taken over and committed; and random sequences of runs, overwrites, backfills
 //! and tail deletes, against a map of rows and a map of moments.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{
+    Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table, text,
+};
 use datanode_core::backfill::{
     BackfillMode, BackfillPlace, BackfillRequest, BackfillState, Control, WindowCounts, WindowStatus,
 };
@@ -23,10 +24,6 @@ use datanode_store::{
     DeleteScope, HeldWindow, NewBackfill, Node, StoreError, Table, WindowError, WriteMode,
 };
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
-    properties_on_both_databases, read, run, table, text,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

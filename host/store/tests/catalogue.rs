@@ -1,11 +1,9 @@
 //! Components, tables, sources, nodes and runs: what is kept, what is refused, and what references lead to.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Place, at, contract, new_node, on_both_databases, run, table};
 use datanode_core::component::{ComponentClass, Manifest, SourceDeclaration};
 use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;
@@ -18,7 +16,6 @@ use datanode_store::{
     NewComponent, NewNode, Node, NodeDependency, RunFilter, SourceKind, SqliteStore, Store, StoreError,
     Table, node_among,
 };
-use support::{Place, at, contract, new_node, on_both_databases, run, table};
 
 fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
     NewComponent {

@@ -1,12 +1,13 @@
 //! A commit leaves everything or nothing.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use crate::support;
+use crate::support::{
+    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table, text,
+};
 use arrow_array::RecordBatch;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
@@ -16,10 +17,6 @@ use datanode_core::run::{InputRecord, RunRecord};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitRun, Node, Rows, RowsError, StoreError, Table, WriteMode};
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
-    properties_on_both_databases, read, run, table, text,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

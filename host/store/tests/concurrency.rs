@@ -1,22 +1,18 @@
 //! Several stores on one database stand for several processes: nothing but the database connects them.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    Model, Place, at, batch, commit, contract, fill, new_node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table,
+};
 use datanode_core::access::{Right, Rights};
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
 use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{NewToken, NewUser, Patience, StoreError};
-use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, on_both_databases, progress,
-    properties_on_both_databases, read, run, table,
-};
 use tokio::runtime::Runtime;
 
 fn rows(time: i64) -> Model {

@@ -1,6 +1,5 @@
 //! Errors of the catalogue as users read them: code, object, next step. Those that a test of the command line shows are
 //! not repeated here.
-#![allow(missing_docs, clippy::unwrap_used)]
 
 use datanode_core::Diagnostic;
 use datanode_core::contract::Contract;

@@ -1,10 +1,7 @@
 //! What is decided about a state of the catalogue is done to that state, or not at all; and what is asked for at once is done
 //! at once.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support::{Place, at, contract, new_node, on_both_databases, table};
 use datanode_core::access::{Actor, Right, Rights, Role, Subject};
 use datanode_core::component::ComponentClass;
 use datanode_core::contract::{Contract, MetadataEdit};
@@ -17,7 +14,6 @@ use datanode_store::{
     NewUser, NodeChange, Registration, RegistrationEdit, RemoveTable, RoleFilter, SourceKind, Store,
     StoreError, Table, TableEdit,
 };
-use support::{Place, at, contract, new_node, on_both_databases, table};
 
 #[track_caller]
 fn changed<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {

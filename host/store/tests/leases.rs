@@ -1,20 +1,18 @@
 //! One writer per node: leases by the clock of the database, fenced by an epoch that only grows.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{
+    Model, Place, Statements, at, batch, claim, contract, new_node, on_both_databases, progress, run, table,
+    text,
+};
 use datanode_core::data_type::DataType;
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::sqlite::{back_up, restore};
 use datanode_store::{ClaimLease, CommitRun, Lease, Leases, Node, SqliteStore, StoreError, Table, WriteMode};
-use support::{
-    Model, Place, at, batch, claim, contract, new_node, on_both_databases, progress, run, table, text,
-};
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -285,3 +283,18 @@ on_both_databases!(
     the_record_of_a_commit_stands_when_its_run_is_said_to_have_failed,
     a_commit_under_way_is_waited_for,
 );
+
+/// A process that is stopped in the midst of a heartbeat holds nothing: the row of a node would stay locked between two
+/// statements of a transaction, and nobody could take the node over, however long ago its lease expired.
+#[tokio::test]
+async fn a_heartbeat_is_one_statement() {
+    let place = Place::postgres().await;
+    let (_, node) = prices(&place).await;
+    let statements = Statements::count();
+    let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
+    assert_eq!(statements.take(), 2, "which node it is, and the claim");
+    let held = place.store.extend_lease(&held, LONG).await.unwrap();
+    assert_eq!(statements.take(), 1, "the heartbeat");
+    place.store.release_lease(&held).await.unwrap();
+    assert_eq!(statements.take(), 1, "giving it up");
+}

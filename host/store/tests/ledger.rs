@@ -1,9 +1,9 @@
 //! What nodes have done, kept by commits, failed runs and tail deletes, each in its own transaction.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support::{
+    Model, Place, at, batch, claim, commit, contract, new_node, node, on_both_databases, progress, run,
+    table, text,
+};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::data_type::DataType;
 use datanode_core::ledger::NodeWindow;
@@ -11,10 +11,6 @@ use datanode_core::node_settings::{NodeSettings, SettingChange};
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_core::window::Window;
 use datanode_store::{DeleteAfter, DeleteScope, Node, StoreError, Table};
-use support::{
-    Model, Place, at, batch, claim, commit, contract, new_node, node, on_both_databases, progress, run,
-    table, text,
-};
 
 fn rows(times: impl IntoIterator<Item = i64>) -> Model {
     times.into_iter().map(|time| ((time, Coordinate(Vec::new())), Some(time))).collect()

@@ -1,12 +1,13 @@
 //! Commits whose rows may be there already: the rows, the progress and the counts are those of a map, whatever comes
 //! after what.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{
+    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, pages, progress,
+    properties_on_both_databases, read, run, table, text,
+};
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
     Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -19,10 +20,6 @@ use datanode_core::query::ReadQuery;
 use datanode_core::run::{InputRecord, RunRecord};
 use datanode_store::{CommitRun, DeleteAfter, DeleteScope, Node, StoreError, Table, WriteMode};
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, pages, progress,
-    properties_on_both_databases, read, run, table, text,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

@@ -1,13 +1,11 @@
 //! What lists are made of: many things at once are what each of them is alone, over random catalogues; and a page costs as
 //! many statements as its longest kind of thing, not as it has things.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{Model, Place, at, commit, contract, new_node, on_both_databases, progress, run, text};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::Coordinate;
@@ -21,7 +19,6 @@ use datanode_store::{
     NodeFilter, NodePlace, PlacedBatch, Registration, RunFilter, Store, Table,
 };
 use serde_json::json;
-use support::{Model, Place, at, commit, contract, new_node, on_both_databases, progress, run, text};
 
 /// Numbers that are the same in every run of the test.
 struct Draw(u64);
@@ -396,39 +393,8 @@ on_both_databases!(
 mod statements {
     //! On a server each statement is a way there and back.
 
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
-
     use super::*;
-
-    /// Counts what sqlx says of statements.
-    struct Counter(Arc<AtomicUsize>);
-
-    impl Subscriber for Counter {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target() == "sqlx::query"
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn event(&self, event: &Event<'_>) {
-            if self.enabled(event.metadata()) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-
-        fn enter(&self, _: &Id) {}
-
-        fn exit(&self, _: &Id) {}
-    }
+    use crate::support::Statements;
 
     /// How many statements each list costs over a catalogue of so many tables, by its name.
     async fn costs(tables: usize) -> BTreeMap<&'static str, usize> {
@@ -438,10 +404,9 @@ mod statements {
         let all = store.tables().await.unwrap();
         let uids: Vec<String> = all.iter().map(|table| table.uid.clone()).collect();
         let nodes: Vec<String> = store.nodes().await.unwrap().into_iter().map(|node| node.uid).collect();
-        let count = Arc::new(AtomicUsize::new(0));
-        let counting = tracing::subscriber::set_default(Counter(Arc::clone(&count)));
+        let statements = Statements::count();
         let mut costs = BTreeMap::new();
-        let mut cost = |name| costs.insert(name, count.swap(0, Ordering::Relaxed));
+        let mut cost = |name| costs.insert(name, statements.take());
         let mut snapshot = store.snapshot().await.unwrap();
         cost("a snapshot");
         snapshot.extents(&all).await.unwrap();
@@ -467,7 +432,6 @@ mod statements {
         cost("their last runs");
         store.backfills(None).await.unwrap();
         cost("backfills");
-        drop(counting);
         costs
     }
 

@@ -1,12 +1,10 @@
 //! Producers: what they send waits in the database, is committed once, and goes when its update has ended.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support;
+use crate::support::{Model, Place, at, batch, contract, new_node, on_both_databases, progress, table, text};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::data_type::DataType;
 use datanode_core::digest::Digest;
@@ -18,7 +16,6 @@ use datanode_store::{
     ProducerFilter, Scheduler, SchedulerState, Store, StoreError, Table, WriteMode,
 };
 use serde_json::json;
-use support::{Model, Place, at, batch, contract, new_node, on_both_databases, progress, table, text};
 
 const LONG: Duration = Duration::from_hours(1);
 const NO_TIME: Duration = Duration::ZERO;

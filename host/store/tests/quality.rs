@@ -1,13 +1,13 @@
 //! Checks that compare new rows with stored ones: judged before the rows can be seen, and alike on both databases.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress, read, run,
+    runner, table, text,
+};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
@@ -18,10 +18,6 @@ use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{CommitOutcome, CommitRun, Node, Rehearsal, Rows, StoreError, Table, WriteMode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress, read, run,
-    runner, table, text,
-};
 
 fn key(time: i64, name: &str) -> (i64, Coordinate) {
     (time, Coordinate(vec![text(name)]))

@@ -2,13 +2,10 @@
 //!
 //! The suites are data, in `tests/sql`: every database answers them alike.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{Place, commit, node, on_both_databases, progress, run, table, text};
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float64Array, Int32Array,
     RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -18,7 +15,6 @@ use datanode_core::coordinate::Coordinate;
 use datanode_core::sql::{SqlErrorKind, SqlLimits};
 use datanode_store::Table;
 use serde_json::Value;
-use support::{Place, commit, node, on_both_databases, progress, run, table, text};
 
 /// Its physical name is `prices`.
 const PRICES: &str = r#"

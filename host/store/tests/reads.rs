@@ -1,13 +1,14 @@
 //! Reads against a model: the same rows as a loop over a sorted map would find, whatever the query and page size.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support;
+use crate::support::{
+    Model, Place, at, contract, fill, on_both_databases, pages, properties_on_both_databases, read, table,
+    text,
+};
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datanode_core::contract::Contract;
@@ -16,10 +17,6 @@ use datanode_core::data_type::DataType;
 use datanode_core::query::{Bound, CoordinateRange, RangeMap, ReadQuery, TimeRange};
 use datanode_store::Table;
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, contract, fill, on_both_databases, pages, properties_on_both_databases, read, table,
-    text,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

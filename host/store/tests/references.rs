@@ -1,12 +1,13 @@
 //! Reference tables, foreign keys, field ids and identifiers that move.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{
+    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress,
+    properties_on_both_databases, run, table, text,
+};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -17,10 +18,6 @@ use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{LoadRows, Loaded, NewNode, PlacedBatch, StoreError, Table};
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress,
-    properties_on_both_databases, run, table, text,
-};
 use tokio::runtime::Runtime;
 
 fn assets() -> Contract {

@@ -1,12 +1,9 @@
 //! Random changes of random contracts, on real databases: what is written leads to the contract, keeps what the change
 //! keeps, and leads back.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Place, at, contract, on_both_databases, runner, table};
 use datanode_core::contract::{Column, Contract, OnDelete};
 use datanode_core::data_type::DataType;
 use datanode_core::difference::changes;
@@ -18,7 +15,6 @@ use datanode_core::revision::statement::left_to_edit;
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{ApplyRevision, Patience, RevertRevision, Scripts, Snapshot, SqlText, Store, Table};
 use proptest::prelude::*;
-use support::{Place, at, contract, on_both_databases, runner, table};
 
 /// What is done to one column.
 #[derive(Debug, Clone, Copy)]

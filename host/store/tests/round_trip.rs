@@ -1,12 +1,12 @@
 //! Every type of column comes back as it was stored, nulls and extremes included.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::support;
+use crate::support::{
+    Place, commit, node, on_both_databases, pages, progress, properties_on_both_databases, run, table,
+};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{
@@ -18,9 +18,6 @@ use datanode_core::coordinate::Coordinate;
 use datanode_core::query::ReadQuery;
 use datanode_store::Table;
 use proptest::prelude::*;
-use support::{
-    Place, commit, node, on_both_databases, pages, progress, properties_on_both_databases, run, table,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

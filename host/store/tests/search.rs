@@ -1,10 +1,7 @@
 //! What searches need of a database: changes that are counted, vectors that are kept; and that letters are compared as
 //! `PostgreSQL` compares them.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support::{Place, at, contract, new_node, on_both_databases, runner, server, table};
 use datanode_core::component::{ComponentClass, Manifest};
 use datanode_core::contract::{Contract, MetadataEdit};
 use datanode_core::digest::Digest;
@@ -15,7 +12,6 @@ use datanode_store::{
 };
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use support::{Place, at, contract, new_node, on_both_databases, runner, server, table};
 
 fn component(name: &str, version: &str, bytes: &[u8]) -> NewComponent {
     NewComponent {

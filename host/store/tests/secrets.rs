@@ -1,13 +1,9 @@
 //! Secrets, and sources that change: what is kept, and what stays.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support::{Place, at, on_both_databases};
 use datanode_core::Diagnostic;
 use datanode_core::source::{BaseUrl, HttpRules};
 use datanode_store::{SecretPlace, SourceKind};
-use support::{Place, at, on_both_databases};
 
 fn http(url: &str) -> SourceKind {
     SourceKind::Http(Box::new(HttpRules::new(BaseUrl::parse(url).unwrap())))

@@ -1,9 +1,10 @@
 //! Tails that go: exactly the rows of the scope, and progress that stays what a count would say.
 
-#![allow(clippy::unwrap_used)] // a panic here is the report
-
-mod support;
-
+use crate::support;
+use crate::support::{
+    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress,
+    properties_on_both_databases, read, run, table, text,
+};
 use datanode_core::contract::Contract;
 use datanode_core::coordinate::{Coordinate, CoordinateValue};
 use datanode_core::data_type::DataType;
@@ -12,10 +13,6 @@ use datanode_core::query::ReadQuery;
 use datanode_core::{Diagnostic, ErrorClass};
 use datanode_store::{DeleteAfter, DeleteScope, Deleted, StoreError, Table};
 use proptest::prelude::*;
-use support::{
-    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress,
-    properties_on_both_databases, read, run, table, text,
-};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

@@ -50,8 +50,7 @@ fn not_begun() -> Problem {
 }
 
 async fn offset(State(state): State<AppState>, Place(digest): Place<String>) -> Result<Response, Problem> {
-    let part = state.uploads().part(&digest_of(&digest)?)?;
-    let offset = part.offset().await?.ok_or_else(not_begun)?;
+    let offset = state.uploads().offset(&digest_of(&digest)?).await?.ok_or_else(not_begun)?;
     Ok(at(StatusCode::NO_CONTENT, offset))
 }
 

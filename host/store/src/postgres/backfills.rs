@@ -259,11 +259,11 @@ impl Backfills for PostgresStore {
     }
 
     async fn extend_window(&self, held: &HeldWindow, duration: Duration) -> Result<(), StoreError> {
-        change!(self, begin_lease, CLAIMING, |connection| windows::extend(connection, held, duration))
+        windows::extend(&mut *self.pools.leases().await?, held, duration).await
     }
 
     async fn pass_window(&self, held: &HeldWindow, run_id: &str) -> Result<HeldWindow, StoreError> {
-        change!(self, begin_lease, CLAIMING, |connection| windows::pass(connection, held, run_id))
+        windows::pass(&mut *self.pools.leases().await?, held, run_id).await
     }
 
     async fn fail_window(
@@ -285,18 +285,13 @@ impl Backfills for PostgresStore {
     }
 
     async fn leave_backfill(&self, uid: &str) -> Result<(), StoreError> {
-        change!(self, begin_lease, STORING, |connection| leave(connection, uid))
+        leave(&mut *self.pools.leases().await?, uid).await
     }
 
     async fn claim_for_window(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let lease: Result<_, StoreError> =
-            change!(self, begin_lease, "claiming a lease", |connection| lease::claim_for_window(
-                connection, asked
-            ));
-        if lease.is_ok() {
-            fault::reached(Step::LeaseClaimed);
-        }
-        lease
+        let lease = lease::claim_for_window(&mut *self.pools.leases().await?, asked).await?;
+        fault::reached(Step::LeaseClaimed);
+        Ok(lease)
     }
 
     async fn commit_window(

@@ -14,6 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -154,7 +155,14 @@ impl Pools {
         self.connections.begin().await.map_err(failed("beginning to write"))
     }
 
-    /// Begin a transaction that changes a lease. Dropping it rolls it back.
+    /// For what changes leases, windows and turns by single statements, each a transaction by itself. A process that is
+    /// stopped between the `BEGIN` and the `COMMIT` of a heartbeat would hold the row of the node, and keep it from everybody
+    /// else for as long as its connection lives, whenever its lease expires.
+    pub(super) async fn leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.leases.acquire().await.map_err(failed("beginning to write"))
+    }
+
+    /// Begin a transaction that claims a window of a backfill, which needs several statements. Dropping it rolls it back.
     pub(super) async fn begin_lease(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.leases.begin().await.map_err(failed("beginning to write"))
     }

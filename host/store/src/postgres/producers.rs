@@ -352,9 +352,7 @@ impl Producers for PostgresStore {
         duration: Duration,
     ) -> Result<Scheduler, StoreError> {
         // Not behind commits: a heartbeat that waits for them comes too late.
-        write!(self, begin_lease, "storing a heartbeat", |connection| beat(
-            connection, uid, state, now, duration
-        ))
+        beat(&mut *self.pools.leases().await?, uid, state, now, duration).await
     }
 
     async fn begin_update(&self, new: &NewUpdate) -> Result<BegunUpdate, StoreError> {

@@ -330,9 +330,7 @@ impl Store for PostgresStore {
         step: Duration,
         patience: Duration,
     ) -> Result<Option<Duration>, StoreError> {
-        write!(self, begin_lease, "taking the turn of a source", |connection| sources::take_turn(
-            connection, name, step, patience
-        ))
+        sources::take_turn(&mut *self.pools.leases().await?, name, step, patience).await
     }
 
     async fn ensure_node(&self, node: NewNode) -> Result<Registered<Node>, StoreError> {
@@ -484,19 +482,17 @@ impl Secrets for PostgresStore {
 #[async_trait]
 impl Leases for PostgresStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let claimed: Result<_, StoreError> =
-            write!(self, begin_lease, "claiming a lease", |connection| lease::claim(connection, asked));
-        let lease = claimed??;
+        let lease = lease::claim(&mut *self.pools.leases().await?, asked).await??;
         fault::reached(Step::LeaseClaimed);
         Ok(lease)
     }
 
     async fn extend_lease(&self, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
-        write!(self, begin_lease, "extending a lease", |connection| lease::extend(connection, held, duration))
+        lease::extend(&mut *self.pools.leases().await?, held, duration).await
     }
 
     async fn release_lease(&self, held: &Lease) -> Result<(), StoreError> {
-        write!(self, begin_lease, "giving a lease up", |connection| lease::release(connection, held))
+        lease::release(&mut *self.pools.leases().await?, held).await
     }
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {

@@ -1,7 +1,9 @@
 //! Tables, rows and runs for tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic here is the report
-#![allow(dead_code, unreachable_pub)] // each test file uses its part
+#![allow(unreachable_pub)] // the whole is one program
+
+mod statements;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -33,6 +35,8 @@ use datanode_store::{
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
+
+pub use statements::Statements;
 
 /// A store in a directory, or in a database of a server, that goes away with it.
 pub struct Place {
@@ -156,6 +160,7 @@ impl Place {
     }
 
     /// Change something on the server, with its words.
+    #[allow(dead_code)] // unit tests use it
     pub fn on_server(&self, sql: &str) {
         let Database::Server { name, .. } = &*self.database else { panic!("there is no server") };
         on_server(name, sql.to_owned(), false);
@@ -429,7 +434,6 @@ fn on_thread<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
 }
 
 /// Makes two tests of each function that takes an [`Place`]: one on each database.
-#[allow(unused_macros)] // as above
 macro_rules! on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -447,12 +451,10 @@ macro_rules! on_both_databases {
         }
     };
 }
-#[allow(unused_imports)] // as above
 pub(crate) use on_both_databases;
 
 /// Makes two tests of each function that takes a runtime and a [`Place`], for what brings its cases to a store by itself:
 /// one on each database.
-#[allow(unused_macros)] // as above
 macro_rules! properties_on_both_databases {
     ($($name:ident),* $(,)?) => {
         mod properties_on_sqlite {
@@ -474,7 +476,6 @@ macro_rules! properties_on_both_databases {
         }
     };
 }
-#[allow(unused_imports)] // as above
 pub(crate) use properties_on_both_databases;
 
 /// Runs a property on a real file. Shrinking is bounded, for each step of it commits to the disk.

@@ -9,6 +9,7 @@ mod leases;
 mod migrations;
 mod reads;
 mod revisions;
+#[allow(dead_code, unused_imports, unused_macros)] // a part of what the conformance tests use
 #[path = "../../../tests/support/mod.rs"]
 pub(crate) mod support;
 
