@@ -85,9 +85,7 @@ fn pull<T>(
         batches.push(batch);
         if encoder.written().len() >= GROUP_BYTES || rows.peek().is_none() {
             encoder.end();
-            // The group gets a copy of its own, so that the buffer, once it has grown, is used again.
-            let group = Group { batches: std::mem::take(&mut batches), copy: encoder.written().to_vec() };
-            encoder.clear();
+            let group = Group { batches: std::mem::take(&mut batches), copy: encoder.take() };
             if groups.blocking_send(group).is_err() {
                 break;
             }

@@ -21,7 +21,7 @@ pub(crate) struct Unsupported {
     pub(crate) problem: &'static str,
 }
 
-/// Writes a copy into a buffer, which its user empties now and then.
+/// Writes a copy into a buffer, which its user takes now and then.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     out: Vec<u8>,
@@ -53,7 +53,7 @@ impl Encoder {
         self.out.extend_from_slice(&TRAILER.to_be_bytes());
     }
 
-    /// What was written since the buffer was emptied.
+    /// What was written since the buffer was taken.
     pub(crate) fn written(&self) -> &[u8] {
         &self.out
     }
@@ -63,9 +63,10 @@ impl Encoder {
         self.out
     }
 
-    /// Empty the buffer and keep its room.
-    pub(crate) fn clear(&mut self) {
-        self.out.clear();
+    /// What was written, handed over; what comes next is written into a new buffer that has as much room.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let next = Vec::with_capacity(self.out.capacity());
+        std::mem::replace(&mut self.out, next)
     }
 
     fn cell(&mut self, column: &CellColumn<'_>, row: usize) -> Result<(), &'static str> {
