@@ -1,30 +1,44 @@
 //! How many statements something costs: on a server each is a way there and back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
+
+thread_local! {
+    /// Statements of this thread, while somebody counts them.
+    static COUNT: Cell<Option<usize>> = const { Cell::new(None) };
+}
 
 /// Counts what sqlx says of statements on this thread, for as long as it lives: so a test with it runs on one.
 pub struct Statements {
-    count: Arc<AtomicUsize>,
-    _guard: DefaultGuard,
+    /// It stays on its thread.
+    _thread: PhantomData<*const ()>,
 }
 
 impl Statements {
     /// From now on.
     pub fn count() -> Self {
-        let count = Arc::new(AtomicUsize::new(0));
-        let guard = tracing::subscriber::set_default(Counter(Arc::clone(&count)));
-        Self { count, _guard: guard }
+        // One for all threads: what one of them alone listens to may be switched off by another, which asks its own listener,
+        // and has none.
+        static LISTEN: Once = Once::new();
+        LISTEN.call_once(|| tracing::subscriber::set_global_default(Counter).unwrap());
+        COUNT.set(Some(0));
+        Self { _thread: PhantomData }
     }
 
     /// Those since the last time.
     pub fn take(&self) -> usize {
-        self.count.swap(0, Ordering::Relaxed)
+        COUNT.replace(Some(0)).unwrap_or_default()
+    }
+}
+
+impl Drop for Statements {
+    fn drop(&mut self) {
+        COUNT.set(None);
     }
 }
 
@@ -43,7 +57,7 @@ impl Visit for Statement {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-struct Counter(Arc<AtomicUsize>);
+struct Counter;
 
 impl Subscriber for Counter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -59,10 +73,11 @@ impl Subscriber for Counter {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        let Some(count) = COUNT.get() else { return };
         let mut statement = Statement::default();
         event.record(&mut statement);
         if self.enabled(event.metadata()) && !statement.opens_a_connection {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            COUNT.set(Some(count + 1));
         }
     }
 
