@@ -1,7 +1,7 @@
 //! How many statements something costs: on a server each is a way there and back.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Once;
 
 use tracing::field::{Field, Visit};
@@ -10,13 +10,12 @@ use tracing::{Event, Metadata, Subscriber};
 
 thread_local! {
     /// Statements of this thread, while somebody counts them.
-    static COUNT: Cell<Option<usize>> = const { Cell::new(None) };
+    static COUNT: RefCell<Option<Rc<Cell<usize>>>> = const { RefCell::new(None) };
 }
 
 /// Counts what sqlx says of statements on this thread, for as long as it lives: so a test with it runs on one.
 pub struct Statements {
-    /// It stays on its thread.
-    _thread: PhantomData<*const ()>,
+    count: Rc<Cell<usize>>,
 }
 
 impl Statements {
@@ -26,13 +25,14 @@ impl Statements {
         // and has none.
         static LISTEN: Once = Once::new();
         LISTEN.call_once(|| tracing::subscriber::set_global_default(Counter).unwrap());
-        COUNT.set(Some(0));
-        Self { _thread: PhantomData }
+        let count = Rc::new(Cell::new(0));
+        COUNT.set(Some(Rc::clone(&count)));
+        Self { count }
     }
 
     /// Those since the last time.
     pub fn take(&self) -> usize {
-        COUNT.replace(Some(0)).unwrap_or_default()
+        self.count.take()
     }
 }
 
@@ -73,11 +73,12 @@ impl Subscriber for Counter {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let Some(count) = COUNT.get() else { return };
+        // A thread that ends has none any more.
+        let Ok(Some(count)) = COUNT.try_with(|count| count.borrow().clone()) else { return };
         let mut statement = Statement::default();
         event.record(&mut statement);
         if self.enabled(event.metadata()) && !statement.opens_a_connection {
-            COUNT.set(Some(count + 1));
+            count.set(count.get() + 1);
         }
     }
 
