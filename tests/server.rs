@@ -71,6 +71,7 @@ on_both_databases! {
     a_request_with_a_key_is_carried_out_once,
     lists_come_in_pages,
     backfills_and_replays_are_executions,
+    old_journals_go_while_a_server_runs,
     callers_errors_are_no_5xx,
     two_servers_over_one_database,
 }
@@ -421,6 +422,28 @@ fn backfills_and_replays_are_executions(project: Project) {
     let retried = server.ended(&server.post(&format!("/runs/{run_id}/retry"), &json!({})));
     let said = (&retried["state"], &retried["error"]["code"], &retried["error"]["status"]);
     assert_eq!(said, (&json!("failed"), &json!("run.not_failed"), &json!(409)), "{retried}");
+}
+
+/// Nobody asks for it: a server looks after its own house, each minute.
+fn old_journals_go_while_a_server_runs(project: Project) {
+    let project = project.set("[runs]\njournal_days = 30\n");
+    let server = with_rows(&project);
+    run(&server, "daily", &json!({"until": "2000-02-05"}));
+    let runs = server.get("/runs")["items"].clone();
+    let [new, old] = [0, 1].map(|at| runs[at]["run_id"].as_str().unwrap().to_owned());
+    let days_40: i64 = 40 * 86_400 * 1_000_000;
+    project.execute(&format!("UPDATE _runs SET started_at = started_at - {days_40} WHERE run_id = '{old}'"));
+    let removed = || project.json(&["audit", "list", "--action", "journal.remove"])["entries"].clone();
+    server.until("old journals are removed", |_| removed() != json!([]));
+    assert_eq!(removed()[0]["detail"]["journals"], 1, "{}", removed());
+    let verdict = |run: &str| {
+        let replayed = server.ended(&server.post(&format!("/runs/{run}/replay"), &json!({})));
+        replayed["result"]["verdict"].as_str().map(str::to_owned)
+    };
+    assert_eq!(verdict(&new).as_deref(), Some("identical"));
+    assert_eq!(verdict(&old).as_deref(), Some("cannot_replay"));
+    // The run itself is told as before.
+    assert_eq!(server.get(&format!("/runs/{old}"))["rows_inserted"], runs[1]["rows_inserted"]);
 }
 
 fn callers_errors_are_no_5xx(project: Project) {
