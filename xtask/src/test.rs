@@ -81,8 +81,8 @@ fn tests_of_the_host(long: bool, only: &[String]) -> Result<()> {
             // What they count is what one wants to see.
             tests.args(["--test", file, "--"]).args(words).arg("--nocapture");
         }
-        // Tests wait for disks, servers and processes more than they compute: two for each processor take half the time of
-        // one. Who sets it decides.
+        // Tests wait for disks, servers and processes more than they compute: two for each processor take two thirds of
+        // the time of one. Who sets it decides.
         if std::env::var_os("RUST_TEST_THREADS").is_none() {
             let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             tests.env("RUST_TEST_THREADS", (2 * processors).to_string());

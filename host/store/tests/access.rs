@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support;
-use crate::support::{Place, at, new_node, on_both_databases};
+use crate::support::{self, Place, at, new_node, on_both_databases};
 use datanode_core::access::{
     Action, Actor, Principal, Right, Rights, Role, Subject, Target, UserRef, allowed,
 };

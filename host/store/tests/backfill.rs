@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
+    self, Model, Place, at, batch, commit, contract, node, on_both_databases, progress,
     properties_on_both_databases, read, run, table, text,
 };
 use datanode_core::backfill::{

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support;
-use crate::support::{Place, at, contract, new_node, on_both_databases, run, table};
+use crate::support::{self, Place, at, contract, new_node, on_both_databases, run, table};
 use datanode_core::component::{ComponentClass, Manifest, SourceDeclaration};
 use datanode_core::contract::Contract;
 use datanode_core::data_type::DataType;

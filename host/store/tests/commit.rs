@@ -3,9 +3,8 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
+    self, Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, progress,
     properties_on_both_databases, read, run, table, text,
 };
 use arrow_array::RecordBatch;

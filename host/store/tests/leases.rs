@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support;
 use crate::support::{
-    Model, Place, Statements, at, batch, claim, contract, new_node, on_both_databases, progress, run, table,
-    text,
+    self, Model, Place, Statements, at, batch, claim, contract, new_node, on_both_databases, progress, run,
+    table, text,
 };
 use datanode_core::data_type::DataType;
 use datanode_core::run::{RunRecord, RunStatus};
@@ -290,11 +289,29 @@ on_both_databases!(
 async fn a_heartbeat_is_one_statement() {
     let place = Place::postgres().await;
     let (_, node) = prices(&place).await;
-    let statements = Statements::count();
     let held = place.store.claim_lease(&asked(&node, "r1", LONG)).await.unwrap();
-    assert_eq!(statements.take(), 2, "which node it is, and the claim");
+    let statements = Statements::count();
     let held = place.store.extend_lease(&held, LONG).await.unwrap();
     assert_eq!(statements.take(), 1, "the heartbeat");
     place.store.release_lease(&held).await.unwrap();
     assert_eq!(statements.take(), 1, "giving it up");
+}
+
+/// Ended while it waited behind a commit: nobody is left to use the node, or to give it up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_not_waited_for_takes_nothing() {
+    let place = Arc::new(Place::postgres().await);
+    let (_, node) = prices(&place).await;
+    place.store.claim_lease(&asked(&node, "r1", Duration::ZERO)).await.unwrap();
+    let committing = Arc::clone(&place);
+    let committing = std::thread::spawn(move || {
+        committing.on_server("SELECT FROM datanode.leases FOR UPDATE; SELECT pg_sleep(2)");
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let second = asked(&node, "r2", LONG);
+    let claiming = place.store.claim_lease(&second);
+    assert!(tokio::time::timeout(Duration::from_millis(500), claiming).await.is_err(), "it did not wait");
+    committing.join().unwrap();
+    let third = place.store.claim_lease(&asked(&node, "r3", LONG)).await.unwrap();
+    assert_eq!((third.run_id.as_str(), third.epoch), ("r3", 2));
 }

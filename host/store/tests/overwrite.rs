@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, pages, progress,
-    properties_on_both_databases, read, run, table, text,
+    self, Model, Place, at, batch, commit, contract, fill, new_node, node, on_both_databases, pages,
+    progress, properties_on_both_databases, read, run, table, text,
 };
 use arrow_array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::support;
-use crate::support::{Model, Place, at, commit, contract, new_node, on_both_databases, progress, run, text};
+use crate::support::{
+    self, Model, Place, at, commit, contract, new_node, on_both_databases, progress, run, text,
+};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::Coordinate;

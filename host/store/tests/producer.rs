@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support;
-use crate::support::{Model, Place, at, batch, contract, new_node, on_both_databases, progress, table, text};
+use crate::support::{
+    self, Model, Place, at, batch, contract, new_node, on_both_databases, progress, table, text,
+};
 use datanode_core::coordinate::Coordinate;
 use datanode_core::data_type::DataType;
 use datanode_core::digest::Digest;

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, contract, fill, on_both_databases, pages, properties_on_both_databases, read, table,
-    text,
+    self, Model, Place, at, contract, fill, on_both_databases, pages, properties_on_both_databases, read,
+    table, text,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};

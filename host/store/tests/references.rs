@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress,
+    self, Model, Place, at, commit, contract, fill, new_node, on_both_databases, progress,
     properties_on_both_databases, run, table, text,
 };
 use arrow_array::cast::AsArray;

@@ -3,9 +3,8 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::support;
 use crate::support::{
-    Place, commit, node, on_both_databases, pages, progress, properties_on_both_databases, run, table,
+    self, Place, commit, node, on_both_databases, pages, progress, properties_on_both_databases, run, table,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;

@@ -1,8 +1,7 @@
 //! Tails that go: exactly the rows of the scope, and progress that stays what a count would say.
 
-use crate::support;
 use crate::support::{
-    Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress,
+    self, Model, Place, at, batch, commit, contract, fill, node, on_both_databases, progress,
     properties_on_both_databases, read, run, table, text,
 };
 use datanode_core::contract::Contract;

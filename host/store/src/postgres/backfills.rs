@@ -263,7 +263,7 @@ impl Backfills for PostgresStore {
     }
 
     async fn pass_window(&self, held: &HeldWindow, run_id: &str) -> Result<HeldWindow, StoreError> {
-        windows::pass(&mut *self.pools.leases().await?, held, run_id).await
+        change!(self, begin_lease, CLAIMING, |connection| windows::pass(connection, held, run_id))
     }
 
     async fn fail_window(
@@ -289,9 +289,14 @@ impl Backfills for PostgresStore {
     }
 
     async fn claim_for_window(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let lease = lease::claim_for_window(&mut *self.pools.leases().await?, asked).await?;
-        fault::reached(Step::LeaseClaimed);
-        Ok(lease)
+        let lease: Result<_, StoreError> =
+            change!(self, begin_lease, "claiming a lease", |connection| lease::claim_for_window(
+                connection, asked
+            ));
+        if lease.is_ok() {
+            fault::reached(Step::LeaseClaimed);
+        }
+        lease
     }
 
     async fn commit_window(

@@ -155,14 +155,15 @@ impl Pools {
         self.connections.begin().await.map_err(failed("beginning to write"))
     }
 
-    /// For what changes leases, windows and turns by single statements, each a transaction by itself. A process that is
+    /// For heartbeats, turns and what gives a claim up: single statements, each a transaction by itself. A process that is
     /// stopped between the `BEGIN` and the `COMMIT` of a heartbeat would hold the row of the node, and keep it from everybody
     /// else for as long as its connection lives, whenever its lease expires.
     pub(super) async fn leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         self.leases.acquire().await.map_err(failed("beginning to write"))
     }
 
-    /// Begin a transaction that claims a window of a backfill, which needs several statements. Dropping it rolls it back.
+    /// Begin a transaction that claims a node or a window. Dropping it rolls it back: whoever waits for somebody's commit and
+    /// is ended meanwhile takes nothing when its turn comes, which a statement by itself would.
     pub(super) async fn begin_lease(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.leases.begin().await.map_err(failed("beginning to write"))
     }

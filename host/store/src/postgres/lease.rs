@@ -30,8 +30,8 @@ pub(super) fn micros(duration: Duration) -> i64 {
 /// Claim a node whose lease has been given up or has expired, or is this run's own already. One statement: of two that
 /// come at once, one waits for the other's row and judges it then, by the clock of that moment.
 ///
-/// A claim in vain is noted, so that windows of backfills keep behind it; the error is part of the answer, for where this is
-/// inside of a transaction, the note must be committed.
+/// A claim in vain is noted, so that windows of backfills keep behind it; the error is part of the answer, for the note
+/// must be committed.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     claim: &ClaimLease,

@@ -482,7 +482,9 @@ impl Secrets for PostgresStore {
 #[async_trait]
 impl Leases for PostgresStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let lease = lease::claim(&mut *self.pools.leases().await?, asked).await??;
+        let claimed: Result<_, StoreError> =
+            write!(self, begin_lease, "claiming a lease", |connection| lease::claim(connection, asked));
+        let lease = claimed??;
         fault::reached(Step::LeaseClaimed);
         Ok(lease)
     }

@@ -160,7 +160,6 @@ impl Place {
     }
 
     /// Change something on the server, with its words.
-    #[allow(dead_code)] // unit tests use it
     pub fn on_server(&self, sql: &str) {
         let Database::Server { name, .. } = &*self.database else { panic!("there is no server") };
         on_server(name, sql.to_owned(), false);
