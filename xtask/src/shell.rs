@@ -1,7 +1,11 @@
 //! Running commands, and where things are.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -34,6 +38,39 @@ pub fn cargo() -> Command {
 /// Run a command; its output goes to the terminal.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{} cannot be started", shown(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", shown(command));
+    }
+    Ok(())
+}
+
+/// The same, where each line of its output is also looked at. What it leaves running may hold on to its output: who has
+/// ended and is silent is not waited for.
+pub fn run_line_by_line(command: &mut Command, mut look: impl FnMut(&str)) -> Result<()> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} cannot be started", shown(command)))?;
+    let (sender, lines) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        thread::spawn(move || {
+            let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
+            lines.map(|line| sender.send(line)).take_while(Result::is_ok).count()
+        });
+    }
+    let mut status = None;
+    loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                look(&line);
+            }
+            Err(RecvTimeoutError::Timeout) if status.is_none() => status = child.try_wait()?,
+            Err(_) => break,
+        }
+    }
+    let status = status.map_or_else(|| child.wait(), Ok)?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
     }

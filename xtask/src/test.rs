@@ -1,26 +1,52 @@
 //! Everything that CI runs.
 
+use std::io::IsTerminal;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
 use crate::postgres::{self, Disk, Server};
-use crate::shell::{cargo, root, run, succeeds, target};
+use crate::shell::{cargo, root, run, run_line_by_line, succeeds, target};
 use crate::{client, guests, links};
 
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
 
+/// Steps, and how long each has taken: told again at the end, for what lies between is long.
+#[derive(Default)]
+struct Steps(Vec<(&'static str, u64)>);
+
+impl Steps {
+    fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        println!("\n── {name}");
+        let begin = Instant::now();
+        let outcome = work();
+        let seconds = begin.elapsed().as_secs();
+        println!("   {name}: {seconds} s");
+        self.0.push((name, seconds));
+        outcome
+    }
+
+    fn tell(&self) {
+        println!("\n── seconds of each step");
+        for (name, seconds) in &self.0 {
+            println!("{seconds:7}  {name}");
+        }
+    }
+}
+
 /// Run all steps; the first failure ends it.
-fn run_all(long: bool) -> Result<()> {
-    step("format", || {
+fn run_all(steps: &mut Steps, long: bool) -> Result<()> {
+    steps.step("format", || {
         run(cargo().args(["fmt", "--all", "--check"]))?;
         run(cargo().args(["fmt", "--all", "--check", "--manifest-path", GUESTS]))?;
         run(cargo().args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
     })?;
-    step("links of the documentation", links::check)?;
-    step("lints of the host", || run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"])))?;
-    step("lints of the guests", || {
+    steps.step("links of the documentation", links::check)?;
+    steps.step("lints of the host", || {
+        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked"]))
+    })?;
+    steps.step("lints of the guests", || {
         run(guest_cargo().args([
             "clippy",
             "--workspace",
@@ -30,7 +56,7 @@ fn run_all(long: bool) -> Result<()> {
             GUESTS,
         ]))
     })?;
-    step("documentation", || {
+    steps.step("documentation", || {
         run(cargo()
             .args(["doc", "--workspace", "--no-deps", "--locked"])
             .env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -38,9 +64,9 @@ fn run_all(long: bool) -> Result<()> {
         guests.args(["doc", "--workspace", "--no-deps", "--locked", "--manifest-path", GUESTS]);
         run(guests.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    step("the book", book)?;
-    step("licences, sources and bans", licences)?;
-    step("bindings are those of the contract", || {
+    steps.step("the book", book)?;
+    steps.step("licences, sources and bans", licences)?;
+    steps.step("bindings are those of the contract", || {
         run(guest_cargo().args([
             "run",
             "--quiet",
@@ -53,26 +79,26 @@ fn run_all(long: bool) -> Result<()> {
             "--check",
         ]))
     })?;
-    step("native tests of the guests", || {
+    steps.step("native tests of the guests", || {
         run(guest_cargo().args(["test", "--workspace", "--locked", "--manifest-path", GUESTS]))
     })?;
-    tests_of_the_host(long, &[])
+    tests_of_the_host(steps, long, &[])
 }
 
 /// The tests of the host with all that they need; all of them, or those of one file whose names hold one of the words behind
 /// it.
-fn tests_of_the_host(long: bool, only: &[String]) -> Result<()> {
-    step("guest components", || guests::build().map(|_| ()))?;
+fn tests_of_the_host(steps: &mut Steps, long: bool, only: &[String]) -> Result<()> {
+    steps.step("guest components", || guests::build().map(|_| ()))?;
     // All targets at once: the features of shared dependencies are then those of the tests, and nothing is built twice.
-    step("the datanode command and the tests", || {
+    steps.step("the datanode command and the tests", || {
         run(cargo().args(["build", "--workspace", "--all-targets", "--locked"]))
     })?;
     let mut python = None;
-    step("the existing client", || {
+    steps.step("the existing client", || {
         python = Some(client::prepare()?);
         Ok(())
     })?;
-    step("tests of the host", || {
+    steps.step("tests of the host", || {
         let server = Server::find_or_start(Disk::Unsynced)?;
         let mut tests = cargo();
         // All that is wrong is told at once: a run takes long.
@@ -94,8 +120,40 @@ fn tests_of_the_host(long: bool, only: &[String]) -> Result<()> {
         if long {
             tests.env("DATANODE_TEST_LONG", "1");
         }
-        run(&mut tests)
+        run_tests_of(&mut tests)
     })
+}
+
+/// Run tests. What a terminal shows is theirs alone; where the output is kept (CI), what has failed is told again at the
+/// end of it, for it may be thousands of lines above.
+fn run_tests_of(tests: &mut Command) -> Result<()> {
+    if std::io::stdout().is_terminal() {
+        return run(tests);
+    }
+    let mut failures = Failures::default();
+    let outcome = run_line_by_line(tests, |line| failures.read(line));
+    if !failures.told.is_empty() {
+        println!("\n── what has failed, again\n{}", failures.told);
+    }
+    outcome
+}
+
+/// The parts of the output of tests that tell of failures: from `failures:` to the result of the program.
+#[derive(Default)]
+struct Failures {
+    told: String,
+    inside: bool,
+}
+
+impl Failures {
+    fn read(&mut self, line: &str) {
+        self.inside |= line == "failures:";
+        if self.inside {
+            self.told.push_str(line);
+            self.told.push('\n');
+            self.inside = !line.starts_with("test result:");
+        }
+    }
 }
 
 /// The pages of docs/ as a book, where mdBook is installed; a page with a fault is an error of it.
@@ -115,17 +173,20 @@ pub(crate) fn run_tests(arguments: &[String]) -> Result<()> {
     let begin = Instant::now();
     let long = arguments.iter().any(|argument| argument == "--long");
     let only = arguments.iter().position(|argument| argument == "--only").map(|at| &arguments[at + 1..]);
-    match only {
-        None => run_all(long)?,
+    let mut steps = Steps::default();
+    let outcome = match only {
+        None => run_all(&mut steps, long),
         Some(only) => {
             let only: Vec<String> =
                 only.iter().filter(|argument| !argument.starts_with("--")).cloned().collect();
             if only.is_empty() {
                 bail!("name a file of tests: cargo xtask test --only crash kills");
             }
-            tests_of_the_host(long, &only)?;
+            tests_of_the_host(&mut steps, long, &only)
         }
-    }
+    };
+    steps.tell();
+    outcome?;
     println!("\nall green in {} s", begin.elapsed().as_secs());
     Ok(())
 }
@@ -135,14 +196,6 @@ fn guest_cargo() -> Command {
     let mut command = cargo();
     command.env("CARGO_TARGET_DIR", target().join("guests-native"));
     command
-}
-
-fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    println!("\n── {name}");
-    let begin = Instant::now();
-    work()?;
-    println!("   {name}: {} s", begin.elapsed().as_secs());
-    Ok(())
 }
 
 /// `cargo deny`, installed when it is missing. The advisories need the network's advisory database; where that cannot
@@ -168,4 +221,21 @@ fn licences() -> Result<()> {
         run(&mut deny)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failures;
+
+    #[test]
+    fn what_has_failed_is_told_and_nothing_else() {
+        let output = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\nboom\n\nfailures:\n    b\n\n\
+                      test result: FAILED. 1 passed; 1 failed\n\nrunning 1 test\ntest c ... ok\ntest result: ok. 1 passed";
+        let mut failures = Failures::default();
+        output.lines().for_each(|line| failures.read(line));
+        assert_eq!(
+            failures.told,
+            "failures:\n\n---- b stdout ----\nboom\n\nfailures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed\n"
+        );
+    }
 }
