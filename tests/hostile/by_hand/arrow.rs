@@ -24,11 +24,21 @@ pub struct Message {
 const MANY_COLUMNS: usize = 20_000;
 /// Lists within lists.
 const DEEP: usize = 500;
+/// What a message is written on, in bytes.
+const STACK: usize = 64 << 20;
 /// What a few kilobytes become when they are decompressed.
 const BOMB: usize = 256 << 20;
 
-/// The message of a name; None where there is none.
+/// The message of a name; None where there is none. On a stack of its own: what is nested is written and verified by
+/// recursion, and not optimised that takes more than a test has.
 pub fn message(name: &str) -> Option<Message> {
+    std::thread::scope(|scope| {
+        let written = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || written(name));
+        written.unwrap().join().unwrap()
+    })
+}
+
+fn written(name: &str) -> Option<Message> {
     let january = [1_577_836_800_000_000, 1_577_923_200_000_000];
     let floats = |values: Vec<Option<f64>>| -> ArrayRef { Arc::new(Float64Array::from(values)) };
     let value = floats(vec![Some(1.5), None]);
