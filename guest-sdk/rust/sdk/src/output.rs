@@ -173,7 +173,9 @@ impl Output {
                 );
                 return Err(refuse(&declared.name, &problem));
             }
+            // Which row it is, is asked only where there is one.
             if !declared.nullable
+                && array.null_count() > 0
                 && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
             {
                 return Err(refuse(&declared.name, "has no value where one is required").field("row", row));

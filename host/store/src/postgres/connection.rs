@@ -44,6 +44,10 @@ const SETTINGS: &str = "SELECT set_config(name, value, false) FROM pg_settings J
      ('transaction_timeout', '0'), ('default_transaction_isolation', 'read committed')) AS _wanted (name, value) USING (name) \
      UNION ALL SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
+/// How a claim begins. Nothing is computed between its statements: where none comes for so long, the process is stopped, or
+/// its network is gone, and the server ends the session; else it would keep the row of the node for as long as the
+/// connection lives.
+const CLAIM: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// The oldest server that has everything that is used here, as `server_version_num` counts.
 const OLDEST_SERVER: i32 = 150_000;
 /// Key of the lock that writers of the catalogue take: `datanode`, in ASCII.
@@ -163,9 +167,10 @@ impl Pools {
     }
 
     /// Begin a transaction that claims a node or a window. Dropping it rolls it back: whoever waits for somebody's commit and
-    /// is ended meanwhile takes nothing when its turn comes, which a statement by itself would.
+    /// is ended meanwhile takes nothing when its turn comes, which a statement by itself would. Whoever is stopped between
+    /// two of its statements loses it to the server before long, see [`CLAIM`].
     pub(super) async fn begin_lease(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.leases.begin().await.map_err(failed("beginning to write"))
+        self.leases.begin_with(CLAIM).await.map_err(failed("beginning to write"))
     }
 
     /// Begin a transaction that writes the catalogue, behind all others that do, but not for longer than others can be kept

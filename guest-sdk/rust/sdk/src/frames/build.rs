@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
-};
+use arrow_array::builder::PrimitiveBuilder;
+use arrow_array::types::{Date32Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
 
 use crate::{NodeError, Timestamp};
@@ -48,7 +47,7 @@ impl FrameBuilder {
         values: impl IntoIterator<Item = impl Into<Option<Timestamp>>>,
     ) -> Self {
         let micros = values.into_iter().map(|value| value.into().map(Timestamp::micros));
-        self.column(name, Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
+        self.column(name, Arc::new(primitive::<TimestampMicrosecondType>(micros).with_timezone("UTC")))
     }
 
     /// A `float64` column.
@@ -58,7 +57,7 @@ impl FrameBuilder {
         name: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Option<f64>>>,
     ) -> Self {
-        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Float64Array>()))
+        self.column(name, Arc::new(primitive::<Float64Type>(values.into_iter().map(Into::into))))
     }
 
     /// An `int64` column.
@@ -68,7 +67,7 @@ impl FrameBuilder {
         name: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Option<i64>>>,
     ) -> Self {
-        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Int64Array>()))
+        self.column(name, Arc::new(primitive::<Int64Type>(values.into_iter().map(Into::into))))
     }
 
     /// A `bool` column.
@@ -88,7 +87,7 @@ impl FrameBuilder {
         name: impl Into<String>,
         values: impl IntoIterator<Item = impl Into<Option<i32>>>,
     ) -> Self {
-        self.column(name, Arc::new(values.into_iter().map(Into::into).collect::<Date32Array>()))
+        self.column(name, Arc::new(primitive::<Date32Type>(values.into_iter().map(Into::into))))
     }
 
     /// A `string` or `json` column with a value in every row. For others pass a `StringArray` to
@@ -113,4 +112,11 @@ impl FrameBuilder {
         let columns = self.columns.into_iter().map(|(_, values)| values).collect();
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
+}
+
+/// An array of these values. A bitmap of nulls is made when the first of them comes, and most columns have none.
+fn primitive<T: ArrowPrimitiveType>(values: impl Iterator<Item = Option<T::Native>>) -> PrimitiveArray<T> {
+    let mut builder = PrimitiveBuilder::with_capacity(values.size_hint().0);
+    values.for_each(|value| builder.append_option(value));
+    builder.finish()
 }

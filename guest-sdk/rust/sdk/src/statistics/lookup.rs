@@ -9,7 +9,10 @@ impl UpdateStatistics {
     /// The latest time of an identity, or its fallback. A partial coordinate (the first values only) stands for all
     /// coordinates below it; the empty one stands for all there are. None when nothing is known of it.
     pub fn last_update_for(&self, identity: &[CoordinateValue]) -> Option<Timestamp> {
-        // Asked for every row: most are of a coordinate that is stored.
+        // Asked for every row: most are of a coordinate that is stored, or all are the first ones.
+        if self.progress.is_empty() {
+            return None;
+        }
         if let Some(times) = self.progress.get(identity) {
             return times.max;
         }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::ClaimLease;
 use crate::postgres::lease;
+use crate::{ClaimLease, Leases, PostgresStore};
 
 use super::Place;
-use super::support::contract;
+use super::support::{contract, server};
 
 fn claim(run: &str, duration: Duration) -> ClaimLease {
     ClaimLease {
@@ -36,4 +36,24 @@ async fn nobody_claims_a_node_while_its_lease_is_held_for_a_commit() {
     assert!(!claiming.is_finished(), "a claim went past a commit");
     committing.commit().await.unwrap();
     assert_eq!(claiming.await.unwrap().epoch, 2);
+}
+
+/// As a process does that is stopped between two statements of its claim, or whose network is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_falls_silent_inside_of_a_claim_keeps_no_node() {
+    let place = Place::new().await;
+    place.node("n", &place.register(&contract("t", &[])).await).await;
+    let store = PostgresStore::open(&server(&place.name)).await.unwrap();
+    let mut silent = store.pools.begin_lease().await.unwrap();
+    lease::claim(&mut silent, &claim("a", LONG)).await.unwrap().unwrap();
+    let second = claim("b", LONG);
+    let claiming = store.claim_lease(&second);
+    let claimed = tokio::time::timeout(Duration::from_mins(1), claiming).await.expect("it is kept").unwrap();
+    assert_eq!((claimed.run_id.as_str(), claimed.epoch), ("b", 1), "the first claim has left nothing");
+    assert!(silent.commit().await.is_err(), "a claim that the server has ended was told to be stored");
+    // Its connection is of no more use, and the pool gives out another.
+    let longer = store.extend_lease(&claimed, LONG * 2).await.unwrap();
+    assert_eq!(longer.epoch, 1);
+    store.release_lease(&longer).await.unwrap();
+    store.claim_lease(&claim("c", LONG)).await.unwrap();
 }
