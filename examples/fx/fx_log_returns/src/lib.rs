@@ -64,7 +64,7 @@ impl DataNode for FxLogReturns {
 
     fn update(config: &Config, context: &mut Context) -> Result<(), NodeError> {
         let max_gap = TimeDelta::days(config.max_gap_days.into());
-        let mut previous = BTreeMap::<String, (Timestamp, f64)>::new();
+        let mut previous = BTreeMap::<String, Previous>::new();
         let (mut read, mut emitted, mut gaps) = (0, 0, 0);
 
         for batch in context.read(RATES, query(context, max_gap)?)? {
@@ -83,12 +83,14 @@ impl DataNode for FxLogReturns {
                     .field("currency", currency)
                     .field("time_index", time));
                 }
-                let earlier = match previous.get_mut(currency) {
-                    Some(known) => Some(std::mem::replace(known, (time, rate))),
-                    None => previous.insert(currency.to_owned(), (time, rate)),
+                let Some(known) = previous.get_mut(currency) else {
+                    let coordinate = vec![currency.into()];
+                    previous.insert(currency.to_owned(), Previous { coordinate, time, rate });
+                    continue;
                 };
-                let Some((before, from)) = earlier else { continue };
-                if !context.is_missing(time, &[currency.into()]) {
+                let (before, from) = (known.time, known.rate);
+                (known.time, known.rate) = (time, rate);
+                if !context.is_missing(time, &known.coordinate) {
                     continue;
                 }
                 if time - before > max_gap {
@@ -116,6 +118,14 @@ impl DataNode for FxLogReturns {
         );
         Ok(())
     }
+}
+
+/// The latest observation of a currency.
+struct Previous {
+    /// Made once, for it is asked about in each row.
+    coordinate: Coordinate,
+    time: Timestamp,
+    rate: f64,
 }
 
 /// Which rates are needed for the returns that are missing.
