@@ -7,6 +7,7 @@
 mod access;
 mod altered_by_hand;
 mod backfill;
+mod backfill_model;
 mod catalogue;
 mod commit;
 mod concurrency;
