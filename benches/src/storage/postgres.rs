@@ -152,8 +152,9 @@ impl Floor for Raw {
             }
             Work::Delete => {
                 "the rows of each coordinate that go are counted before, or those that stay, where these are fewer, which \
-                 reads an index once more; and the server is asked some twelve times (lock, progress, windows, epoch, audit \
-                 log), which weighs the more the smaller the tail is."
+                 reads an index once more (to have the statement return them, to be counted here or there, takes longer); \
+                 and the server is asked some twelve times (lock, progress, windows, epoch, audit log), which weighs the \
+                 more the smaller the tail is."
             }
         }
     }
