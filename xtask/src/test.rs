@@ -11,6 +11,8 @@ use crate::shell::{cargo, root, run, run_line_by_line, succeeds, target};
 use crate::{client, guests, links};
 
 const GUESTS: &str = "guest-sdk/rust/Cargo.toml";
+/// So many lines are told of a program that ends without a result.
+const LAST_LINES: usize = 8;
 
 /// Steps, and how long each has taken: told again at the end, for what lies between is long.
 #[derive(Default)]
@@ -132,27 +134,56 @@ fn run_tests_of(tests: &mut Command) -> Result<()> {
     }
     let mut failures = Failures::default();
     let outcome = run_line_by_line(tests, |line| failures.read(line));
-    if !failures.told.is_empty() {
-        println!("\n── what has failed, again\n{}", failures.told);
+    let told = failures.told();
+    if !told.is_empty() {
+        println!("\n── what has failed, again\n{told}");
     }
     outcome
 }
 
-/// The parts of the output of tests that tell of failures: from `failures:` to the result of the program.
+/// The parts of the output of tests that tell of failures: from `failures:` to the result of a program; of one that ended
+/// without a result, as by an overflow of its stack, the last that it said.
 #[derive(Default)]
 struct Failures {
     told: String,
     inside: bool,
+    /// The last lines of a program that has not told its result.
+    open: Vec<String>,
 }
 
 impl Failures {
     fn read(&mut self, line: &str) {
+        if line.starts_with("running ") {
+            self.end_without_result();
+        }
+        if line.starts_with("test result:") {
+            self.open.clear();
+        } else if line.starts_with("running ") || !self.open.is_empty() {
+            if self.open.len() == LAST_LINES {
+                self.open.remove(0);
+            }
+            self.open.push(line.to_owned());
+        }
         self.inside |= line == "failures:";
         if self.inside {
             self.told.push_str(line);
             self.told.push('\n');
             self.inside = !line.starts_with("test result:");
         }
+    }
+
+    fn end_without_result(&mut self) {
+        if !self.open.is_empty() {
+            self.told +=
+                &format!("a program of tests ended without a result, after:\n{}\n", self.open.join("\n"));
+            self.open.clear();
+            self.inside = false;
+        }
+    }
+
+    fn told(mut self) -> String {
+        self.end_without_result();
+        self.told
     }
 }
 
@@ -227,15 +258,30 @@ fn licences() -> Result<()> {
 mod tests {
     use super::Failures;
 
+    fn told(output: &str) -> String {
+        let mut failures = Failures::default();
+        output.lines().for_each(|line| failures.read(line));
+        failures.told()
+    }
+
     #[test]
     fn what_has_failed_is_told_and_nothing_else() {
         let output = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\nfailures:\n\n---- b stdout ----\nboom\n\nfailures:\n    b\n\n\
                       test result: FAILED. 1 passed; 1 failed\n\nrunning 1 test\ntest c ... ok\ntest result: ok. 1 passed";
-        let mut failures = Failures::default();
-        output.lines().for_each(|line| failures.read(line));
         assert_eq!(
-            failures.told,
+            told(output),
             "failures:\n\n---- b stdout ----\nboom\n\nfailures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed\n"
         );
+    }
+
+    #[test]
+    fn a_program_that_ends_in_the_midst_of_its_tests_is_told() {
+        let aborted = "running 2 tests\ntest a ... ok";
+        let after = "a program of tests ended without a result, after:\nrunning 2 tests\ntest a ... ok\n";
+        assert_eq!(
+            told(&format!("{aborted}\nrunning 1 test\ntest c ... ok\ntest result: ok. 1 passed")),
+            after
+        );
+        assert_eq!(told(aborted), after);
     }
 }
