@@ -386,9 +386,7 @@ async fn ten_thousand_tables(place: Place) {
         "10,000 tables: read and embedded in {first:?}, by a second process {second:?}; p99 of tables {best:?}, \
          of columns {best_of_columns:?}; after a change {after_a_change:?}"
     );
-    // What a search takes is measured in `cargo xtask bench --load`, on optimised code and a quiet machine. Here code is not
-    // optimised and other tests run beside it: it is ten times as much, and still far from reading 10,000 tables anew.
-    let most = Duration::from_millis(500);
+    let most = Duration::from_millis(50);
     assert!(best <= most && best_of_columns <= most, "{best:?} {best_of_columns:?}");
     assert!(after_a_change <= Duration::from_secs(1), "{after_a_change:?}");
 }

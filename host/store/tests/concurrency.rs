@@ -248,7 +248,7 @@ async fn dropped_snapshots_give_their_connections_back(place: Place) {
 /// A revision may have the lock for minutes. More wait for it than there are connections; whoever reads, or comes with a
 /// token, does not.
 async fn those_who_wait_to_change_the_catalogue_hold_up_nobody_who_reads(place: Place) {
-    let patience = Patience { catalogue: Duration::from_secs(5), ..Patience::default() };
+    let patience = Patience { catalogue: Duration::from_secs(2), ..Patience::default() };
     let store = place.database().open_with(patience).await.unwrap();
     table(&*store, &contract("t", &[])).await;
     store.create_user(&NewUser { username: "ada".to_owned(), ..NewUser::default() }, at(1)).await.unwrap();
@@ -269,14 +269,15 @@ async fn those_who_wait_to_change_the_catalogue_hold_up_nobody_who_reads(place: 
         assert!(store.has_tokens(at(2)).await.unwrap());
         assert_eq!(store.tables().await.unwrap().len(), 1);
     }
-    assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "nobody waited beside those who read");
     if place.is_on_server() {
         // They are told, and have not waited much longer than they may.
         for waiting in waiting {
             let busy = waiting.await.unwrap().unwrap_err();
             assert_eq!((busy.code(), busy.class()), ("store.busy", ErrorClass::Infrastructure), "{busy}");
         }
-        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
         drop(holding);
     } else {
         // Where there is one lock for everything, commits of many rows have it for as long as they take.
