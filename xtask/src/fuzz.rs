@@ -14,7 +14,7 @@ use crate::shell::{cargo, read, root, run, target};
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 /// Targets of the rules alone, and those that are built with wasmtime and the databases.
-const RULES: [&str; 5] = ["frame", "contract", "config", "sql", "journal"];
+const RULES: [&str; 6] = ["frame", "contract", "config", "sql", "journal", "rewrite"];
 const HOST: [&str; 2] = ["upload", "bundle"];
 
 /// What cargo-fuzz gives the compiler, but for the sanitizer.

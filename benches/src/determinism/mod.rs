@@ -30,9 +30,8 @@ const NODES: [(&str, &str); 4] = [
 /// Goal of the issue.
 const GOAL: Goal = Goal::RatioAtMost(1.5);
 const WHY: &str = "the lines below take the settings away one by one. That without both is what WebAssembly costs without \
-     them; where in it, they do not say. Fuel is counted in each turn of a loop, and NaN is made canonical after each \
-     operation. Both stay: fuel is the one limit that ends a guest at the same place on every machine, and a NaN with \
-     other bits would be another row. What was weighed against them: \
+     them; where in it, they do not say. Fuel is counted in each turn of a loop. It stays, for it is the one limit that ends a \
+     guest at the same place on every machine. What was weighed against it: \
      [what determinism costs](../replay.md#what-determinism-costs-and-what-was-weighed).";
 
 pub(crate) fn settings() -> Vec<Line> {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use datanode_rewrite::Nan;
 use datanode_sandbox::engine::{self, Allocation, FUEL_SLICE};
 use datanode_sandbox::{Cell, Limits, Optimisation, Processor};
 use wasmtime::component::{Component, Linker, Resource, ResourceType, WasmList};
@@ -22,20 +23,36 @@ pub(crate) struct Settings {
     pub(crate) name: &'static str,
     fuel: bool,
     epoch: bool,
-    nan: bool,
+    nan: Canonical,
     processor: Processor,
 }
 
+/// Where NaN is made canonical.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Canonical {
+    /// Where its bits can be seen: the component is rewritten.
+    Seen,
+    /// Behind each operation, by the engine.
+    Computed,
+    Nowhere,
+}
+
 /// Those of the host.
-const HOST: Settings =
-    Settings { name: "as nodes run", fuel: true, epoch: false, nan: true, processor: Processor::Baseline };
+const HOST: Settings = Settings {
+    name: "as nodes run",
+    fuel: true,
+    epoch: false,
+    nan: Canonical::Seen,
+    processor: Processor::Baseline,
+};
 
 /// Those of the host, one of them less, and neither; then what might be there instead.
-pub(crate) const SETTINGS: [Settings; 6] = [
+pub(crate) const SETTINGS: [Settings; 7] = [
     HOST,
-    Settings { name: "without canonical NaN", nan: false, ..HOST },
+    Settings { name: "without canonical NaN", nan: Canonical::Nowhere, ..HOST },
     Settings { name: "without fuel", fuel: false, ..HOST },
-    Settings { name: "without both", fuel: false, nan: false, ..HOST },
+    Settings { name: "without both", fuel: false, nan: Canonical::Nowhere, ..HOST },
+    Settings { name: "with NaN canonical behind each operation", nan: Canonical::Computed, ..HOST },
     Settings { name: "with an epoch beside fuel", epoch: true, ..HOST },
     Settings { name: "by newer instructions", processor: Processor::Newer, ..HOST },
 ];
@@ -94,9 +111,13 @@ impl Sandboxed {
             return None;
         }
         let mut config = engine::config_in(cell, &Limits::default()).unwrap();
-        config.consume_fuel(fuel).epoch_interruption(epoch).cranelift_nan_canonicalization(nan);
+        config.consume_fuel(fuel).epoch_interruption(epoch);
+        config.cranelift_nan_canonicalization(nan == Canonical::Computed);
         let engine = Engine::new(&config).unwrap();
-        let component = Component::new(&engine, component).unwrap();
+        // As it was given, but for its debug information, where it makes nothing canonical.
+        let kept = if nan == Canonical::Seen { Nan::Canonical } else { Nan::Left };
+        let rewritten = datanode_rewrite::component(component, kept).unwrap();
+        let component = Component::new(&engine, &rewritten.bytes).unwrap();
         let pre = linker(&engine).instantiate_pre(&component).and_then(DataNodePre::new).unwrap();
         Some(Self { engine, pre, inputs, fuel, epoch })
     }

@@ -13,6 +13,7 @@ mod contract;
 mod frame;
 mod journal;
 pub mod mutate;
+mod rewrite;
 mod sql;
 #[cfg(feature = "host")]
 mod upload;
@@ -23,6 +24,7 @@ pub use config::config;
 pub use contract::contract;
 pub use frame::frame;
 pub use journal::journal;
+pub use rewrite::rewrite;
 pub use sql::sql;
 #[cfg(feature = "host")]
 pub use upload::upload;
@@ -37,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("config", config),
     ("sql", sql),
     ("journal", journal),
+    ("rewrite", rewrite),
     #[cfg(feature = "host")]
     ("upload", upload),
     #[cfg(feature = "host")]

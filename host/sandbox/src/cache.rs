@@ -4,8 +4,10 @@
 //! only when its HMAC-SHA256 fits, made with a secret that this host drew when it made the cache. A foreign, damaged
 //! or outdated entry is a miss: the component is compiled again and the entry replaced.
 //!
-//! An entry is `HMAC (32 bytes) ‖ compiled code`. The HMAC covers the key, so that an entry cannot stand under another
-//! name: digest of the component, the engine's compatibility hash (version and settings), and the host's version.
+//! An entry is `HMAC (32 bytes) ‖ component ‖ spans ‖ compiled code`, of which the two in the middle begin with their size (8
+//! bytes, little-endian). They are there for debug information, which compiled code has not (`symbols.rs`), and empty where the component has none. The
+//! HMAC covers the key, so that an entry cannot stand under another name: digest of the component, the engine's compatibility
+//! hash (version and settings), the version of the rewriting, and the host's version.
 //!
 //! Limits are no part of the key: they leave no trace in compiled code, which counts fuel and asks before it grows,
 //! whatever the numbers are that it is then held to.
@@ -24,8 +26,21 @@ use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::engine::ENGINE_VERSION;
+use crate::symbols::Lines;
+
 const SECRET_BYTES: usize = 32;
 const MAC_BYTES: usize = 32;
+const SIZE_BYTES: usize = 8;
+
+/// A component and what was compiled from it.
+#[derive(Clone)]
+pub(crate) struct Compiled {
+    /// Its code.
+    pub(crate) code: Component,
+    /// What tells lines of its source.
+    pub(crate) lines: Lines,
+}
 
 /// A directory of compiled code that belongs to one host.
 #[derive(Clone)]
@@ -65,16 +80,16 @@ impl CodeCache {
 
     /// The compiled form of a component, if this host has it. Its imports were judged when the entry was made, and by
     /// the same rules: the host's version is a part of the key.
-    pub(crate) fn find(&self, engine: &Engine, component: &Digest) -> Option<Component> {
+    pub(crate) fn find(&self, engine: &Engine, component: &Digest) -> Option<Compiled> {
         let key = key(engine, component);
         self.load(engine, &self.path(&key), &key)
     }
 
     /// Keep what was compiled from a component of this digest. A cache that cannot be written costs time, not
     /// correctness.
-    pub(crate) fn keep(&self, engine: &Engine, component: &Digest, code: &[u8]) {
+    pub(crate) fn keep(&self, engine: &Engine, component: &Digest, lines: &Lines, code: &[u8]) {
         let key = key(engine, component);
-        let _ = self.store(&self.path(&key), &key, code);
+        let _ = self.store(&self.path(&key), &key, lines, code);
     }
 
     /// Remove what was compiled from a component for this engine. Entries of other engines and host versions stay: their
@@ -87,40 +102,54 @@ impl CodeCache {
         self.directory.join(format!("{}.cwasm", Digest::of(key.as_bytes())))
     }
 
-    fn load(&self, engine: &Engine, path: &Path, key: &str) -> Option<Component> {
+    fn load(&self, engine: &Engine, path: &Path, key: &str) -> Option<Compiled> {
         let entry = fs::read(path).ok()?;
-        let (mac, code) = entry.split_at_checked(MAC_BYTES)?;
-        self.mac(key, code)?.verify_slice(mac).ok()?;
+        let (mac, content) = entry.split_at_checked(MAC_BYTES)?;
+        self.mac(key, [content])?.verify_slice(mac).ok()?;
+        let (source, content) = sized(content)?;
+        let (spans, code) = sized(content)?;
         // SAFETY: `deserialize` must only see what `Component::serialize` of a compatible engine wrote. The MAC proves
         // that this host wrote exactly these bytes under this key, and the key holds the engine's compatibility hash.
         #[allow(unsafe_code)]
-        unsafe { Component::deserialize(engine, code) }.ok()
+        let code = unsafe { Component::deserialize(engine, code) }.ok()?;
+        Some(Compiled { code, lines: Lines::of(source, spans) })
     }
 
-    fn store(&self, path: &Path, key: &str, code: &[u8]) -> std::io::Result<()> {
-        let Some(mac) = self.mac(key, code) else { return Ok(()) };
+    fn store(&self, path: &Path, key: &str, lines: &Lines, code: &[u8]) -> std::io::Result<()> {
+        let Lines { source, spans } = lines;
+        let size = |bytes: &[u8]| (bytes.len() as u64).to_le_bytes();
+        let content = [&size(source)[..], source, &size(spans), spans, code];
+        let Some(mac) = self.mac(key, content) else { return Ok(()) };
         let fresh = Temporary::in_directory(&self.directory);
         let mut file = private(&fresh.0)?;
         file.write_all(&mac.finalize().into_bytes())?;
-        file.write_all(code)?;
+        content.iter().try_for_each(|part| file.write_all(part))?;
         // Renamed into place, so that a reader sees the whole entry or none.
         fs::rename(&fresh.0, path)
     }
 
-    fn mac(&self, key: &str, code: &[u8]) -> Option<Hmac<Sha256>> {
+    fn mac<const PARTS: usize>(&self, key: &str, content: [&[u8]; PARTS]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).ok()?;
         mac.update(&(key.len() as u64).to_le_bytes());
         mac.update(key.as_bytes());
-        mac.update(code);
+        for part in content {
+            mac.update(part);
+        }
         Some(mac)
     }
+}
+
+/// What begins with its size, and what follows it.
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (size, rest) = bytes.split_first_chunk::<SIZE_BYTES>()?;
+    rest.split_at_checked(usize::try_from(u64::from_le_bytes(*size)).ok()?)
 }
 
 fn key(engine: &Engine, component: &Digest) -> String {
     // Only compared within this host, so a hasher that another build of it does not share costs one compilation.
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{component} {:016x} {}", hasher.finish(), env!("CARGO_PKG_VERSION"))
+    format!("{component} {:016x} {ENGINE_VERSION} {}", hasher.finish(), env!("CARGO_PKG_VERSION"))
 }
 
 fn read_secret(path: &Path) -> std::io::Result<[u8; SECRET_BYTES]> {
@@ -163,6 +192,10 @@ mod tests {
         wat::parse_str("(component (core module (func (export \"f\") (result i32) i32.const 7)))").unwrap()
     }
 
+    fn lines() -> Lines {
+        Lines::of(&component(), b"spans")
+    }
+
     fn entry(directory: &Path) -> PathBuf {
         let mut entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         entries.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).unwrap()
@@ -176,13 +209,14 @@ mod tests {
         let digest = Digest::of(&component());
         let code = engine.precompile_component(&component()).unwrap();
         assert!(cache.find(&engine, &digest).is_none(), "nothing yet");
-        cache.keep(&engine, &digest, &code);
+        cache.keep(&engine, &digest, &lines(), &code);
         let path = entry(directory.path());
         let key = key(&engine, &digest);
         let written = fs::read(&path).unwrap();
-        assert!(CodeCache::open(directory.path()).unwrap().load(&engine, &path, &key).is_some());
+        let loaded = CodeCache::open(directory.path()).unwrap().load(&engine, &path, &key).unwrap();
+        assert_eq!((&loaded.lines.source[..], &loaded.lines.spans[..]), (&component()[..], &b"spans"[..]));
 
-        for at in [0, MAC_BYTES, MAC_BYTES + 100, written.len() - 1] {
+        for at in [0, MAC_BYTES, MAC_BYTES + SIZE_BYTES, MAC_BYTES + 100, written.len() - 1] {
             let mut damaged = written.clone();
             damaged[at] ^= 1;
             fs::write(&path, damaged).unwrap();
@@ -193,7 +227,7 @@ mod tests {
 
         // Well formed, but written by another host: its secret differs.
         let elsewhere = tempfile::tempdir().unwrap();
-        CodeCache::open(elsewhere.path()).unwrap().keep(&engine, &digest, &code);
+        CodeCache::open(elsewhere.path()).unwrap().keep(&engine, &digest, &lines(), &code);
         fs::copy(entry(elsewhere.path()), &path).unwrap();
         assert!(cache.load(&engine, &path, &key).is_none(), "planted");
 
@@ -209,7 +243,7 @@ mod tests {
 
         // And a miss repairs itself.
         fs::write(&path, b"rubbish").unwrap();
-        cache.keep(&engine, &digest, &code);
+        cache.keep(&engine, &digest, &lines(), &code);
         assert!(cache.find(&engine, &digest).is_some());
 
         cache.forget(&engine, &digest);
@@ -229,7 +263,7 @@ mod tests {
         };
         let first = engine(&Limits::default());
         let code = first.precompile_component(&component()).unwrap();
-        cache.keep(&first, &digest, &code);
+        cache.keep(&first, &digest, &lines(), &code);
         // No field is left out.
         let other = Limits {
             fuel: 1,
@@ -265,7 +299,7 @@ mod tests {
         // A directory in its place: all is written, and the last step fails.
         let place = cache.path(&key(&engine, &digest));
         fs::create_dir_all(place.join("in the way")).unwrap();
-        cache.keep(&engine, &digest, b"code");
+        cache.keep(&engine, &digest, &lines(), b"code");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the secret and the directory");
     }
 
@@ -277,15 +311,15 @@ mod tests {
         let cache = CodeCache::open(&place).unwrap();
         let digest = Digest::of(&component());
         let code = engine.precompile_component(&component()).unwrap();
-        cache.keep(&engine, &digest, &code);
+        cache.keep(&engine, &digest, &lines(), &code);
         fs::remove_dir_all(&place).unwrap();
         assert!(cache.find(&engine, &digest).is_none());
-        cache.keep(&engine, &digest, &code);
+        cache.keep(&engine, &digest, &lines(), &code);
         assert!(!place.exists(), "without its directory it keeps nothing");
         let renewed = CodeCache::open(&place).unwrap();
-        cache.keep(&engine, &digest, &code);
+        cache.keep(&engine, &digest, &lines(), &code);
         assert!(renewed.find(&engine, &digest).is_none(), "signed with a secret that is gone");
-        renewed.keep(&engine, &digest, &code);
+        renewed.keep(&engine, &digest, &lines(), &code);
         assert!(renewed.find(&engine, &digest).is_some());
     }
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use datanode_rewrite::Nan;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::engine::Allocation;
@@ -13,7 +14,8 @@ use crate::engine::Allocation;
 /// How hard the compiler tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Optimisation {
-    /// Not at all: each instruction is translated by itself.
+    /// Not at all: each instruction is translated by itself. Beside what the rewriting of a component does about NaN, the
+    /// engine makes it canonical behind each instruction.
     None,
     /// As nodes are compiled.
     Speed,
@@ -147,6 +149,11 @@ impl Cell {
 
     pub(crate) fn leaves_nan(self) -> bool {
         self.leaves_nan
+    }
+
+    /// How components are rewritten before they are compiled.
+    pub(crate) fn nan(self) -> Nan {
+        if self.leaves_nan { Nan::Left } else { Nan::Canonical }
     }
 }
 

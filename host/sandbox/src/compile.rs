@@ -14,6 +14,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use datanode_rewrite::Rewritten;
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 
@@ -66,18 +67,16 @@ pub enum Compiler {
 }
 
 impl Compiler {
-    /// Machine code for this engine. `label` names the component in errors.
+    /// What this engine executes. `label` names the component in errors.
     pub(crate) fn compile(
         &self,
         label: &str,
         engine: &Engine,
         cell: Cell,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, SandboxError> {
+    ) -> Result<Made, SandboxError> {
         match self {
-            Self::InProcess => engine
-                .precompile_component(bytes)
-                .map_err(|error| SandboxError::Prepare(format!("{error:#}"))),
+            Self::InProcess => compiled(engine, cell, bytes).map_err(SandboxError::Prepare),
             Self::Child { program, arguments, limits } => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(cell.name()).arg(limits.memory_bytes.to_string());
@@ -88,12 +87,48 @@ impl Compiler {
     }
 }
 
+/// What is made of a component.
+pub(crate) struct Made {
+    /// Where its code was before it was rewritten, as [`datanode_rewrite::Spans`] writes it; empty where the component has no debug
+    /// information.
+    pub(crate) spans: Vec<u8>,
+    /// Machine code.
+    pub(crate) code: Vec<u8>,
+}
+
+/// Rewrite a component and compile it.
+fn compiled(engine: &Engine, cell: Cell, bytes: &[u8]) -> Result<Made, String> {
+    let Rewritten { bytes, spans, has_lines } =
+        datanode_rewrite::component(bytes, cell.nan()).map_err(|error| error.to_string())?;
+    let spans = if has_lines { spans.to_bytes() } else { Vec::new() };
+    let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
+    Ok(Made { spans, code })
+}
+
+impl Made {
+    /// As the child says it: the size of the spans (8 bytes, little-endian), the spans, the code.
+    fn write(&self, output: &mut impl Write) -> io::Result<()> {
+        output.write_all(&(self.spans.len() as u64).to_le_bytes())?;
+        output.write_all(&self.spans)?;
+        output.write_all(&self.code)?;
+        output.flush()
+    }
+
+    fn read(mut said: Vec<u8>) -> Option<Self> {
+        let (size, rest) = said.split_first_chunk()?;
+        let size = usize::try_from(u64::from_le_bytes(*size)).ok()?;
+        let spans = rest.get(..size)?.to_vec();
+        said.drain(..size_of::<u64>() + size);
+        Some(Self { spans, code: said })
+    }
+}
+
 fn run_child(
     label: &str,
     mut command: Command,
     limits: &CompileLimits,
     bytes: &[u8],
-) -> Result<Vec<u8>, SandboxError> {
+) -> Result<Made, SandboxError> {
     let failed = |error: io::Error| SandboxError::Compiler(error.to_string());
     // Nothing of the host's environment is the business of a process that reads what strangers wrote. On machines of
     // many processors, threads and their heaps would take the memory that the limit gives to the compilation.
@@ -142,7 +177,7 @@ fn run_child(
     };
     let (status, said) = (outcome.1.map_err(failed)?, outcome.2.trim().to_owned());
     if status.success() {
-        return Ok(code);
+        return Made::read(code).ok_or_else(|| SandboxError::Compiler("its answer is cut off".to_owned()));
     }
     // Rust aborts when an allocation fails; the system calls that it makes through the engine say it in their error.
     if said.contains("memory allocation of") || said.contains("Cannot allocate memory") {
@@ -182,9 +217,8 @@ fn try_compile(arguments: &[String]) -> Result<(), String> {
     let input = io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1);
     { input }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     let engine = engine::compiling_engine(cell).map_err(|error| error.to_string())?;
-    let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
-    let mut output = io::stdout().lock();
-    output.write_all(&code).and_then(|()| output.flush()).map_err(|error| error.to_string())
+    let made = compiled(&engine, cell, &bytes)?;
+    made.write(&mut io::stdout().lock()).map_err(|error| error.to_string())
 }
 
 /// Bound what this process may write to and how long it may compute, and forbid core dumps: a compiler out of memory
@@ -218,4 +252,23 @@ fn die_with_parent() -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn die_with_parent() -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_says_is_understood_and_nothing_shorter() {
+        for spans in [&b""[..], b"spans"] {
+            let made = Made { spans: spans.to_vec(), code: b"code".to_vec() };
+            let mut said = Vec::new();
+            made.write(&mut said).unwrap();
+            for cut in 0..said.len() - 4 {
+                assert!(Made::read(said[..cut].to_vec()).is_none(), "{cut}");
+            }
+            let read = Made::read(said).unwrap();
+            assert_eq!((read.spans, read.code), (made.spans, made.code));
+        }
+    }
 }

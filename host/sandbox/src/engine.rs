@@ -8,8 +8,8 @@ use wasmtime::{
 use crate::cell::{Cell, Optimisation, Processor};
 use crate::{Limits, SandboxError};
 
-/// Version of the engine, as recorded with each run. Fuel compares only within one version.
-pub const ENGINE_VERSION: &str = "wasmtime 48.0.8";
+/// Version of the engine and of the rewriting of components, as recorded with each run. Fuel compares only within one.
+pub const ENGINE_VERSION: &str = "wasmtime 48.0.8, rewriting 1";
 
 /// The configuration of all engines of this host that run nodes.
 pub fn config(limits: &Limits) -> Result<Config, SandboxError> {
@@ -28,8 +28,11 @@ fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     config.concurrency_support(false);
 
     // -- Sources of nondeterminism in WebAssembly itself --------------------------------------------------------
-    // default: false. NaN bit patterns differ between processors; canonical NaNs do not.
-    config.cranelift_nan_canonicalization(!cell.leaves_nan());
+    // default: false, and false where nodes run. NaN bit patterns differ between processors, so components are rewritten before
+    // they are compiled, by `datanode-rewrite`, and make NaN canonical themselves where its bits can be seen. The engine would
+    // do it behind each operation, which costs up to a quarter of a run. It does, beside that, in the cells of the matrix that are
+    // not optimised: should the rewriting ever miss a NaN, they differ from the others.
+    config.cranelift_nan_canonicalization(cell.optimisation == Optimisation::None && !cell.leaves_nan());
     // default: true. Relaxed SIMD may answer differently per processor; off rather than emulated, no toolchain needs it.
     config.wasm_relaxed_simd(false);
     // default: off with concurrency. Threads and shared memory make the order of events observable.
@@ -81,9 +84,9 @@ fn config_of(cell: Cell, limits: &Limits) -> Result<Config, SandboxError> {
     // -- What authors see when it fails -------------------------------------------------------------------------
     // default: 20. Enough to find the author's function below the SDK's.
     config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(64));
-    // default: what an environment variable says. Source lines where the component has debug information; it is kept
-    // beside the compiled code and read when a guest has trapped.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // default: what an environment variable says. Debug information tells of places in the component as it was given, and what
+    // is compiled has none: `symbols.rs` reads it when a guest has trapped.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     Ok(config)
 }
 
@@ -232,14 +235,14 @@ pub(crate) fn engine_of(cell: Cell, limits: &Limits) -> Result<Engine, SandboxEr
 mod tests {
     use super::*;
 
-    /// The version that runs record is the one that is linked.
+    /// The versions that runs record are those that are linked.
     #[test]
-    fn the_version_is_that_of_the_lock_file() {
+    fn the_versions_are_those_that_are_linked() {
         let lock = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
         let lock = std::fs::read_to_string(lock).unwrap();
         let locked =
             lock.split("name = \"wasmtime\"\nversion = \"").nth(1).unwrap().split('"').next().unwrap();
-        assert_eq!(ENGINE_VERSION, format!("wasmtime {locked}"));
+        assert_eq!(ENGINE_VERSION, format!("wasmtime {locked}, rewriting {}", datanode_rewrite::VERSION));
     }
 
     /// Whatever stack the settings allow, the engine takes it, and has a pool all the same.

@@ -1,15 +1,17 @@
 //! Why a call of a guest ended early: from the engine's error to a cause with a name, a place and a stack.
 
 use datanode_core::guest_failure::{GuestFailure, ReachedLimit, StackFrame};
-use wasmtime::{FrameInfo, FrameSymbol, PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use crate::SandboxError;
 use crate::bindings::datanode::node::types;
 use crate::convert;
 use crate::error::{GuestCause, GuestError, LimitKind};
+use crate::guest::Component;
 use crate::limits::LimitReached;
 use crate::linker::State;
 use crate::supervise::Watched;
+use crate::symbols::{Symbol, Symbols};
 
 /// Frames of a guest's stack that an error keeps.
 const MAX_FRAMES: usize = 16;
@@ -41,15 +43,17 @@ pub(crate) fn left_behind(
 
 /// A call that the engine ended.
 pub(crate) fn ended(
-    component: &str,
+    component: &Component,
     function: &'static str,
     error: &wasmtime::Error,
     state: &mut State,
     fuel: u64,
 ) -> SandboxError {
-    let mut failure = failure(component, function, &state.watched);
+    let mut failure = failure(component.label(), function, &state.watched);
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        let mut stack: Vec<StackFrame> = backtrace.frames().iter().flat_map(frames).collect();
+        let symbols = Symbols::of(component.lines());
+        let frames = backtrace.frames().iter().flat_map(|frame| frames(frame, &symbols));
+        let mut stack: Vec<StackFrame> = frames.collect();
         failure.place = stack.iter().find(|frame| !is_glue(frame)).cloned();
         // Twelve frames of a panic's machinery, or of one recursion, would hide what the author can mend.
         if failure.place.is_some() {
@@ -112,22 +116,25 @@ fn guest_error(cause: GuestCause, failure: GuestFailure) -> SandboxError {
 }
 
 /// A frame of the engine is several of the author's where functions were inlined; innermost first.
-fn frames(frame: &FrameInfo) -> Vec<StackFrame> {
+fn frames(frame: &FrameInfo, symbols: &Symbols<'_>) -> Vec<StackFrame> {
     let named = |name: Option<&str>| {
         let name = name.or_else(|| frame.func_name());
         name.map_or_else(|| format!("function {}", frame.func_index()), readable)
     };
-    if frame.symbols().is_empty() {
+    let places = frame.module_offset().zip(frame.func_offset());
+    let place = places.and_then(|(place, within)| Some((place.checked_sub(within)?, place)));
+    let known = place.map(|(function, place)| symbols.at(function, place, MAX_FRAMES)).unwrap_or_default();
+    if known.is_empty() {
         return vec![StackFrame { function: named(None), location: None }];
     }
-    let symbol = |symbol: &FrameSymbol| StackFrame {
-        function: named(symbol.name()),
-        location: symbol.file().map(|file| {
+    let symbol = |symbol: &Symbol<'_>| StackFrame {
+        function: named(symbol.function.as_deref()),
+        location: symbol.file.map(|file| {
             let file: String = file.chars().take(MAX_NAME).collect();
-            symbol.line().map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
+            symbol.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
         }),
     };
-    frame.symbols().iter().take(MAX_FRAMES).map(symbol).collect()
+    known.iter().map(symbol).collect()
 }
 
 /// The name as its author wrote it, without the hash of its compiler.

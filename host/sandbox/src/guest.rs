@@ -9,21 +9,22 @@ use datanode_core::digest::Digest;
 use datanode_core::progress::Progress;
 use datanode_core::window::Window;
 use serde::Serialize;
-use wasmtime::component::{Component as Compiled, Linker};
+use wasmtime::component::{Component as Code, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::bindings::datanode::node::types;
 use crate::bindings::{DataNode, DataNodePre};
-use crate::cache::CodeCache;
+use crate::cache::{CodeCache, Compiled};
 use crate::calls::{HostCall, HostCallError, HostCalls, HostReply};
 use crate::cell::Cell;
-use crate::compile::Compiler;
+use crate::compile::{Compiler, Made};
 use crate::engine::Allocation;
 use crate::explain;
 use crate::limits::Limits;
 use crate::linker::{self, State};
 use crate::stubs::Stubs;
 use crate::supervise::{self, Lost, Watched};
+use crate::symbols::Lines;
 use crate::threads::Threads;
 use crate::{SandboxError, convert, engine, imports};
 
@@ -48,6 +49,8 @@ pub struct Component {
     label: String,
     digest: Digest,
     pre: DataNodePre<State>,
+    /// What tells lines of its source where it fails.
+    lines: Lines,
 }
 
 /// What `update` gets besides its config.
@@ -90,6 +93,18 @@ impl std::fmt::Debug for Sandbox {
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Component").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// The name in errors.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// What tells lines of its source.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
     }
 }
 
@@ -150,7 +165,9 @@ impl Sandbox {
     /// The same compiler, cache and limits in a cell of the determinism matrix.
     pub fn moved_to(&self, cell: Cell) -> Result<Self, SandboxError> {
         let other = Self::in_cell(cell, self.limits.clone())?;
-        Ok(Self { compiler: self.compiler.clone(), cache: self.cache.clone(), ..other })
+        // The engine cannot tell code with the planted fault from that of nodes: it is rewritten otherwise, not compiled otherwise.
+        let cache = self.cache.clone().filter(|_| !cell.leaves_nan());
+        Ok(Self { compiler: self.compiler.clone(), cache, ..other })
     }
 
     /// Remove the compiled form of a component from the cache, where there is one.
@@ -164,7 +181,7 @@ impl Sandbox {
     /// no entry that this host wrote. `label` names the component in errors.
     pub fn cached(&self, label: &str, digest: &Digest) -> Option<Component> {
         let compiled = self.cache.as_ref()?.find(&self.engine, digest)?;
-        self.link(label, digest, &compiled).ok()
+        self.link(label, digest, compiled).ok()
     }
 
     /// Judge the imports, of which no more is admitted than `most`, then compile and link. `label` names the component
@@ -180,21 +197,23 @@ impl Sandbox {
         if let Some(component) = self.cached(label, &digest) {
             return Ok(component);
         }
-        let code = self.compiler.compile(label, &self.engine, self.cell, bytes)?;
+        let Made { spans, code } = self.compiler.compile(label, &self.engine, self.cell, bytes)?;
         // SAFETY: `deserialize` must only see what a compatible engine made. These bytes came this moment from this
         // engine, or over a pipe from the process that this host started to run the same program on the same settings.
         // Where the two differ (the program was replaced meanwhile), the engine finds another version and refuses.
         #[allow(unsafe_code)]
-        let compiled = unsafe { Compiled::deserialize(&self.engine, &code) }.map_err(prepare_error)?;
+        let compiled = unsafe { Code::deserialize(&self.engine, &code) }.map_err(prepare_error)?;
+        let lines = Lines::of(bytes, &spans);
         if let Some(cache) = &self.cache {
-            cache.keep(&self.engine, &digest, &code);
+            cache.keep(&self.engine, &digest, &lines, &code);
         }
-        self.link(label, &digest, &compiled)
+        self.link(label, &digest, Compiled { code: compiled, lines })
     }
 
-    fn link(&self, label: &str, digest: &Digest, compiled: &Compiled) -> Result<Component, SandboxError> {
-        let pre = self.linker.instantiate_pre(compiled).and_then(DataNodePre::new).map_err(prepare_error)?;
-        Ok(Component { label: label.to_owned(), digest: *digest, pre })
+    fn link(&self, label: &str, digest: &Digest, compiled: Compiled) -> Result<Component, SandboxError> {
+        let Compiled { code, lines } = compiled;
+        let pre = self.linker.instantiate_pre(&code).and_then(DataNodePre::new).map_err(prepare_error)?;
+        Ok(Component { label: label.to_owned(), digest: *digest, pre, lines })
     }
 
     /// Ask the component what it is: twice, and the answers must be equal.
@@ -373,7 +392,7 @@ fn call_in<T>(
     let result = match outcome {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(explain::author(label, function, error, store.data())),
-        Err(error) => Err(explain::ended(label, function, &error, store.data_mut(), fuel)),
+        Err(error) => Err(explain::ended(component, function, &error, store.data_mut(), fuel)),
     };
     Called { result, fuel: used, peak_memory: store.data().watch.peak_memory() }
 }

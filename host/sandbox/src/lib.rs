@@ -4,12 +4,13 @@
 //! is set up so that nothing else can reach it ([`engine`]), and each host call goes through the one method of
 //! [`HostCalls`], shaped as (function, arguments) → result, so that it can be answered, recorded or replayed.
 //!
-//! **May depend on:** `datanode-core`, wasmtime, wasmparser. **Never on:** a database, the network, the clock (but for
+//! **May depend on:** `datanode-core`, `datanode-rewrite`, wasmtime, wasmparser. **Never on:** a database, the network, the clock (but for
 //! the watcher's patience, which decides nothing about data), tokio.
 //!
 //! Invariants:
 //!
 //! * *Imports are judged by name from the bytes, before anything is compiled* ([`imports::check`]).
+//! * *What is compiled was rewritten before* (`datanode-rewrite`), so that no bit of a NaN depends on a machine.
 //! * *A fresh store for each call*: nothing that a guest kept survives it.
 //! * *A limit is an error with a name*, never a `-1` that the guest could hide ([`GuestCause::Limit`]).
 //! * *`config` and `dependencies` may only log*, and must answer the same twice.
@@ -33,6 +34,7 @@ mod log_tail;
 mod producers;
 mod stubs;
 mod supervise;
+mod symbols;
 mod threads;
 
 pub use cache::CodeCache;
