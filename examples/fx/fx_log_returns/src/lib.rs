@@ -3,8 +3,6 @@
 //! A return belongs to the later of two neighbouring observations of one currency. Where they lie further apart than
 //! `max_gap_days`, there is none: the series was interrupted.
 
-use std::collections::BTreeMap;
-
 use datanode_sdk::chrono::TimeDelta;
 use datanode_sdk::prelude::*;
 
@@ -64,7 +62,8 @@ impl DataNode for FxLogReturns {
 
     fn update(config: &Config, context: &mut Context) -> Result<(), NodeError> {
         let max_gap = TimeDelta::days(config.max_gap_days.into());
-        let mut previous = BTreeMap::<String, Previous>::new();
+        let mut identities = Identities::new(["currency"]);
+        let mut series = Vec::<Series>::new();
         let (mut read, mut emitted, mut gaps) = (0, 0, 0);
 
         for batch in context.read(RATES, query(context, max_gap)?)? {
@@ -72,33 +71,37 @@ impl DataNode for FxLogReturns {
             read += batch.num_rows();
             let (times, currencies, rates) =
                 (batch.timestamps("time_index")?, batch.strings("currency")?, batch.floats("rate")?);
+            let numbers = identities.number(&batch)?;
+            for coordinate in &identities.coordinates()[series.len()..] {
+                series.push(Series { missing: context.missing(coordinate), latest: None });
+            }
             let mut returns = Vec::new();
             for row in (0..batch.num_rows()).filter(|row| rates.is_valid(*row)) {
-                let (time, currency, rate) = (times.at(row), currencies.value(row), rates.value(row));
+                let (time, rate) = (times.at(row), rates.value(row));
                 if rate <= 0.0 {
                     return Err(NodeError::new(
                         "rates.not_positive",
                         format!("a rate of {rate} has no logarithm"),
                     )
-                    .field("currency", currency)
+                    .field("currency", currencies.value(row))
                     .field("time_index", time));
                 }
-                let Some(known) = previous.get_mut(currency) else {
-                    let coordinate = vec![currency.into()];
-                    previous.insert(currency.to_owned(), Previous { coordinate, time, rate });
-                    continue;
-                };
-                let (before, from) = (known.time, known.rate);
-                (known.time, known.rate) = (time, rate);
-                if !context.is_missing(time, &known.coordinate) {
+                let series = &mut series[numbers[row]];
+                let Some((before, from)) = series.latest.replace((time, rate)) else { continue };
+                if !series.missing.contains(time) {
                     continue;
                 }
                 if time - before > max_gap {
                     gaps += 1;
-                    info!("no return across a gap", currency = currency, from = before, to = time);
+                    info!(
+                        "no return across a gap",
+                        currency = currencies.value(row),
+                        from = before,
+                        to = time
+                    );
                     continue;
                 }
-                returns.push((time, currency, (rate / from).ln()));
+                returns.push((time, currencies.value(row), (rate / from).ln()));
             }
             emitted += returns.len();
             let frame = FrameBuilder::new()
@@ -110,7 +113,7 @@ impl DataNode for FxLogReturns {
         }
         info!(
             "returns to store",
-            identities = previous.len(),
+            identities = identities.len(),
             rows = emitted,
             rates_read = read,
             gaps = gaps,
@@ -120,12 +123,12 @@ impl DataNode for FxLogReturns {
     }
 }
 
-/// The latest observation of a currency.
-struct Previous {
-    /// Made once, for it is asked about in each row.
-    coordinate: Coordinate,
-    time: Timestamp,
-    rate: f64,
+/// What is known of a currency.
+struct Series {
+    /// Asked once, and not for each row.
+    missing: Window,
+    /// Its latest observation: when, and the rate.
+    latest: Option<(Timestamp, f64)>,
 }
 
 /// Which rates are needed for the returns that are missing.

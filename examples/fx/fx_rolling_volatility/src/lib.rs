@@ -8,13 +8,13 @@
 //! values of its own window, in their order and by nothing that a run carries along, so that any division of time
 //! into runs gives the same bits.
 
+mod latest;
 mod lookback;
-
-use std::collections::{BTreeMap, VecDeque};
 
 use datanode_sdk::chrono::TimeDelta;
 use datanode_sdk::prelude::*;
 
+use latest::Latest;
 use lookback::Lookback;
 
 /// Key of the one dependency.
@@ -81,8 +81,9 @@ impl DataNode for FxRollingVolatility {
 
     fn update(config: &Config, context: &mut Context) -> Result<(), NodeError> {
         let length = config.n as usize;
-        // Per currency the latest returns, oldest first: at most `n`.
-        let mut windows = BTreeMap::<String, VecDeque<f64>>::new();
+        let mut identities = Identities::new(["currency"]);
+        // Of each of them the latest returns.
+        let mut windows = Vec::<Latest>::new();
         let (mut read, mut looked_back, mut emitted) = (0, 0, 0);
 
         for batch in context.read(RETURNS, new_returns(context)?)? {
@@ -92,27 +93,24 @@ impl DataNode for FxRollingVolatility {
                 (batch.timestamps("time_index")?, batch.strings("currency")?, batch.floats("log_return")?);
 
             // Only a currency that has new returns needs old ones.
+            let numbers = identities.number(&batch)?;
             let mut lookback = Lookback::new(length - 1);
-            for currency in currencies.iter().flatten() {
-                if !windows.contains_key(currency) {
-                    windows.insert(currency.to_owned(), VecDeque::new());
-                    if let Some(begin) = begin(context, currency) {
-                        lookback.want(currency, begin);
-                    }
+            for (number, coordinate) in identities.coordinates().iter().enumerate().skip(windows.len()) {
+                windows.push(Latest::new(length));
+                // Without a start all of its returns are new; it may have some already, too few for a volatility.
+                if let Some(begin) = context.missing(coordinate).start {
+                    lookback.want(number, coordinate, begin);
                 }
             }
-            looked_back += lookback.read(context, &mut windows)?;
+            looked_back += lookback.read(context, &mut identities, &mut windows)?;
 
             let mut volatilities = Vec::new();
             for row in (0..batch.num_rows()).filter(|row| returns.is_valid(*row)) {
-                let currency = currencies.value(row);
-                let Some(window) = windows.get_mut(currency) else { continue };
-                window.push_back(returns.value(row));
-                if window.len() > length {
-                    window.pop_front();
-                }
-                if window.len() == length {
-                    volatilities.push((times.at(row), currency, volatility(window, config.n)));
+                let window = &mut windows[numbers[row]];
+                window.push(returns.value(row));
+                if window.values().len() == length {
+                    let volatility = volatility(window.values(), config.n);
+                    volatilities.push((times.at(row), currencies.value(row), volatility));
                 }
             }
             emitted += volatilities.len();
@@ -125,7 +123,7 @@ impl DataNode for FxRollingVolatility {
         }
         info!(
             "volatilities to store",
-            identities = windows.len(),
+            identities = identities.len(),
             rows = emitted,
             returns_read = read,
             looked_back = looked_back,
@@ -137,14 +135,25 @@ impl DataNode for FxRollingVolatility {
 
 /// The annualised sample standard deviation of a full window. In two passes over its values, oldest first: a sum that
 /// is carried from window to window would be rounded differently in each division of time into runs.
-fn volatility(window: &VecDeque<f64>, n: u32) -> f64 {
+fn volatility(window: &[f64], n: u32) -> f64 {
     let n = f64::from(n);
-    let mean = window.iter().sum::<f64>() / n;
-    let squares: f64 = window.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let mean = sum(window, |value| value) / n;
+    let squares = sum(window, |value| (value - mean) * (value - mean));
     (squares / (n - 1.0)).sqrt() * TRADING_DAYS.sqrt()
 }
 
-/// The returns that have no volatility yet: per currency, those from its [`begin`] on.
+/// The sum of a term of each value, in their order. Four values a turn: each turn of a loop is counted as fuel, which takes as
+/// long as to add a number.
+fn sum(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let (fours, rest) = values.as_chunks::<4>();
+    let mut sum = 0.0;
+    for [first, second, third, fourth] in fours {
+        sum = sum + term(*first) + term(*second) + term(*third) + term(*fourth);
+    }
+    rest.iter().fold(sum, |sum, value| sum + term(*value))
+}
+
+/// The returns that have no volatility yet: per currency, those after its latest volatility.
 fn new_returns(context: &Context) -> Result<Query, NodeError> {
     let window = context.window();
     let mut query = Query::new().columns(["log_return"]).until(window.end);
@@ -157,13 +166,6 @@ fn new_returns(context: &Context) -> Result<Query, NodeError> {
     let stored =
         context.statistics().dimension_range_map_ge(&["currency"], Some(TimeDelta::microseconds(1)))?;
     Ok(query.range_map(stored))
-}
-
-/// Where the new returns of a currency begin: after its latest volatility, and not before the window. None when all
-/// of its returns are new; it may have some already, too few for a volatility.
-fn begin(context: &Context, currency: &str) -> Option<Timestamp> {
-    let stored = context.statistics().last_update_for(&[currency.into()]).filter(|_| !context.is_backfill());
-    stored.map(|last| last + TimeDelta::microseconds(1)).max(context.window().start)
 }
 
 datanode_sdk::export!(FxRollingVolatility);

@@ -5,13 +5,14 @@
 //! where it held fewer, the next one asks for as much again before it, twice as far each time, until there are enough
 //! or the series has begun. No row is read twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use datanode_sdk::chrono::TimeDelta;
 use datanode_sdk::prelude::*;
 use datanode_sdk::{Bound, CoordinateRange, TimeRange};
 
 use crate::RETURNS;
+use crate::latest::Latest;
 
 /// Beyond this many days back a read has no start at all: the search ends.
 const FARTHEST_DAYS: i64 = 36_525;
@@ -20,11 +21,14 @@ const FARTHEST_DAYS: i64 = 36_525;
 pub(crate) struct Lookback {
     /// How many of each.
     count: usize,
-    wanted: BTreeMap<String, Wanted>,
+    wanted: Vec<Wanted>,
 }
 
 /// What is still searched for.
 struct Wanted {
+    /// The currency's number.
+    number: usize,
+    coordinate: Coordinate,
     /// Returns before this moment are old.
     begin: Timestamp,
     /// Those from this moment on have been read.
@@ -34,52 +38,50 @@ struct Wanted {
 impl Lookback {
     /// `count` returns of each currency.
     pub(crate) fn new(count: usize) -> Self {
-        Self { count, wanted: BTreeMap::new() }
+        Self { count, wanted: Vec::new() }
     }
 
     /// Search for those of this currency, before this moment.
-    pub(crate) fn want(&mut self, currency: &str, begin: Timestamp) {
-        self.wanted.insert(currency.to_owned(), Wanted { begin, read_from: begin });
+    pub(crate) fn want(&mut self, number: usize, coordinate: &[CoordinateValue], begin: Timestamp) {
+        let coordinate = coordinate.to_vec();
+        self.wanted.push(Wanted { number, coordinate, begin, read_from: begin });
     }
 
     /// Read them to the front of the currencies' windows, oldest first. Answers how many rows were read.
     pub(crate) fn read(
         mut self,
         context: &Context,
-        windows: &mut BTreeMap<String, VecDeque<f64>>,
+        identities: &mut Identities,
+        windows: &mut [Latest],
     ) -> Result<usize, NodeError> {
         let mut read = 0;
         let mut days = calendar_days(self.count);
         while !self.wanted.is_empty() {
             let span = (days <= FARTHEST_DAYS).then(|| TimeDelta::days(days));
-            let mut older = BTreeMap::<String, VecDeque<f64>>::new();
+            // Of each currency what this read finds, oldest first.
+            let mut older = vec![VecDeque::new(); windows.len()];
             for batch in context.read(RETURNS, self.query(span))? {
                 let batch = batch?;
                 read += batch.num_rows();
-                let (currencies, returns) = (batch.strings("currency")?, batch.floats("log_return")?);
+                let (numbers, returns) = (identities.number(&batch)?, batch.floats("log_return")?);
                 for row in (0..batch.num_rows()).filter(|row| returns.is_valid(*row)) {
-                    let currency = currencies.value(row);
-                    let known = windows.get(currency).map_or(0, VecDeque::len);
-                    let found = match older.get_mut(currency) {
-                        Some(found) => found,
-                        None => older.entry(currency.to_owned()).or_default(),
-                    };
+                    let found = &mut older[numbers[row]];
                     found.push_back(returns.value(row));
-                    if known + found.len() > self.count {
+                    if windows[numbers[row]].values().len() + found.len() > self.count {
                         found.pop_front();
                     }
                 }
             }
-            for (currency, mut found) in older {
-                let window = windows.entry(currency).or_default();
-                found.append(window);
-                *window = found;
+            for (window, found) in windows.iter_mut().zip(older) {
+                if !found.is_empty() {
+                    window.extend_front(found.into());
+                }
             }
             let Some(span) = span else { break };
             let count = self.count;
-            self.wanted.retain(|currency, wanted| {
+            self.wanted.retain_mut(|wanted| {
                 wanted.read_from = wanted.begin - span;
-                windows.get(currency).is_none_or(|window| window.len() < count)
+                windows[wanted.number].values().len() < count
             });
             days *= 2;
         }
@@ -95,10 +97,7 @@ impl Lookback {
         let entries = self
             .wanted
             .iter()
-            .map(|(currency, wanted)| CoordinateRange {
-                coordinate: vec![currency.as_str().into()],
-                range: range(wanted),
-            })
+            .map(|wanted| CoordinateRange { coordinate: wanted.coordinate.clone(), range: range(wanted) })
             .collect();
         let map = RangeMap { entries, ..RangeMap::default() }.only_listed();
         Query::new().columns(["log_return"]).range_map(map)

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use arrow_array::RecordBatch;
+use chrono::TimeDelta;
 use serde::de::DeserializeOwned;
 
 use crate::frames::{FrameWriter, Frames};
@@ -48,11 +49,18 @@ impl Context {
     }
 
     /// Whether a row is still to be computed: inside the window, and later than what is stored of its coordinate.
-    /// A backfill looks at the window alone.
+    /// A backfill looks at the window alone. For many rows of one coordinate ask [`missing`](Self::missing) once.
     pub fn is_missing(&self, time: Timestamp, coordinate: &[CoordinateValue]) -> bool {
-        self.window.contains(time)
-            && (self.is_backfill
-                || self.statistics.last_update_for(coordinate).is_none_or(|last| last < time))
+        self.missing(coordinate).contains(time)
+    }
+
+    /// What is still to be computed of a coordinate: the part of the window that is later than what is stored of it. In a
+    /// backfill the whole window.
+    pub fn missing(&self, coordinate: &[CoordinateValue]) -> Window {
+        let stored = self.statistics.last_update_for(coordinate).filter(|_| !self.is_backfill);
+        // Moments have microseconds: this one is the next.
+        let next = stored.map(|last| last + TimeDelta::microseconds(1));
+        Window { start: next.max(self.window.start), end: self.window.end }
     }
 
     /// Open a declared dependency by its key, or the output table under the key `self`. All reads of one run see one

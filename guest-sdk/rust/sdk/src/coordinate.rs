@@ -82,13 +82,12 @@ pub fn coordinate_at(
     };
     dimensions
         .iter()
-        .map(|name| {
-            value(name.as_ref()).ok_or_else(|| {
-                NodeError::new("frame.coordinate", format!("no value of dimension `{}`", name.as_ref()))
-                    .field("row", row)
-            })
-        })
+        .map(|name| value(name.as_ref()).ok_or_else(|| no_value(name.as_ref(), row)))
         .collect()
+}
+
+pub(crate) fn no_value(dimension: &str, row: usize) -> NodeError {
+    NodeError::new("frame.coordinate", format!("no value of dimension `{dimension}`")).field("row", row)
 }
 
 impl fmt::Display for CoordinateValue {

@@ -20,6 +20,7 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// From microseconds since 1970-01-01T00:00:00Z.
+    #[inline]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
@@ -30,6 +31,7 @@ impl Timestamp {
     }
 
     /// Microseconds since 1970-01-01T00:00:00Z.
+    #[inline]
     pub const fn micros(self) -> i64 {
         self.0
     }
@@ -80,6 +82,7 @@ impl From<DateTime<Utc>> for Timestamp {
 impl Add<TimeDelta> for Timestamp {
     type Output = Self;
 
+    #[inline]
     fn add(self, delta: TimeDelta) -> Self {
         let limit = if delta < TimeDelta::zero() { i64::MIN } else { i64::MAX };
         Self(self.0.saturating_add(delta.num_microseconds().unwrap_or(limit)))
@@ -89,6 +92,7 @@ impl Add<TimeDelta> for Timestamp {
 impl Sub<TimeDelta> for Timestamp {
     type Output = Self;
 
+    #[inline]
     fn sub(self, delta: TimeDelta) -> Self {
         self + -delta
     }
@@ -97,6 +101,7 @@ impl Sub<TimeDelta> for Timestamp {
 impl Sub for Timestamp {
     type Output = TimeDelta;
 
+    #[inline]
     fn sub(self, earlier: Self) -> TimeDelta {
         TimeDelta::microseconds(self.0.saturating_sub(earlier.0))
     }
@@ -113,6 +118,7 @@ pub struct Window {
 
 impl Window {
     /// Whether a row of this moment may be stored.
+    #[inline]
     pub fn contains(&self, time: Timestamp) -> bool {
         self.start.is_none_or(|start| start <= time) && time <= self.end
     }

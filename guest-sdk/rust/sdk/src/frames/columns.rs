@@ -62,12 +62,7 @@ impl BatchExt for RecordBatch {
     #[track_caller]
     fn typed<A: Array + 'static>(&self, name: &str, wanted: &str) -> Result<&A, NodeError> {
         let Some(column) = self.column_by_name(name) else {
-            let names: Vec<&str> =
-                self.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(NodeError::new(
-                "frame.column",
-                format!("no column `{name}`: there are {}", names.join(", ")),
-            ));
+            return Err(no_column(self, name));
         };
         let Some(typed) = column.as_any().downcast_ref() else {
             let problem = format!("column `{name}` is {}, not {wanted}", column.data_type());
@@ -77,6 +72,12 @@ impl BatchExt for RecordBatch {
     }
 }
 
+#[track_caller]
+pub(crate) fn no_column(batch: &RecordBatch, name: &str) -> NodeError {
+    let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+    NodeError::new("frame.column", format!("no column `{name}`: there are {}", names.join(", ")))
+}
+
 /// Moments of a `timestamp_tz` column.
 pub trait TimestampsExt {
     /// The moment in a row. `time_index` is never null; for another column ask `is_null` first.
@@ -84,6 +85,7 @@ pub trait TimestampsExt {
 }
 
 impl TimestampsExt for TimestampMicrosecondArray {
+    #[inline]
     fn at(&self, row: usize) -> Timestamp {
         Timestamp::from_micros(self.value(row))
     }

@@ -11,6 +11,7 @@ mod read;
 mod write;
 
 pub use build::FrameBuilder;
+pub(crate) use columns::no_column;
 pub use columns::{BatchExt, TimestampsExt};
 pub use read::Frames;
 pub use write::FrameWriter;
