@@ -19,6 +19,7 @@ describe_fuel = 50_000_000
 memory_bytes = 536_870_912
 message_bytes = 4_194_304
 emit_bytes = 67_108_864
+read_bytes = 1_048_576
 host_calls = 10_000
 stack_bytes = 262_144
 ";
@@ -230,21 +231,30 @@ const DEPENDENCIES: [Attack; 9] = [
     ("dependencies_fail_with_a_lie", Create, "node.error", 1),
 ];
 
-const HANDLES: [Attack; 8] = [
+const HANDLES: [Attack; 9] = [
     ("drops_a_reader_twice", Run, "sandbox.trap", 1),
     ("reads_a_dropped_reader", Run, "sandbox.trap", 1),
     ("invents_a_reader", Run, "sandbox.trap", 1),
     ("reads_a_reader_as_a_body", Run, "sandbox.trap", 1),
     ("answers_into_nowhere", Run, "sandbox.trap", 1),
     ("opens_thousands_of_readers", Run, "sandbox.limit.open_handles", 1),
+    ("reads_without_end", Run, "sandbox.limit.read_bytes", 1),
     ("asks_for_too_much", Run, "node.error", 1),
     ("asks_with_half_a_bound", Run, "sandbox.trap", 1),
 ];
 
-/// Files that are no attack that ends in an error.
-const OTHERS: [&str; 1] = ["remembers"];
+const DEBUG_INFORMATION: [Attack; 5] = [
+    ("debug_entries_nested", Run, "sandbox.trap", 1),
+    ("debug_names_in_a_circle", Run, "sandbox.trap", 1),
+    ("debug_lines_without_end", Run, "sandbox.trap", 1),
+    ("debug_tables_read_anew", Run, "sandbox.trap", 1),
+    ("debug_sections_cut_off", Run, "sandbox.trap", 1),
+];
 
-const ALL: [&[Attack]; 15] = [
+/// Files that are no attack that ends in an error.
+const OTHERS: [&str; 2] = ["remembers", "fills_its_journal"];
+
+const ALL: [&[Attack]; 16] = [
     &IMPORTS,
     &FEATURES,
     &LOOPS,
@@ -260,6 +270,7 @@ const ALL: [&[Attack]; 15] = [
     &MANIFESTS,
     &DEPENDENCIES,
     &HANDLES,
+    &DEBUG_INFORMATION,
 ];
 
 /// A project that holds up attacks: tables, and a node that is good.
@@ -434,6 +445,7 @@ classes! {
     manifests: SETTINGS, MANIFESTS;
     dependencies: SETTINGS, DEPENDENCIES;
     handles: SETTINGS, HANDLES;
+    debug_information: SETTINGS, DEBUG_INFORMATION;
 }
 
 /// It would answer in another way, and end in a trap, if a call found anything of an earlier one: in the same process
@@ -447,6 +459,35 @@ fn nothing_of_a_call_is_left_for_the_next() {
         let runs = target.project.json(&["node", "run", &node]);
         assert_eq!((&runs[0]["status"], &runs[0]["rows_inserted"]), (&Value::from("empty"), &Value::from(0)));
     }
+    target.is_well();
+}
+
+/// What a journal that became too large costs is told where the run is told: nobody is to learn it by a replay that fails.
+#[test]
+fn a_journal_without_end_is_not_kept_and_the_run_says_so() {
+    const WARNING: &str =
+        "its journal became too large to be kept: this run cannot be executed again; make fewer host calls";
+    let target = Target::new("", &["one".to_owned()]);
+    let project = &target.project;
+    project.run(&["component", "upload", &target.written("fills_its_journal")]);
+    let node = created(project, "fills_its_journal", "one");
+    let is_told = |arguments: &[&str]| {
+        let output = project.output(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(WARNING), "{arguments:?}: {told}");
+    };
+    is_told(&["node", "run", &node]);
+    let run = &project.json(&["run", "list", "--table", "one"])[0];
+    assert_eq!((&run["status"], &run["warnings"]), (&Value::from("empty"), &Value::from(vec![WARNING])));
+    assert!(run["journal"].is_null(), "{run}");
+    let id = run["run_id"].as_str().unwrap();
+    is_told(&["run", "show", id]);
+    assert_eq!(project.number(&format!("SELECT count(*) FROM _run_journals WHERE run_id = '{id}'")), 0);
+    let output = project.output(&["run", "replay", id, "--json"]);
+    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(replayed[0]["verdict"], "cannot_replay", "{replayed}");
+    assert_eq!(replayed[0]["missing"], "no journal was kept of it");
     target.is_well();
 }
 

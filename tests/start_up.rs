@@ -30,6 +30,39 @@ fn a_compilation_that_takes_too_much_memory_is_ended() {
     assert_eq!(exit, 3, "{said}");
 }
 
+/// The limit of memory that the system has set is lower than that of the settings, and only root could raise it: it stays, and is
+/// no fault of a component.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lower_limit_of_the_system_holds_for_compilations_too() {
+    use std::process::Command;
+
+    let project = Project::new();
+    let file = component("well_behaved");
+    let mut command = Command::new("sh");
+    // 2 GiB, in KiB, where the settings have 4.
+    command.args(["-c", "ulimit -Sd 2097152 && ulimit -Hd 2097152 && exec \"$0\" \"$@\""]);
+    command.arg(program()).args(["component", "upload"]).arg(file);
+    command.current_dir(project.path()).env_remove("DATANODE_HOME");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What is wrong with the process that compiles is told from what is wrong with a component.
+#[test]
+fn a_compiling_process_that_cannot_work_refuses_nothing() {
+    for arguments in [&["speed-pooling-baseline", "much", "1500"][..], &["slowly", "4294967296", "1500"], &[]]
+    {
+        let output = std::process::Command::new(program())
+            .arg("__compile-component")
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// What is left of a process: None when there is nothing, or nothing that runs.
 #[cfg(target_os = "linux")]
 fn state(process: &str) -> Option<char> {

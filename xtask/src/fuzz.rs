@@ -15,7 +15,7 @@ use crate::shell::{cargo, read, root, run, target};
 const MANIFEST: &str = "fuzz/Cargo.toml";
 /// Targets of the rules alone, and those that are built with wasmtime and the databases.
 const RULES: [&str; 6] = ["frame", "contract", "config", "sql", "journal", "rewrite"];
-const HOST: [&str; 2] = ["upload", "bundle"];
+const HOST: [&str; 3] = ["upload", "bundle", "symbols"];
 
 /// What cargo-fuzz gives the compiler, but for the sanitizer.
 const COVERAGE: &str = "--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \

@@ -16,6 +16,8 @@ pub mod mutate;
 mod rewrite;
 mod sql;
 #[cfg(feature = "host")]
+mod symbols;
+#[cfg(feature = "host")]
 mod upload;
 
 #[cfg(feature = "host")]
@@ -26,6 +28,8 @@ pub use frame::frame;
 pub use journal::journal;
 pub use rewrite::rewrite;
 pub use sql::sql;
+#[cfg(feature = "host")]
+pub use symbols::symbols;
 #[cfg(feature = "host")]
 pub use upload::upload;
 
@@ -44,6 +48,8 @@ pub const TARGETS: &[Target] = &[
     ("upload", upload),
     #[cfg(feature = "host")]
     ("bundle", bundle),
+    #[cfg(feature = "host")]
+    ("symbols", symbols),
 ];
 
 /// The contract that frames are checked against and statements are judged by: every type that there is.

@@ -49,4 +49,4 @@ macro_rules! targets {
     };
 }
 
-targets!(frame, contract, config, sql, journal, rewrite, upload, bundle);
+targets!(frame, contract, config, sql, journal, rewrite, upload, bundle, symbols);

@@ -275,6 +275,7 @@ mod tests {
             message_bytes: 1 << 10,
             emit_bytes: 1 << 10,
             emit_rows: 1,
+            read_bytes: 1 << 10,
             open_handles: 1,
             host_calls: 1,
             opens: 1,

@@ -22,6 +22,7 @@ use crate::SandboxError;
 use crate::cell::Cell;
 use crate::engine;
 use crate::imports::MAX_COMPONENT_BYTES;
+use crate::refused::Refused;
 
 /// Threads of the child: more gain little, and each takes memory.
 const CHILD_THREADS: u64 = 4;
@@ -31,6 +32,8 @@ const MAX_CODE_BYTES: u64 = 2 << 30;
 const MAX_SAID_BYTES: u64 = 16 << 10;
 /// Exit code of a child whose component does not compile.
 const REFUSED: u8 = 3;
+/// Exit code of a child that could not do its work, whatever the component is.
+const UNABLE: u8 = 5;
 
 /// What compiling one component may take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +79,7 @@ impl Compiler {
         bytes: &[u8],
     ) -> Result<Made, SandboxError> {
         match self {
-            Self::InProcess => compiled(engine, cell, bytes).map_err(SandboxError::Prepare),
+            Self::InProcess => compiled(engine, cell, bytes).map_err(SandboxError::from),
             Self::Child { program, arguments, limits } => {
                 let mut command = Command::new(program);
                 command.args(arguments).arg(cell.name()).arg(limits.memory_bytes.to_string());
@@ -97,11 +100,16 @@ pub(crate) struct Made {
 }
 
 /// Rewrite a component and compile it.
-fn compiled(engine: &Engine, cell: Cell, bytes: &[u8]) -> Result<Made, String> {
-    let Rewritten { bytes, spans, has_lines } =
-        datanode_rewrite::component(bytes, cell.nan()).map_err(|error| error.to_string())?;
+fn compiled(engine: &Engine, cell: Cell, given: &[u8]) -> Result<Made, Refused> {
+    if let Some(refused) = Refused::early(given) {
+        return Err(refused);
+    }
+    let Rewritten { bytes, spans, has_lines } = datanode_rewrite::component(given, cell.nan())
+        .map_err(|error| Refused::by_engine(given, &error.to_string()))?;
     let spans = if has_lines { spans.to_bytes() } else { Vec::new() };
-    let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
+    let code = engine
+        .precompile_component(&bytes)
+        .map_err(|error| Refused::by_engine(given, &format!("{error:#}")))?;
     Ok(Made { spans, code })
 }
 
@@ -187,7 +195,10 @@ fn run_child(
         });
     }
     if status.code() == Some(REFUSED.into()) {
-        return Err(SandboxError::Prepare(said));
+        return Err(Refused::heard(&said).into());
+    }
+    if status.code() == Some(UNABLE.into()) {
+        return Err(SandboxError::Compiler(said));
     }
     Err(SandboxError::Compiler(format!("{status}: {said}")))
 }
@@ -195,16 +206,17 @@ fn run_child(
 /// What the child does: bind itself to the limits, read a component, write machine code. `arguments` are the three that
 /// [`Compiler::Child`] adds.
 pub fn compile_child(arguments: &[String]) -> ExitCode {
-    match try_compile(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::from(REFUSED)
-        }
-    }
+    let (said, code) = match try_compile(arguments) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(refused)) => (refused.said(), REFUSED),
+        Err(unable) => (unable, UNABLE),
+    };
+    eprintln!("{said}");
+    ExitCode::from(code)
 }
 
-fn try_compile(arguments: &[String]) -> Result<(), String> {
+/// What is wrong with the component, if that was the end of it; what is wrong with this process is an error.
+fn try_compile(arguments: &[String]) -> Result<Result<(), Refused>, String> {
     let [cell, memory, time] = arguments else {
         return Err("this command is started by the host itself, to compile a component".to_owned());
     };
@@ -215,23 +227,33 @@ fn try_compile(arguments: &[String]) -> Result<(), String> {
     bound(memory, time).map_err(|error| format!("its limits cannot be set: {error}"))?;
     let mut bytes = Vec::new();
     let input = io::stdin().lock().take(MAX_COMPONENT_BYTES as u64 + 1);
-    { input }.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    { input }.read_to_end(&mut bytes).map_err(|error| format!("it cannot read the component: {error}"))?;
     let engine = engine::compiling_engine(cell).map_err(|error| error.to_string())?;
-    let made = compiled(&engine, cell, &bytes)?;
-    made.write(&mut io::stdout().lock()).map_err(|error| error.to_string())
+    match compiled(&engine, cell, &bytes) {
+        Ok(made) => {
+            let written = made.write(&mut io::stdout().lock());
+            written.map_err(|error| format!("it cannot write what it compiled: {error}"))?;
+            Ok(Ok(()))
+        }
+        Err(refused) => Ok(Err(refused)),
+    }
 }
 
 /// Bound what this process may write to and how long it may compute, and forbid core dumps: a compiler out of memory
-/// aborts. The wall time of the parent ends first, as long as there is a parent.
+/// aborts. The wall time of the parent ends first, as long as there is a parent. A limit that the system has set before and
+/// that is lower stays: only root could raise it.
 #[cfg(unix)]
 fn bound(memory_bytes: u64, time_ms: u64) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = |resource, most: u64| {
+        let most = getrlimit(resource).maximum.map_or(most, |before| before.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    };
     // `Data` counts heaps and other private writable memory, not the address space that is only reserved.
-    setrlimit(Resource::Data, limit(memory_bytes))?;
-    setrlimit(Resource::Core, limit(0))?;
+    limit(Resource::Data, memory_bytes)?;
+    limit(Resource::Core, 0)?;
     // Seconds of all threads together.
-    setrlimit(Resource::Cpu, limit(time_ms.div_ceil(1_000).saturating_mul(CHILD_THREADS).saturating_add(1)))?;
+    limit(Resource::Cpu, time_ms.div_ceil(1_000).saturating_mul(CHILD_THREADS).saturating_add(1))?;
     Ok(())
 }
 

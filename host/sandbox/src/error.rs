@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::calls::HostCallError;
 use crate::file_kind::FileKind;
 use crate::imports::RefusedImport;
+use crate::refused::Refused;
 
 /// A limit of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum LimitKind {
     EmitBytes,
     /// All emitted rows.
     EmitRows,
+    /// All bytes of frames and bodies that the guest is given.
+    ReadBytes,
     /// Readers and bodies open at once.
     OpenHandles,
     /// Host calls.
@@ -56,6 +59,7 @@ impl LimitKind {
             Self::MessageBytes => "sandbox.limit.message_bytes",
             Self::EmitBytes => "sandbox.limit.emit_bytes",
             Self::EmitRows => "sandbox.limit.emit_rows",
+            Self::ReadBytes => "sandbox.limit.read_bytes",
             Self::OpenHandles => "sandbox.limit.open_handles",
             Self::HostCalls => "sandbox.limit.host_calls",
             Self::Opens => "sandbox.limit.opens",
@@ -76,6 +80,7 @@ impl LimitKind {
             Self::MessageBytes => "message_bytes",
             Self::EmitBytes => "emit_bytes",
             Self::EmitRows => "emit_rows",
+            Self::ReadBytes => "read_bytes",
             Self::OpenHandles => "open_handles",
             Self::HostCalls => "host_calls",
             Self::Opens => "opens",
@@ -114,6 +119,7 @@ impl fmt::Display for LimitKind {
             Self::MessageBytes => "bytes in one host call",
             Self::EmitBytes => "emitted bytes in all",
             Self::EmitRows => "emitted rows in all",
+            Self::ReadBytes => "bytes of frames and bodies read in all",
             Self::OpenHandles => "frame readers and response bodies open at once",
             Self::HostCalls => "host calls",
             Self::Opens => "frames opened and sources fetched",
@@ -220,8 +226,13 @@ pub enum SandboxError {
         found: Vec<String>,
     },
     /// Valid imports, but the code does not compile or link.
-    #[error("the component cannot be prepared: {0}")]
-    Prepare(String),
+    #[error("the component cannot be prepared: {problem}")]
+    Prepare {
+        /// What is wrong with it, and where.
+        problem: String,
+        /// What its author can do.
+        next: String,
+    },
     /// Compiling took too long.
     #[error("component `{component}` was not compiled within {limit_ms} ms")]
     CompileTime {
@@ -281,6 +292,12 @@ pub enum SandboxError {
     Engine(String),
 }
 
+impl From<Refused> for SandboxError {
+    fn from(Refused { problem, next }: Refused) -> Self {
+        Self::Prepare { problem, next }
+    }
+}
+
 impl Diagnostic for SandboxError {
     fn code(&self) -> &'static str {
         match self {
@@ -290,7 +307,7 @@ impl Diagnostic for SandboxError {
             Self::Precompiled => "sandbox.precompiled",
             Self::ImportsRefused(_) => "sandbox.imports_refused",
             Self::NoNodeExport { .. } => "sandbox.no_node_export",
-            Self::Prepare(_) => "sandbox.prepare",
+            Self::Prepare { .. } => "sandbox.prepare",
             Self::CompileTime { .. } => "sandbox.limit.compile_time",
             Self::CompileMemory { .. } => "sandbox.limit.compile_memory",
             Self::Compiler(_) => "sandbox.compiler",
@@ -317,7 +334,7 @@ impl Diagnostic for SandboxError {
             | Self::Precompiled
             | Self::ImportsRefused(_)
             | Self::NoNodeExport { .. }
-            | Self::Prepare(_)
+            | Self::Prepare { .. }
             | Self::CompileMemory { .. }
             | Self::Manifest(_)
             | Self::Nondeterministic { .. } => ErrorClass::Refused,
@@ -373,7 +390,10 @@ impl Diagnostic for SandboxError {
             Self::Busy(_) => "try again when fewer nodes run".to_owned(),
             Self::Compiler(_) => "try again; if it stays, see whether this machine lets the datanode command start itself".to_owned(),
             Self::Manifest(error) => return error.next_step(),
-            Self::Prepare(_) | Self::Engine(_) => return None,
+            Self::Prepare { next, .. } => next.clone(),
+            Self::Engine(_) => {
+                "see that the processor is of level x86-64-v2 at least (or arm64), that the process may reserve address space and begin threads (`ulimit -a`), and try again; if it stays, report it".to_owned()
+            }
         })
     }
 

@@ -6,12 +6,13 @@ use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use crate::SandboxError;
 use crate::bindings::datanode::node::types;
 use crate::convert;
+use crate::debug_info::Symbol;
 use crate::error::{GuestCause, GuestError, LimitKind};
 use crate::guest::Component;
 use crate::limits::LimitReached;
 use crate::linker::State;
 use crate::supervise::Watched;
-use crate::symbols::{Symbol, Symbols};
+use crate::symbols::Symbols;
 
 /// Frames of a guest's stack that an error keeps.
 const MAX_FRAMES: usize = 16;
@@ -127,9 +128,9 @@ fn frames(frame: &FrameInfo, symbols: &Symbols<'_>) -> Vec<StackFrame> {
     if known.is_empty() {
         return vec![StackFrame { function: named(None), location: None }];
     }
-    let symbol = |symbol: &Symbol<'_>| StackFrame {
+    let symbol = |symbol: &Symbol| StackFrame {
         function: named(symbol.function.as_deref()),
-        location: symbol.file.map(|file| {
+        location: symbol.file.as_ref().map(|file| {
             let file: String = file.chars().take(MAX_NAME).collect();
             symbol.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))
         }),

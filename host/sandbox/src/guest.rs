@@ -22,6 +22,7 @@ use crate::engine::Allocation;
 use crate::explain;
 use crate::limits::Limits;
 use crate::linker::{self, State};
+use crate::refused::Refused;
 use crate::stubs::Stubs;
 use crate::supervise::{self, Lost, Watched};
 use crate::symbols::Lines;
@@ -353,7 +354,7 @@ fn agreed<T: PartialEq + Serialize>(
 // By value, as `map_err` hands it over.
 #[allow(clippy::needless_pass_by_value)]
 fn prepare_error(error: wasmtime::Error) -> SandboxError {
-    SandboxError::Prepare(format!("{error:#}"))
+    Refused::of_words(&format!("{error:#}")).into()
 }
 
 /// Asks an instance of a guest: the engine's outcome, and in it the author's.

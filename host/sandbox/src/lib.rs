@@ -4,7 +4,7 @@
 //! is set up so that nothing else can reach it ([`engine`]), and each host call goes through the one method of
 //! [`HostCalls`], shaped as (function, arguments) → result, so that it can be answered, recorded or replayed.
 //!
-//! **May depend on:** `datanode-core`, `datanode-rewrite`, wasmtime, wasmparser. **Never on:** a database, the network, the clock (but for
+//! **May depend on:** `datanode-core`, `datanode-rewrite`, wasmtime, wasmparser, gimli. **Never on:** a database, the network, the clock (but for
 //! the watcher's patience, which decides nothing about data), tokio.
 //!
 //! Invariants:
@@ -21,6 +21,7 @@ mod calls;
 mod cell;
 mod compile;
 mod convert;
+mod debug_info;
 mod docs;
 pub mod engine;
 mod error;
@@ -32,6 +33,7 @@ mod limits;
 mod linker;
 mod log_tail;
 mod producers;
+mod refused;
 mod stubs;
 mod supervise;
 mod symbols;
@@ -44,6 +46,8 @@ pub use calls::{
 };
 pub use cell::{Cell, Optimisation, Processor};
 pub use compile::{CompileLimits, Compiler, compile_child};
+#[doc(hidden)]
+pub use debug_info::explain_address;
 pub use docs::{DOCS_SECTION, docs};
 pub use error::{GuestCause, GuestError, LimitKind, SandboxError};
 pub use file_kind::FileKind;

@@ -30,6 +30,8 @@ pub struct Limits {
     pub emit_bytes: u64,
     /// All emitted rows of one run.
     pub emit_rows: u64,
+    /// All messages of frames and pieces of bodies that one run is given: what its journal keeps on disk.
+    pub read_bytes: u64,
     /// Frame readers and response bodies open at once.
     pub open_handles: u32,
     /// Host calls of one run.
@@ -62,6 +64,8 @@ impl Default for Limits {
             message_bytes: 64 << 20,
             emit_bytes: 16 << 30,
             emit_rows: 100_000_000,
+            // As much as it may emit: twice that is what the disk must have room for.
+            read_bytes: 16 << 30,
             open_handles: 32,
             host_calls: 10_000_000,
             opens: 10_000,
@@ -97,7 +101,7 @@ impl Limits {
             .find(|(_, value, most)| value > most)
     }
 
-    fn settings(&self) -> [Setting; 18] {
+    fn settings(&self) -> [Setting; 19] {
         // Integers of TOML end here.
         const MOST: u64 = i64::MAX as u64;
         [
@@ -113,6 +117,7 @@ impl Limits {
             ("message_bytes", self.message_bytes, 1 << 10..=2 << 30),
             ("emit_bytes", self.emit_bytes, 1 << 10..=MOST),
             ("emit_rows", self.emit_rows, 1..=MOST),
+            ("read_bytes", self.read_bytes, 1 << 10..=MOST),
             ("open_handles", self.open_handles.into(), 1..=100_000),
             ("host_calls", self.host_calls, 1..=MOST),
             // Each is a line of the record.
@@ -244,7 +249,8 @@ mod tests {
             LimitKind::Stack => LimitKind::MessageBytes,
             LimitKind::MessageBytes => LimitKind::EmitBytes,
             LimitKind::EmitBytes => LimitKind::EmitRows,
-            LimitKind::EmitRows => LimitKind::OpenHandles,
+            LimitKind::EmitRows => LimitKind::ReadBytes,
+            LimitKind::ReadBytes => LimitKind::OpenHandles,
             LimitKind::OpenHandles => LimitKind::HostCalls,
             LimitKind::HostCalls => LimitKind::Opens,
             LimitKind::Opens => LimitKind::HostCallTime,

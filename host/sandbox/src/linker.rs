@@ -41,6 +41,7 @@ pub(crate) struct State {
     /// Taken out while a host call runs, so that the call may borrow guest memory from the store.
     calls: Option<Box<dyn HostCalls>>,
     emitted: u64,
+    read: u64,
     open_handles: u32,
     host_calls: u64,
     opens: u64,
@@ -62,6 +63,7 @@ impl State {
             stubs,
             calls: Some(calls),
             emitted: 0,
+            read: 0,
             open_handles: 0,
             host_calls: 0,
             opens: 0,
@@ -117,11 +119,19 @@ impl State {
         }
     }
 
-    /// For calls that answer bytes until there are no more.
+    /// For calls that answer bytes until there are no more. How many there are is only known of the answer: the one that
+    /// reaches the limit is in the journal, and not given to the guest.
     fn read(&mut self, call: HostCall<'_>) -> wasmtime::Result<Option<Bytes>> {
         let function = call.function();
         match self.ask(call)? {
-            HostReply::Bytes(bytes) => Ok(Some(bytes)),
+            HostReply::Bytes(bytes) => {
+                self.read += bytes.len() as u64;
+                let limit = self.limits.read_bytes;
+                if self.read > limit {
+                    return Err(LimitReached { kind: LimitKind::ReadBytes, limit }.into());
+                }
+                Ok(Some(bytes))
+            }
             HostReply::End => Ok(None),
             _ => self.wrong_reply(function),
         }

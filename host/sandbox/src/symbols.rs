@@ -7,11 +7,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 use datanode_rewrite::Spans;
 use wasmparser::{Encoding, Parser, Payload};
 
-type Bytes<'a> = EndianSlice<'a, LittleEndian>;
+use crate::debug_info::{Budget, DebugInfo, Symbol};
 
 /// What is kept of a component to tell lines of its source; nothing where it has no debug information.
 #[derive(Debug, Clone, Default)]
@@ -33,61 +32,43 @@ impl Lines {
 pub(crate) struct Symbols<'a> {
     spans: Spans,
     modules: Vec<Module<'a>>,
+    /// Of all places together.
+    budget: Budget,
 }
 
 /// A core module that has debug information.
 struct Module<'a> {
     /// Its code, in bytes of the component. Debug information counts from the begin of it.
     code: Range<usize>,
-    lines: addr2line::Context<Bytes<'a>>,
-}
-
-/// One function at a place: the innermost of those that were inlined there comes first.
-#[derive(Debug)]
-pub(crate) struct Symbol<'a> {
-    /// As its compiler names it.
-    pub(crate) function: Option<String>,
-    pub(crate) file: Option<&'a str>,
-    pub(crate) line: Option<u32>,
+    debug_info: DebugInfo<'a>,
 }
 
 impl<'a> Symbols<'a> {
     /// What cannot be read tells nothing.
     pub(crate) fn of(lines: &'a Lines) -> Self {
-        Self { spans: Spans::from_bytes(&lines.spans), modules: modules(&lines.source) }
+        let budget = Budget::default();
+        let modules = modules(&lines.source, &budget);
+        Self { spans: Spans::from_bytes(&lines.spans), modules, budget }
     }
 
     /// At most so many functions that are at this place of the component as it was rewritten, in the function of
-    /// WebAssembly that begins at `function`.
-    pub(crate) fn at(&self, function: usize, place: usize, most: usize) -> Vec<Symbol<'_>> {
-        self.find(function, place, most).unwrap_or_default()
-    }
-
-    fn find(&self, function: usize, place: usize, most: usize) -> Option<Vec<Symbol<'_>>> {
-        let place = self.spans.before(function, place)?;
-        let module = self.modules.iter().find(|module| module.code.contains(&place))?;
-        let address = (place - module.code.start) as u64;
-        let mut frames = module.lines.find_frames(address).skip_all_loads().ok()?;
-        let mut found = Vec::new();
-        while let (true, Ok(Some(frame))) = (found.len() < most, frames.next()) {
-            let function = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-            let location = frame.location.as_ref();
-            found.push(Symbol {
-                function: function.map(std::borrow::Cow::into_owned),
-                file: location.and_then(|location| location.file),
-                line: location.and_then(|location| location.line),
-            });
-        }
-        Some(found)
+    /// WebAssembly that begins at `function`: the innermost of those that were inlined there comes first.
+    pub(crate) fn at(&self, function: usize, place: usize, most: usize) -> Vec<Symbol> {
+        let place = self.spans.before(function, place);
+        let known = place.and_then(|place| {
+            let module = self.modules.iter().find(|module| module.code.contains(&place))?;
+            Some(module.debug_info.at((place - module.code.start) as u64, most, &self.budget))
+        });
+        known.unwrap_or_default()
     }
 }
 
 /// The modules of a component that have debug information.
-fn modules(source: &[u8]) -> Vec<Module<'_>> {
+fn modules<'a>(source: &'a [u8], budget: &Budget) -> Vec<Module<'a>> {
     #[derive(Default)]
-    struct Open<'a> {
+    struct Open<'s> {
         code: Option<Range<usize>>,
-        sections: Vec<(&'a str, &'a [u8])>,
+        sections: Vec<(&'s str, &'s [u8])>,
     }
     let mut modules = Vec::new();
     // Modules and components that were begun; None is a component.
@@ -111,22 +92,13 @@ fn modules(source: &[u8]) -> Vec<Module<'_>> {
             Payload::End(_) => {
                 if let Some(Some(Open { code: Some(code), sections })) = open.pop()
                     && !sections.is_empty()
-                    && let Some(lines) = lines(&sections)
+                    && let Some(debug_info) = DebugInfo::of(&sections, budget)
                 {
-                    modules.push(Module { code, lines });
+                    modules.push(Module { code, debug_info });
                 }
             }
             _ => {}
         }
     }
     modules
-}
-
-fn lines<'a>(sections: &[(&'a str, &'a [u8])]) -> Option<addr2line::Context<Bytes<'a>>> {
-    let bytes_of = |id: SectionId| -> Result<Bytes<'a>, std::convert::Infallible> {
-        let section = sections.iter().find(|(name, _)| *name == id.name());
-        Ok(EndianSlice::new(section.map_or(&[][..], |(_, bytes)| bytes), LittleEndian))
-    };
-    let Ok(dwarf) = Dwarf::load(bytes_of);
-    addr2line::Context::from_dwarf(dwarf).ok()
 }

@@ -164,6 +164,41 @@ fn an_argument_beyond_the_limit_of_a_message_is_that_limit_whatever_is_called() 
     }
 }
 
+/// The globals of each instance lie in the host's memory: a few kilobytes of code would take all that there is.
+#[test]
+fn a_component_that_the_host_would_keep_too_much_for_is_refused() {
+    const GLOBALS: usize = 10_000;
+    let sandbox = Sandbox::new(Limits::default()).unwrap();
+    if sandbox.allocation() != Allocation::Pooling {
+        // A machine with little address space has no pool, and bounds nothing.
+        return;
+    }
+    let refused = |instances: usize| {
+        let globals = "(global i64 (i64.const 0))".repeat(GLOBALS);
+        let instance = |number| format!("(core instance $i{number} (instantiate $module))");
+        let instances: String = (0..instances).map(instance).collect();
+        let text = format!(
+            r#"(component
+                (core module $module (func (export "f")) {globals})
+                {instances}
+                (func $f (canon lift (core func $i0 "f")))
+                (instance $node
+                    (export "config" (func $f))
+                    (export "dependencies" (func $f))
+                    (export "update" (func $f)))
+                (export "datanode:node/node@0.1.0" (instance $node)))"#
+        );
+        let component = wat::parse_str(text).unwrap();
+        sandbox.prepare("by_hand", &component, datanode_core::component::ComponentClass::Pure).err()
+    };
+    // 16 bytes for each global: a hundred times 160,000 are less than 16 MiB, and a hundred and twenty are more.
+    let error = refused(100);
+    assert!(error.is_none(), "{error:?}");
+    let error = refused(120).unwrap();
+    assert_eq!((error.code(), error.class()), ("sandbox.prepare", ErrorClass::Refused));
+    assert!(error.to_string().contains("16777216 bytes"), "{error}");
+}
+
 /// Says that it has begun, and waits until it may go on.
 struct Waits {
     begun: Sender<()>,

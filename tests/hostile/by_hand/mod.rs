@@ -17,8 +17,11 @@
 //! | `$answer` | 64 bytes for answers of host calls |
 //! | `$NAME`, `$NAME.length` | a message of `arrow.rs`, and its bytes; with `$NAME.nodes`, `$NAME.buffers`, … the address of a part |
 //! | `$emit_NAME` | emits that message |
+//!
+//! A module whose debug information attacks gets it from `debug.rs`, by the name of its file.
 
 pub mod arrow;
+mod debug;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -62,6 +65,7 @@ pub fn component(name: &str) -> Vec<u8> {
     let (package, _) = contract.push_path(Path::new(datanode_tests::root()).join("wit/v0")).unwrap();
     let world = contract.select_world(&[package], Some("data-node")).unwrap();
     embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8).unwrap();
+    module.extend(debug::sections(name));
     // Not validated here: what is invalid is the host's to refuse.
     ComponentEncoder::default().validate(false).module(&module).unwrap().encode().unwrap()
 }
