@@ -250,10 +250,21 @@ async fn a_statement_of_the_contract_sees_stored_and_new_rows(place: Place) {
 
 async fn what_cannot_be_judged_counts_as_broken(place: Place) {
     let endless = "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT max(n) FROM a";
+    // One call would go through a text of a megabyte for each character of another.
+    let searching = "WITH RECURSIVE a(n, t) AS (SELECT 0, 'x' UNION ALL SELECT n + 1, t || t FROM a WHERE n < 20) \
+                     SELECT n FROM a WHERE n = 20 AND ltrim(t, lower(t) || 'y') = ''";
+    // Many that are short enough each.
+    let calls = format!("length(ltrim(t, '{}x')) + ", "y".repeat(99)).repeat(60);
+    let many = format!(
+        "WITH RECURSIVE a(n, t) AS (SELECT 0, 'x' UNION ALL SELECT n + 1, t || t FROM a WHERE n < 21) \
+         SELECT {calls}0 AS n FROM a WHERE n = 21"
+    );
     let prices = prices(
         &place,
         json!([
             {"name": "endless", "kind": "sql", "query": endless, "severity": "warn", "max_seconds": 1},
+            {"name": "searching", "kind": "sql", "query": searching, "severity": "warn"},
+            {"name": "many", "kind": "sql", "query": many, "severity": "warn", "max_seconds": 1},
             {"name": "misspelt", "kind": "sql", "query": "SELECT valeu FROM prices", "severity": "warn"},
             {"name": "once", "kind": "unique", "columns": ["value"], "severity": "warn"},
         ]),
@@ -263,8 +274,14 @@ async fn what_cannot_be_judged_counts_as_broken(place: Place) {
     let rows: Model = [(key(1, "a"), Some(1)), (key(2, "a"), Some(1))].into();
     let record = bring(&place, &prices, "first", &rows).await.unwrap().record;
     assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
-    let [endless, misspelt, once] = &record.violations[..] else { panic!("{:?}", record.violations) };
-    assert_eq!(told(endless), [("", "it was not judged: that takes longer than the 1 s of `max_seconds`")]);
+    let [endless, searching, many, misspelt, once] = &record.violations[..] else {
+        panic!("{:?}", record.violations)
+    };
+    let out_of_time = "it was not judged: that takes longer than the 1 s of `max_seconds`";
+    assert_eq!(told(endless), [("", out_of_time)]);
+    let too_long = "it cannot be judged: a call looks for more than 100 characters in a text";
+    assert_eq!(told(searching), [("", too_long)]);
+    assert_eq!(told(many), [("", out_of_time)]);
     let (_, said) = told(misspelt)[0];
     assert!(said.starts_with("it cannot be judged: ") && said.contains("valeu"), "{said}");
     assert_eq!(once.rows, 2, "the one after them is judged");

@@ -36,6 +36,14 @@ const SECRETS: &str = r#"
     index = ["time_index"]
     columns = [{ name = "time_index", type = "timestamp_tz" }, { name = "secret", type = "string" }]"#;
 const DAY: i64 = 86_400_000_000;
+/// Kinds of errors that a statement ends in before a database has it.
+const UNRUN: [&str; 3] = ["syntax_error", "forbidden_statement", "unknown_table"];
+/// How long that may take.
+const AT_ONCE: Duration = Duration::from_secs(2);
+/// What is compared after every single statement; everything is compared after all of them.
+const ROWS: &str = "SELECT CAST(time_index AS TEXT) || series || coalesce(CAST(price AS TEXT), '-') \
+                    || coalesce(CAST(size AS TEXT), '-') || coalesce(CAST(amount AS TEXT), '-') FROM prices \
+                    UNION ALL SELECT secret FROM secrets ORDER BY 1";
 
 /// 2020-01-01 a, 2020-01-02 a, 2020-01-02 b, and b a month later to the microsecond.
 async fn prices(place: &Place) -> Table {
@@ -125,22 +133,32 @@ async fn hostile_statements_answer_why_and_change_nothing(place: Place) {
     let mut wrong = Vec::new();
     let cases = suite("hostile.json");
     assert!(cases.len() >= 60);
+    let rows = place.texts(ROWS);
+    assert_eq!(rows.len(), 4);
     for case in cases {
         let (sql, expected) = (statement(&case), expected_kind(&case, &place));
         // Only what has no end is ended by the clock.
         let timeout = Duration::from_secs(if expected == "timeout" { 1 } else { 10 });
         let limits = SqlLimits { timeout, ..SqlLimits::default() };
-        let begun = Instant::now();
-        let answer = place.store.read_only_sql().unwrap().run_sql(&prices, &sql, &limits).await.unwrap();
-        let took = begun.elapsed();
+        let ask = async || {
+            let begun = Instant::now();
+            let answer = place.store.read_only_sql().unwrap().run_sql(&prices, &sql, &limits).await.unwrap();
+            (answer, begun.elapsed())
+        };
+        // The time that it may take, and time for a machine that does much else; to read a statement takes milliseconds.
+        let at_most = if UNRUN.contains(&expected) { AT_ONCE } else { timeout + Duration::from_secs(10) };
+        let (mut answer, mut took) = ask().await;
+        if UNRUN.contains(&expected) && took > at_most {
+            // Something else may have held the machine up, once.
+            (answer, took) = ask().await;
+        }
         let kind = answer.error.as_ref().map(|error| serde_json::to_value(error.kind).unwrap());
         let as_expected = kind.as_ref().is_some_and(|kind| kind == expected);
-        // The time that it may take, and time for a machine that does much else.
-        if !as_expected || answer.ok || !answer.results.is_empty() || took > timeout + Duration::from_secs(10)
-        {
+        let rows_now = place.texts(ROWS);
+        if !as_expected || answer.ok || !answer.results.is_empty() || took > at_most || rows_now != rows {
             let sql: String = sql.chars().take(200).collect();
             let error = answer.error.map(|error| error.message.chars().take(200).collect::<String>());
-            wrong.push(format!("{sql}\n  {expected} → {kind:?} {error:?} {took:?}"));
+            wrong.push(format!("{sql}\n  {expected} → {kind:?} {error:?} {took:?}\n  {rows_now:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

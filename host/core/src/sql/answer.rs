@@ -40,7 +40,7 @@ pub enum SqlErrorKind {
     PermissionDenied,
     /// It took too long.
     Timeout,
-    /// Its answer, or a value on the way to it, is too large.
+    /// Its answer, a value on the way to it, or what a call looks for in a text is too large.
     ResultTooLarge,
     /// It failed while it ran.
     RuntimeError,

@@ -151,11 +151,21 @@ pub(super) struct Walk<'c> {
     /// All of these names.
     queries: Vec<String>,
     depth: usize,
+    /// Characters of the literals that calls look for, so far.
+    pub(super) literals_sought: usize,
 }
 
 impl<'c> Walk<'c> {
     pub(super) fn new(contract: &'c Contract, dialect: SqlDialect, revision: Option<&'c Reach<'c>>) -> Self {
-        Self { contract, dialect, revision, scopes: Vec::new(), queries: Vec::new(), depth: 0 }
+        Self {
+            contract,
+            dialect,
+            revision,
+            scopes: Vec::new(),
+            queries: Vec::new(),
+            depth: 0,
+            literals_sought: 0,
+        }
     }
 }
 

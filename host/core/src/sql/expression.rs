@@ -8,6 +8,7 @@ use sqlparser::ast::{
 
 use super::check::{Walk, column_without_schema, folded};
 use super::revision::{REVISION_FUNCTIONS, is_c};
+use super::sought::SEEKING;
 use super::{FUNCTIONS, SqlDialect, SqlError, collation};
 use crate::data_type::DataType;
 
@@ -88,7 +89,7 @@ impl Walk<'_> {
                 self.expression(expr)?;
                 self.expression(pattern)?;
                 self.postgres_text(expr);
-                self.postgres_text(pattern);
+                self.sought(pattern);
                 return escape_char.iter_mut().try_for_each(|escape| self.expression(escape));
             }
             Expr::ILike { .. } => {
@@ -120,7 +121,11 @@ impl Walk<'_> {
             Expr::Trim { trim_where: None, trim_what: None, expr, trim_characters } => {
                 self.expression(expr)?;
                 self.postgres_text(expr);
-                return self.expressions(trim_characters.as_deref_mut().unwrap_or_default());
+                return trim_characters.iter_mut().flatten().try_for_each(|characters| {
+                    self.expression(characters)?;
+                    self.sought(characters);
+                    Ok(())
+                });
             }
             Expr::Case { operand, conditions, else_result, .. } => {
                 let searched = operand.is_none();
@@ -327,7 +332,7 @@ impl Walk<'_> {
         if matches!(called.as_str(), "min" | "max") && args.len() != 1 {
             return Err(SqlError::forbidden(format!("{called} takes one argument")));
         }
-        for argument in args {
+        for argument in &mut *args {
             match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => self.expression(expression)?,
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) if called == "count" => {}
@@ -337,6 +342,11 @@ impl Walk<'_> {
                     )));
                 }
             }
+        }
+        if SEEKING.contains(&called.as_str())
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(sought))) = args.get_mut(1)
+        {
+            self.sought(sought);
         }
         filter.iter_mut().try_for_each(|condition| self.condition(condition))?;
         match over {

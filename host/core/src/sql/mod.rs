@@ -13,10 +13,12 @@ mod condition;
 mod expression;
 mod postgres;
 mod revision;
+mod sought;
 
 pub use answer::{SqlAnswer, SqlError, SqlErrorKind, SqlLimits, SqlRows};
 pub use check::{CheckedSql, check};
 pub use revision::{Reach, check_revision};
+pub use sought::MAX_SOUGHT_CHARS;
 
 /// Whose SQL the statement is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,14 @@ pub mod postgres_functions {
     pub const OPERAND: &str = "operand";
     /// Two texts as one, of bounded length.
     pub const JOINED: &str = "joined";
+    /// What a call looks for in a text, of bounded length.
+    pub const SOUGHT: &str = "sought";
+}
+
+/// What SQLite is given beside its own functions.
+pub mod sqlite_functions {
+    /// What a call looks for in a text, of bounded length.
+    pub const SOUGHT: &str = "datanode_sought";
 }
 
 /// Names under which SQLite compares texts that are values of another type.

@@ -12,7 +12,7 @@ use sqlparser::ast::{
 use super::SqlDialect;
 use super::check::{Walk, folded};
 use super::expression::call;
-use super::postgres_functions::{AS_TEXT, JOINED, OPERAND, SCHEMA};
+use super::postgres_functions::{AS_TEXT, JOINED, OPERAND, SCHEMA, SOUGHT};
 use crate::data_type::DataType;
 
 /// Functions of numbers, which take a decimal as a float.
@@ -93,6 +93,11 @@ impl Walk<'_> {
         }
     }
 
+    /// What is looked for in a text, by way of the function that bounds it.
+    pub(super) fn postgres_sought(&self, expression: &mut Expr) {
+        *expression = own(SOUGHT, vec![self.as_text(taken(expression))]);
+    }
+
     /// A value as text, where it is none yet.
     fn as_text(&self, expression: Expr) -> Expr {
         let is_text = matches!(
@@ -158,6 +163,9 @@ impl Walk<'_> {
                 }
             }
             ("mod", [left, right]) => {
+                // Of no text: the division of two that are long has no end.
+                self.postgres_operand(left);
+                self.postgres_operand(right);
                 **left = cast(taken(left), numeric());
                 let zero = Expr::value(Value::Number("0".to_owned(), false));
                 **right = call("nullif", vec![cast(taken(right), numeric()), zero]);
@@ -259,13 +267,13 @@ fn is_number(expression: &Expr) -> bool {
 /// A call of a function of this host that answers a text.
 fn is_own(expression: &Expr) -> bool {
     let Expr::Function(function) = expression else { return false };
-    let parts = [JOINED, AS_TEXT].map(|name| format!("{SCHEMA}.{name}"));
+    let parts = [JOINED, AS_TEXT, SOUGHT].map(|name| format!("{SCHEMA}.{name}"));
     parts.contains(&function.name.to_string())
 }
 
-/// An integer of 32 bits.
+/// An integer of 32 bits. A text in its place would be a pattern to `substring`.
 fn as_position(expression: &mut Expr) {
-    if !is_literal(expression) {
+    if !is_literal(expression) || is_text_literal(expression) {
         *expression = cast(taken(expression), SqlType::Integer(None));
     }
 }
@@ -352,6 +360,15 @@ mod tests {
                 r#"SELECT CAST(datanode_sql.as_text(time_index) AS TEXT) AS "time_index""#,
             ),
             ("SELECT substr(name, i) AS s", "SELECT SUBSTR(name, CAST(i AS INTEGER)) AS s"),
+            // No regular expression.
+            (
+                "SELECT substring(name, '(a+)+$') AS s",
+                "SELECT SUBSTRING(name, CAST('(a+)+$' AS INTEGER)) AS s",
+            ),
+            (
+                "SELECT mod(name, 2) AS m",
+                "SELECT CAST(mod(CAST(datanode_sql.operand(name) AS NUMERIC), nullif(CAST(2 AS NUMERIC), 0)) AS DOUBLE PRECISION) AS m",
+            ),
             (
                 "EXPLAIN SELECT i FROM t ORDER BY 1",
                 r#"EXPLAIN SELECT i FROM "t" AS "t" ORDER BY 1 NULLS LAST"#,

@@ -161,7 +161,7 @@ impl Judges<'_> {
             values::select(self.contract),
             checked.sql
         );
-        let _readers = Readers::see(self.connection).map_err(failed(DOING))?;
+        let _readers = Readers::see(self.connection, check.patience()).map_err(failed(DOING))?;
         let found = within(self.connection, check.patience(), || {
             let mut statement = self.connection.prepare(&sql)?;
             if !statement.readonly() {

@@ -1,18 +1,20 @@
 //! What a connection for SQL of strangers may do: read one table through its view.
 
+use std::time::{Duration, Instant};
+
 use datanode_core::contract::Contract;
-use datanode_core::sql::FUNCTIONS;
+use datanode_core::sql::{FUNCTIONS, sqlite_functions};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 
-use super::values;
+use super::{sought, values};
 
 /// Functions that SQLite calls for operators.
 const OPERATORS: [&str; 3] = ["like", "->", "->>"];
-/// The longest text that a statement may hold or make on its way. Also what bounds the work of one call: the clock is
-/// looked at between steps, not inside of one.
+/// The longest text that a statement may hold or make on its way. With the length of what is looked for in it, also what
+/// bounds the work of one call: the clock is looked at between steps, not inside of one.
 const MAX_VALUE_BYTES: usize = 4 << 20;
 /// The longest pattern of LIKE.
 const MAX_PATTERN_BYTES: i32 = 500;
@@ -65,7 +67,7 @@ pub(super) fn close(
 
 /// The host's own connection as readers see the database, for as long as a statement of a contract is judged on it: with
 /// the functions and collations of the view, `LIKE` that tells cases apart, names that are never taken for texts, and no
-/// longer values than readers may have. What a statement may say, the parser decides.
+/// longer values than readers may have. What a statement may say, the parser decides; `patience` is how long it may take.
 pub(in crate::sqlite) struct Readers<'c> {
     connection: &'c Connection,
     longest: i32,
@@ -73,8 +75,10 @@ pub(in crate::sqlite) struct Readers<'c> {
 }
 
 impl<'c> Readers<'c> {
-    pub(in crate::sqlite) fn see(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(in crate::sqlite) fn see(connection: &'c Connection, patience: Duration) -> rusqlite::Result<Self> {
         values::register(connection)?;
+        let until = Instant::now().checked_add(patience);
+        sought::register(connection, move || until.is_some_and(|until| Instant::now() >= until))?;
         let readers = Self {
             connection,
             longest: connection.limit(Limit::SQLITE_LIMIT_LENGTH)?,
@@ -118,7 +122,8 @@ impl Reach {
             },
             A::Function { function_name } => {
                 let name = function_name.to_ascii_lowercase();
-                [&FUNCTIONS[..], &OPERATORS[..], &values::FUNCTIONS[..]].concat().contains(&name.as_str())
+                let own = [&values::FUNCTIONS[..], &[sqlite_functions::SOUGHT][..]].concat();
+                [&FUNCTIONS[..], &OPERATORS[..], &own[..]].concat().contains(&name.as_str())
             }
             _ => false,
         }

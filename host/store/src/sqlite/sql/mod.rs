@@ -5,12 +5,13 @@
 
 mod guard;
 mod math;
+mod sought;
 pub(super) mod values;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datanode_core::contract::Contract;
@@ -33,6 +34,8 @@ use crate::{ReadOnlySql, StoreError, Table};
 const DOING: &str = "running SQL";
 /// Steps of SQLite between two looks at the clock: some ten microseconds.
 const STEPS: i32 = 1_000;
+/// How much later than the statement's own clock its caller gives up. Some steps are long.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[async_trait]
 impl ReadOnlySql for SqliteStore {
@@ -41,11 +44,15 @@ impl ReadOnlySql for SqliteStore {
         let (sql, limits, max_rows) = (sql.to_owned(), *limits, limits.max_rows);
         let unwanted = Arc::new(AtomicBool::new(false));
         let _gone = StopWhenDropped(Arc::clone(&unwanted));
-        let outcome = blocking(DOING, move || match check(&sql, &contract, SqlDialect::Sqlite) {
+        let answering = blocking(DOING, move || match check(&sql, &contract, SqlDialect::Sqlite) {
             Ok(checked) => run(&path, &contract, &checked, &limits, unwanted),
             Err(error) => Ok(Err(error)),
         });
-        let outcome = outcome.await??;
+        // What is given up holds its thread until its step ends, and nobody who waits.
+        let outcome = match tokio::time::timeout(limits.timeout.saturating_add(GRACE), answering).await {
+            Ok(outcome) => outcome??,
+            Err(_) => Err(SqlError::timeout(limits.timeout)),
+        };
         Ok(SqlAnswer::of(Uuid::now_v7().to_string(), table.uid.clone(), max_rows, outcome))
     }
 }
@@ -75,14 +82,10 @@ fn run(
     values::create_view(&connection, contract).map_err(failed(DOING))?;
     guard::close(&connection, contract, &checked.queries, limits.max_bytes).map_err(failed(DOING))?;
     let until = Instant::now().checked_add(limits.timeout);
-    connection
-        .progress_handler(
-            STEPS,
-            Some(move || {
-                unwanted.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() >= until)
-            }),
-        )
-        .map_err(failed(DOING))?;
+    let is_over =
+        move || unwanted.load(Ordering::Relaxed) || until.is_some_and(|until| Instant::now() >= until);
+    sought::register(&connection, is_over.clone()).map_err(failed(DOING))?;
+    connection.progress_handler(STEPS, Some(is_over)).map_err(failed(DOING))?;
     Ok(rows(&connection, &checked.sql, limits))
 }
 
@@ -127,6 +130,7 @@ fn explain(error: &rusqlite::Error, limits: &SqlLimits) -> SqlError {
         Some(SQLITE_INTERRUPT) => return SqlError::timeout(limits.timeout),
         Some(SQLITE_AUTH) => SqlErrorKind::PermissionDenied,
         Some(SQLITE_TOOBIG | SQLITE_NOMEM) => SqlErrorKind::ResultTooLarge,
+        _ if message.starts_with(sought::TOO_LONG) => SqlErrorKind::ResultTooLarge,
         _ if message.contains("no such column") => SqlErrorKind::UnknownColumn,
         _ if message.contains("no such table") => SqlErrorKind::UnknownTable,
         // The authorizer has said no while SQLite looked a name up.
@@ -143,7 +147,6 @@ fn explain(error: &rusqlite::Error, limits: &SqlLimits) -> SqlError {
 mod tests {
     use super::*;
     use datanode_core::sql::SqlErrorKind as K;
-    use std::time::Duration;
 
     /// The connection refuses by itself what the parser would never have let through.
     #[tokio::test]
