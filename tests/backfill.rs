@@ -255,6 +255,35 @@ fn a_node_that_reads_its_own_table_is_run_in_order(project: Project) {
     assert!(early.as_array().unwrap().iter().all(|run| run["error"]["code"] == "backfill.window_ahead"));
 }
 
+/// A window is computed from what earlier ones have stored, and the backfill does not go back to those.
+fn a_tail_that_is_deleted_behind_a_window_that_reads_it_stops_the_backfill(project: Project) {
+    let project = with_tables(project);
+    create(&project, READINGS, "{}");
+    let counts = ["--append-only", "--step", "10d", "--option", "counts=true"];
+    let fails = [&counts[..], &["--option", "fails_on=[\"2020-01-15\"]"]].concat();
+    let begun = failing(&project, READINGS, ["2020-01-01", "2020-01-20"], &fails);
+    assert_eq!(statuses(&project, &begun), ["done", "failed"]);
+    project.run(&["table", "delete-after", READINGS, "2020-01-06", "--yes"]);
+    let resume = ["node", "backfill", "resume", id(&begun), "--option", "fails_on=[]"];
+    let (exit, said) = project.fails(&resume);
+    assert_eq!(exit, 3, "{said}");
+    let second = shown(&project, &begun)["windows"][1].clone();
+    assert_eq!(
+        (&second["status"], &second["error"]["code"]),
+        (&"failed".into(), &"backfill.range_opened".into())
+    );
+    assert_eq!(rows(&project, READINGS).len(), 5, "nothing was computed from less than there should be");
+    let record = project.json(&["run", "show", second["run_id"].as_str().unwrap()]);
+    let next = record["error"]["next_step"].as_str().unwrap();
+    assert!(next.contains("datanode node run") && next.contains(&format!("resume {}", id(&begun))), "{next}");
+
+    let until = ["--until", "2020-01-20", "--option", "counts=true"];
+    project.run(&[&["node", "run", READINGS], &until[..]].concat());
+    assert_eq!(project.json(&resume)["state"], "done");
+    let values: Vec<f64> = rows(&project, READINGS).into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, (1..=20).map(f64::from).collect::<Vec<_>>());
+}
+
 /// A process that works on something, and tells its events.
 struct Working {
     child: Child,
@@ -467,6 +496,7 @@ on_both_databases!(
     an_empty_table_is_filled_window_by_window,
     a_backfill_that_fails_or_is_paused_is_resumed_where_it_stands,
     a_node_that_reads_its_own_table_is_run_in_order,
+    a_tail_that_is_deleted_behind_a_window_that_reads_it_stops_the_backfill,
     runs_of_today_go_on_beside_it,
     a_tail_that_is_deleted_under_it_leaves_no_hole,
     two_processes_share_one_backfill_and_a_pause_ends_both,

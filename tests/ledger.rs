@@ -245,16 +245,19 @@ fn a_run_that_was_overtaken_is_made_again_and_leaves_no_hole(project: &Project) 
     let (record, exit) = meanwhile(project, READINGS, &["--until", "2020-01-20"], delete);
     assert_eq!(
         (exit, &record["status"], &record["rows_inserted"]),
-        (Some(0), &"ok".into(), &10.into()),
+        (Some(0), &"ok".into(), &15.into()),
         "{record:#}"
     );
     let failed = project.json(&["run", "list", "--status", "failed"]);
     assert_eq!(failed.as_array().unwrap().len(), 1, "{failed:#}");
     assert_eq!(failed[0]["error"]["code"], "commit.table_moved");
-    assert_eq!((&record["retry_of"], &record["window"]), (&failed[0]["run_id"], &failed[0]["window"]));
-    // It was to store from the eleventh on; what the delete has opened before is there for the next run.
-    assert_eq!(rows(project, READINGS), 15);
-    assert_eq!(inserted(project, READINGS, &["--until", "2020-01-20"]), 5);
+    assert_eq!(record["retry_of"], failed[0]["run_id"]);
+    // It was to store from the eleventh on; what the delete has opened before comes first.
+    assert_eq!(failed[0]["window"]["start"], "2020-01-11T00:00:00.000000Z");
+    let window = (&record["window"]["start"], &record["window"]["end"]);
+    assert_eq!(window, (&"2020-01-06T00:00:00.000000Z".into(), &failed[0]["window"]["end"]));
+    assert_eq!(rows(project, READINGS), 20);
+    assert_eq!(run(project, READINGS, &["--until", "2020-01-20"])["status"], "skipped");
     assert_eq!(windows(project, READINGS), [("…".to_owned(), "2020-01-20".to_owned(), "done".to_owned())]);
     assert_eq!(rows(project, READINGS), 20);
 
@@ -264,6 +267,56 @@ fn a_run_that_was_overtaken_is_made_again_and_leaves_no_hole(project: &Project) 
     assert_eq!((exit, &record["error"]["code"]), (Some(5), &"commit.table_moved".into()), "{record:#}");
     assert_eq!(inserted(project, READINGS, &["--until", "2020-01-30"]), 25);
     assert_eq!(rows(project, READINGS), 30);
+}
+
+/// Each value is one more than the one before, which the node reads from its own table: what is stored out of order is wrong.
+fn what_is_made_again_is_computed_from_all_that_lies_before_it(project: &Project) {
+    const COUNTS: [&str; 2] = ["--option", "counts=true"];
+    let until = |day: &'static str| [&COUNTS[..], &["--until", day]].concat();
+    create(project, READINGS, "{}");
+    assert_eq!(inserted(project, READINGS, &until("2020-01-10")), 10);
+    let (record, exit) = meanwhile(project, READINGS, &until("2020-01-20"), || {
+        project.run(&["table", "delete-after", READINGS, "2020-01-06", "--yes"]);
+    });
+    assert_eq!((exit, &record["status"]), (Some(0), &"ok".into()), "{record:#}");
+    assert!(record["retry_of"].is_string(), "it was not overtaken, so this test has shown nothing");
+    // As a table that nothing has disturbed.
+    create(project, OTHERS, "{}");
+    assert_eq!(inserted(project, OTHERS, &until("2020-01-20")), 20);
+    assert_eq!(digest(project, READINGS), digest(project, OTHERS));
+
+    // By hand: a run has failed, and a tail is deleted that reaches further back.
+    let failed = run(project, READINGS, &[&until("2020-01-25")[..], &["--option", "fails=true"]].concat());
+    assert_eq!(
+        (&failed["status"], &failed["window"]["start"]),
+        (&"failed".into(), &"2020-01-21T00:00:00.000000Z".into())
+    );
+    project.run(&["table", "delete-after", READINGS, "2020-01-18", "--yes"]);
+    let id = failed["run_id"].as_str().unwrap();
+    let again = project.json(&["run", "retry", id, "--option", "fails=false"])[0].clone();
+    assert_eq!((&again["status"], &again["rows_inserted"]), (&"ok".into(), &8.into()), "{again:#}");
+    let window = (&again["window"]["start"], &again["window"]["end"]);
+    assert_eq!(window, (&"2020-01-18T00:00:00.000000Z".into(), &failed["window"]["end"]));
+    inserted(project, OTHERS, &until("2020-01-25"));
+    assert_eq!(digest(project, READINGS), digest(project, OTHERS));
+    assert_eq!(windows(project, READINGS), [("…".to_owned(), "2020-01-25".to_owned(), "done".to_owned())]);
+}
+
+/// Another node has stored rows of the same time meanwhile, and so taken nothing back that this one has done.
+fn a_run_that_was_overtaken_has_its_own_window_where_nothing_before_it_is_open(project: &Project) {
+    let even = create(project, READINGS, r#"{"every": 2}"#);
+    let odd = create(project, READINGS, r#"{"every": 2, "remainder": 1}"#);
+    for node in [&even, &odd] {
+        inserted(project, node, &["--until", "2020-01-10"]);
+    }
+    let (record, exit) = meanwhile(project, &odd, &["--until", "2020-01-20"], || {
+        assert_eq!(inserted(project, &even, &["--until", "2020-01-20"]), 5);
+    });
+    assert_eq!((exit, &record["rows_inserted"]), (Some(0), &5.into()), "{record:#}");
+    let failed = project.json(&["run", "list", "--status", "failed"]);
+    assert_eq!(failed[0]["error"]["code"], "commit.table_moved", "{failed:#}");
+    assert_eq!((&record["retry_of"], &record["window"]), (&failed[0]["run_id"], &failed[0]["window"]));
+    assert_eq!(rows(project, READINGS), 20);
 }
 
 /// The node finds nothing, since its source has nothing yet; meanwhile rows that it was told of are deleted.
@@ -316,6 +369,8 @@ on_both_databases!(
     nodes_that_share_a_table_indexed_by_time_lose_no_row,
     a_failed_run_is_made_again_over_its_own_window,
     a_run_that_was_overtaken_is_made_again_and_leaves_no_hole,
+    what_is_made_again_is_computed_from_all_that_lies_before_it,
+    a_run_that_was_overtaken_has_its_own_window_where_nothing_before_it_is_open,
     a_run_without_rows_closes_no_window_that_was_opened_meanwhile,
     settings_are_shown_and_what_is_none_is_refused,
 );

@@ -75,11 +75,7 @@ pub fn decide(request: &WindowRequest<'_>) -> Decided {
         let before = hole.start.and_then(|start| Timestamp::from_micros(start.micros() - 1).ok());
         return Decided { window: Window { start: hole.start, end }, behind: before };
     }
-    let next = match request.cadence {
-        Some(cadence) => cadence.next(behind),
-        None => Timestamp::from_micros(behind.micros().saturating_add(1)).ok(),
-    };
-    let window = if let Some(next) = next {
+    let window = if let Some(next) = following(behind, request.cadence) {
         Window { start: Some(request.offset_start.map_or(next, |offset| next.max(offset))), end }
     } else {
         // At the end of time there is nothing left to cover.
@@ -87,6 +83,30 @@ pub fn decide(request: &WindowRequest<'_>) -> Decided {
         Window { start: Some(latest), end: before }
     };
     Decided { window, behind: Some(behind) }
+}
+
+/// Decide the window of a run that is made again: the one that it had, whatever a run of now would cover. But where nothing
+/// bounds its start, or something before it is open by now, it begins where a run of now begins: what a node reads of its own
+/// table is stored in the order of time, so that nobody computes from rows that are yet to come.
+pub fn decide_again(request: &WindowRequest<'_>, had: Decided) -> Decided {
+    let request = WindowRequest { until: Some(had.window.end), ..*request };
+    // A lookback goes back over what is done, and so says nothing of what is open.
+    let open = decide(&WindowRequest { lookback: None, ..request });
+    let is_open_before = |start: Timestamp| {
+        let begins_earlier = open.window.start.is_none_or(|first| first < start);
+        // Where no period fits between what is done and the start, nothing was left out.
+        let leaves_room = |done| following(done, request.cadence).is_some_and(|next| next < start);
+        begins_earlier && open.behind.is_none_or(leaves_room)
+    };
+    if had.window.start.is_none_or(is_open_before) { decide(&request) } else { had }
+}
+
+/// The first moment behind one that is done: one cadence later, or 1 µs. None at the end of time.
+fn following(done: Timestamp, cadence: Option<Cadence>) -> Option<Timestamp> {
+    match cadence {
+        Some(cadence) => cadence.next(done),
+        None => Timestamp::from_micros(done.micros().saturating_add(1)).ok(),
+    }
 }
 
 /// Where a run ends: `until`, else by cadence (see [`Cadence::latest_complete`]), else now rounded down to the second.
@@ -209,5 +229,75 @@ mod tests {
         let later = WindowRequest { offset_start: Some(at("2020-02-01")), ..request };
         assert_eq!(decided(&later).start, Some(at("2020-02-11")));
         assert_eq!(decided(&WindowRequest { dimensions: 1, ..request }).start, offset_start);
+    }
+
+    fn ledger_until(days: &[(&str, &str)]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (start, end) in days {
+            let window = Window { start: Some(at(start)), end: at(end) };
+            let cadence = request().cadence;
+            let visit = Visit { window, cadence, run_id: "r", at: at(end), is_backfill: false };
+            ledger.succeed(&visit, Some(at(end)));
+        }
+        ledger
+    }
+
+    #[test]
+    fn a_run_that_is_made_again_has_its_window_unless_something_before_it_is_open() {
+        let mut ledger = ledger_until(&[("2020-01-01", "2020-01-10")]);
+        let window = Window { start: Some(at("2020-01-11")), end: at("2020-01-20") };
+        let had = Decided { window, behind: Some(at("2020-01-10")) };
+        let request = WindowRequest { offset_start: Some(at("2020-01-01")), ..request() };
+        let again = |ledger: &Ledger, lookback: Option<&str>| {
+            let lookback = lookback.map(|lookback| lookback.parse().unwrap());
+            let latest = ledger.latest();
+            decide_again(&WindowRequest { latest, ledger: Some(ledger), lookback, ..request }, had)
+        };
+        assert_eq!(again(&ledger, None), had);
+        assert_eq!(again(&ledger, Some("7d")), had, "to look back opens nothing");
+        // Part of it, or all of it, has been done since.
+        for until in ["2020-01-15", "2020-01-25"] {
+            let since = ledger_until(&[("2020-01-01", "2020-01-10"), ("2020-01-11", until)]);
+            assert_eq!(again(&since, None), had);
+        }
+        // Between it and what was done before no period fits, whatever was done behind it.
+        let behind = ledger_until(&[("2020-01-01", "2020-01-10"), ("2020-01-21", "2020-01-25")]);
+        assert_eq!(again(&behind, None), had);
+
+        // A tail delete.
+        ledger.reopen(at("2020-01-06"), Some(at("2020-01-05")));
+        let start = Some(at("2020-01-06"));
+        let widened = Decided { window: Window { start, ..window }, behind: Some(at("2020-01-05")) };
+        assert_eq!(again(&ledger, None), widened);
+        assert_eq!(again(&ledger, Some("2d")).window.start, Some(at("2020-01-04")), "as a run of now does");
+        ledger.reopen(at("2020-01-01"), None);
+        assert_eq!(
+            again(&ledger, None),
+            Decided { window: Window { start: request.offset_start, ..window }, behind: None }
+        );
+        // Rows that are gone without a word to the ledger.
+        let ledger = ledger_until(&[("2020-01-01", "2020-01-10")]);
+        let latest = Some(at("2020-01-08"));
+        let gone = decide_again(&WindowRequest { latest, ledger: Some(&ledger), ..request }, had);
+        assert_eq!(gone.window.start, Some(at("2020-01-09")));
+        // A hole between what is done and what is done.
+        let torn = ledger_until(&[("2020-01-01", "2020-01-05"), ("2020-01-07", "2020-01-25")]);
+        let hole = Some(at("2020-01-05T00:00:00.000001Z"));
+        assert_eq!(again(&torn, None).window, Window { start: hole, ..window });
+    }
+
+    #[test]
+    fn a_run_that_is_made_again_without_a_start_covers_what_is_left() {
+        let ledger = ledger_until(&[("2020-01-01", "2020-01-10")]);
+        let had = Decided { window: Window { start: None, end: at("2020-01-20") }, behind: None };
+        let first = WindowRequest { until: Some(at("2020-03-01")), ..request() };
+        assert_eq!(decide_again(&first, had), had);
+        let offset_start = Some(at("2020-01-01"));
+        let later = WindowRequest { offset_start, latest: ledger.latest(), ledger: Some(&ledger), ..first };
+        let left = Window { start: Some(at("2020-01-11")), ..had.window };
+        assert_eq!(decide_again(&later, had).window, left);
+        // A guest narrows per coordinate: it has the start that it always has.
+        let had = Decided { window: Window { start: offset_start, ..had.window }, behind: None };
+        assert_eq!(decide_again(&WindowRequest { dimensions: 1, ..later }, had), had);
     }
 }

@@ -78,6 +78,19 @@ pub enum RuntimeError {
         /// The window, counted from 1.
         window: u32,
     },
+    /// A window of a backfill that reads what somebody has opened again since earlier windows were stored.
+    #[error(
+        "window {window} of backfill {backfill} has read its own table, from which rows before it were deleted after the \
+         backfill had stored them; nothing was stored"
+    )]
+    RangeOpened {
+        /// The backfill.
+        backfill: String,
+        /// The window, counted from 1.
+        window: u32,
+        /// Update hash of the node.
+        node: String,
+    },
     /// A file of rows.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -208,7 +221,7 @@ pub enum RuntimeError {
         /// The command that mends it.
         command: String,
     },
-    /// A directory that a source should lead to.
+    /// A directory or file that a source should lead to.
     #[error("source `{name}`: {path}: {problem}")]
     SourcePath {
         /// Source.
@@ -286,6 +299,7 @@ impl Diagnostic for RuntimeError {
             Self::Name(_) => "name.invalid",
             Self::Backfill(error) => error.code(),
             Self::WindowAhead { .. } => "backfill.window_ahead",
+            Self::RangeOpened { .. } => "backfill.range_opened",
             Self::Load(error) => error.code(),
             Self::Upload(error) => error.code(),
             Self::Production { .. } => "producer.ended",
@@ -347,6 +361,7 @@ impl Diagnostic for RuntimeError {
             | Self::NewIdentity { .. }
             | Self::NotFailed { .. }
             | Self::WindowOfBackfill { .. }
+            | Self::RangeOpened { .. }
             | Self::Production { .. }
             | Self::SourceMissing { .. } => ErrorClass::Refused,
             Self::Blocked(_) => ErrorClass::Blocked,
@@ -385,6 +400,10 @@ impl Diagnostic for RuntimeError {
             Self::WindowAhead { .. } => Some(
                 "nothing is to be done: the backfill makes it again, and goes on one window after the other".to_owned(),
             ),
+            Self::RangeOpened { backfill, node, .. } => Some(format!(
+                "store again what was deleted: datanode node run {node}; then go on with the backfill: datanode node backfill \
+                 resume {backfill}"
+            )),
             Self::Load(error) => error.next_step(),
             Self::Upload(error) => error.next_step(),
             Self::Production { run_id, .. } => Some(format!("see it: datanode run show {run_id}; then run the producer again")),
@@ -422,7 +441,7 @@ impl Diagnostic for RuntimeError {
             }
             Self::Interrupted => Some("begin it again: nothing is held, and nothing is to be cleaned up".to_owned()),
             Self::Blocked(_) => Some("mend the failed dependency and run again".to_owned()),
-            Self::SourcePath { .. } => Some("give the path of a readable directory".to_owned()),
+            Self::SourcePath { .. } => Some("give the path of a readable directory or file".to_owned()),
             Self::Name(_) | Self::Panicked(_) => None,
         }
     }

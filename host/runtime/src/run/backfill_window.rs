@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datanode_core::Diagnostic;
 use datanode_core::backfill::BackfillPlace;
+use datanode_core::ledger::Ledger;
 use datanode_core::run::{BACKFILL, RunRecord, RunStatus};
-use datanode_core::window::Window;
+use datanode_core::window::{Decided, Window};
+use datanode_core::{Diagnostic, Timestamp};
 use datanode_store::{
     ClaimLease, CommitOutcome, CommitWindow, HeldWindow, Lease, RunJournal, Store, StoreError, WindowError,
 };
@@ -137,10 +138,11 @@ impl Host {
     ) -> Result<CommitOutcome, RuntimeError> {
         let held = &claim.held;
         let Job { planned, options, .. } = job;
-        let window: Window = held.window;
-        let given = Given { window: Some((window, None)), is_backfill: true, ..Given::default() };
+        let window = Some(Decided { window: held.window, behind: None });
+        let given = Given { window, is_backfill: true, ..Given::default() };
         let mut prepared = self.prepare_run(planned, job.now, options, given).await?;
         let raised = prepared.snapshot.backfill_raised(&held.backfill_uid).await?;
+        let ledger = prepared.snapshot.node_windows(&planned.node.uid).await?;
         prepared.interrupt = claim.heartbeat.interrupt.clone();
         note_start(record, &prepared);
         options.observer.event(&RunEvent::started(record));
@@ -156,6 +158,14 @@ impl Host {
             return Err(RuntimeError::WindowAhead {
                 backfill: held.backfill_uid.clone(),
                 window: held.position,
+            });
+        }
+        // Nor does the backfill go back to what somebody has opened again behind it.
+        if reads_itself && is_open_before(&ledger, job.backfill.request.from, held.window) {
+            return Err(RuntimeError::RangeOpened {
+                backfill: held.backfill_uid.clone(),
+                window: held.position,
+                node: planned.node.update_hash.clone(),
             });
         }
         let window = CommitWindow { held: held.clone(), raised: Some(raised).filter(|_| !reads_itself) };
@@ -232,4 +242,13 @@ impl Host {
             _ => ended.unwrap_or(Ended::Over),
         })
     }
+}
+
+/// Whether something between the first moment of a backfill and one of its windows is open. All windows before it have been
+/// stored, and account for every moment.
+fn is_open_before(ledger: &Ledger, from: Timestamp, window: Window) -> bool {
+    window.start.is_some_and(|start| {
+        let before = Timestamp::nearest_micros(start.micros() - 1);
+        !ledger.open_within(Some(from), before).is_empty()
+    })
 }

@@ -49,11 +49,8 @@ pub(super) struct Task {
 pub(super) struct Retry {
     /// The run that failed first.
     pub(super) of: String,
-    /// Its window, whatever a run of now would cover. Where nothing bounds its start, and something of it has been done
-    /// since, what is left of it.
-    pub(super) window: Window,
-    /// What it was told to be the latest time of its table.
-    pub(super) behind: Option<Timestamp>,
+    /// Its window, and what it was told to be the latest time of its table: see [`window::decide_again`].
+    pub(super) had: Decided,
 }
 
 impl Retry {
@@ -61,8 +58,7 @@ impl Retry {
     pub(super) fn of(record: &RunRecord) -> Self {
         Self {
             of: record.retry_of.clone().unwrap_or_else(|| record.run_id.clone()),
-            window: record.window,
-            behind: record.statistics.max_time,
+            had: Decided { window: record.window, behind: record.statistics.max_time },
         }
     }
 }
@@ -72,9 +68,9 @@ impl Retry {
 pub(super) struct Given {
     /// Statistics that the guest is told in place of the table's own: of a dry run.
     pub(super) statistics: Option<Arc<Progress>>,
-    /// A window that is not decided now, with where it takes its table to end: see [`window::Decided`].
-    pub(super) window: Option<(Window, Option<Timestamp>)>,
-    /// It is one of a backfill: every row of it counts, whatever the table holds.
+    /// The window of a backfill, or the one that the run had which is made again.
+    pub(super) window: Option<Decided>,
+    /// It is one of a backfill: it stays as it is, and every row of it counts, whatever the table holds.
     pub(super) is_backfill: bool,
 }
 
@@ -135,7 +131,7 @@ impl Host {
     ) -> Result<Executed, RuntimeError> {
         let mut record = new_record(planned, options, self.sandbox.limits(), now);
         if let Some(retry) = &task.retry {
-            record.window = retry.window;
+            record.window = retry.had.window;
             record.retry_of = Some(retry.of.clone());
         }
         let span = spans::run(&record);
@@ -186,8 +182,7 @@ impl Host {
         task: Task,
         mut record: RunRecord,
     ) -> Result<Executed, RuntimeError> {
-        let window = task.retry.map(|retry| (retry.window, retry.behind));
-        let given = Given { window, ..Given::default() };
+        let given = Given { window: task.retry.map(|retry| retry.had), ..Given::default() };
         let sample = task.sample;
         let prepared = match self.prepare_run(planned, now, options, given).await {
             Ok(prepared) => Prepared { interrupt: lease.heartbeat.interrupt.clone(), ..prepared },
@@ -284,19 +279,20 @@ impl Host {
             // Rows that the node has brought may be gone by other ways than a tail delete.
             None => ledger.latest().zip(progress.max_time()).map(|(brought, stored)| brought.min(stored)),
         };
-        let decided = window::decide(&WindowRequest {
+        let request = WindowRequest {
             now,
-            until: given.window.map(|(window, _)| window.end).or(options.until),
+            until: options.until,
             cadence: contract.cadence,
             offset_start: planned.config.offset_start,
             latest,
             ledger: given.statistics.is_none().then_some(&ledger),
             lookback,
             dimensions,
-        });
+        };
         let Decided { window, behind } = match given.window {
-            Some((window, behind)) if window.start.is_some() => Decided { window, behind },
-            _ => decided,
+            Some(window) if given.is_backfill => window,
+            Some(had) => window::decide_again(&request, had),
+            None => window::decide(&request),
         };
         let known = match (&given.statistics, lookback) {
             _ if given.is_backfill => Arc::clone(&progress),
@@ -359,6 +355,7 @@ impl Host {
             is_backfill: prepared.is_backfill,
         };
         let sources = self.sources_of(&planned.release.manifest, known_sources).await?;
+        let writer = self.begin_journal(planned, &context, options, record, &tables)?;
         let calls = RunCalls::new(
             &run_id,
             Inputs::new(prepared.snapshot, tables),
@@ -368,7 +365,7 @@ impl Host {
             Arc::clone(&observer),
             self.sandbox.limits(),
         )
-        .with_journal(self.begin_journal(planned, &context, options, record)?)
+        .with_journal(writer)
         .until(prepared.interrupt);
 
         observer.event(&RunEvent::Updating { run_id });

@@ -1,10 +1,12 @@
 //! The journal of one run: begun before the guest is called, ended with what became of it.
 
+use std::collections::HashMap;
+
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
-use datanode_core::journal::{Ended, FORMAT, Header, Held};
+use datanode_core::journal::{About, Ended, FORMAT, Header, Held, NamedTable};
 use datanode_core::run::{DRY_RUN, RunRecord};
 use datanode_sandbox::{CallReport, UpdateContext};
-use datanode_store::RunJournal;
+use datanode_store::{RunJournal, Table};
 
 use super::RunOptions;
 use crate::journal::{JournalWriter, Written};
@@ -18,6 +20,7 @@ impl Host {
         context: &UpdateContext,
         options: &RunOptions,
         record: &RunRecord,
+        tables: &HashMap<String, Table>,
     ) -> Result<Option<JournalWriter>, RuntimeError> {
         let Some(mode) = self.journals.mode.map(|mode| options.journal.unwrap_or(mode)) else {
             return Ok(None);
@@ -25,6 +28,10 @@ impl Host {
         if record.kind == DRY_RUN {
             return Ok(None);
         }
+        let named = |(key, table): (&String, &Table)| {
+            let identifier = table.contract.identifier.clone();
+            (key.clone(), NamedTable { uid: table.uid.clone(), identifier })
+        };
         let header = Header {
             format: FORMAT,
             run_id: record.run_id.clone(),
@@ -40,6 +47,7 @@ impl Host {
             options: record.options.clone(),
             limits: record.limits.clone(),
             host: record.host.clone(),
+            about: Some(Box::new(About::of(record, tables.iter().map(named).collect()))),
         };
         Ok(Some(JournalWriter::begin(header, mode, self.journals.contents.clone())?))
     }

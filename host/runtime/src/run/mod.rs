@@ -23,6 +23,7 @@ pub use backfill::{BackfillObserver, BackfillOrder, BackfillWork, BegunBackfill}
 pub(crate) use calls::RunCalls;
 pub use dry_run::{DryRun, DryRunRequest};
 pub use lease::LeaseSettings;
+pub(crate) use logs::Logs;
 pub use retry::DEFAULT_RETRIES;
 pub use sample::{Frame, MAX_SAMPLE_ROWS};
 pub(crate) use spill::Spill;

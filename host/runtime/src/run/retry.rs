@@ -1,5 +1,5 @@
-//! Runs that are made again, over the window that they had: by themselves, when others have written their table meanwhile,
-//! and when a person asks for it.
+//! Runs that are made again, over the window that they had, or from what has become open before it: by themselves, when others
+//! have written their table meanwhile, and when a person asks for it.
 
 use datanode_core::Timestamp;
 use datanode_core::run::RunStatus;
@@ -33,8 +33,9 @@ impl Host {
         Ok(executed)
     }
 
-    /// Make a failed run again: its node alone, over the window that it had, by the release that runs now. Of the options,
-    /// those of the guest are the failed run's, but for those that are given, and the window's end is not looked at.
+    /// Make a failed run again: its node alone, over the window that it had, from what is open before it, by the release that
+    /// runs now. Of the options, those of the guest are the failed run's, but for those that are given, and the window's end
+    /// is not looked at.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use datanode_core::run::RunRecord;
 use datanode_core::window::Window;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::lease::{self, micros};
+use super::lease::{self, BRIEFLY, micros};
 use super::stored::{count, failed, timestamp, to_integer};
 use super::{runs, tables};
 use crate::catalogue::backfill::{Head, committed, lost};
@@ -158,7 +158,8 @@ pub(super) async fn extend(
     held: &HeldWindow,
     duration: Duration,
 ) -> Result<(), StoreError> {
-    update!(connection, held, "expires_at = datanode.now_micros() + $4", micros(duration))?;
+    let set = format!("expires_at = datanode.now_micros() + $4 {BRIEFLY}");
+    update!(connection, held, set, micros(duration))?;
     work_on(connection, &held.backfill_uid, duration).await
 }
 

@@ -251,7 +251,7 @@ impl Backfills for PostgresStore {
 
     async fn claim_window(&self, asked: &ClaimWindow) -> Result<ClaimedWindow, StoreError> {
         let claimed: Result<_, StoreError> =
-            change!(self, begin_lease, CLAIMING, |connection| windows::claim(connection, asked));
+            change!(self, begin_window, CLAIMING, |connection| windows::claim(connection, asked));
         if matches!(claimed, Ok(ClaimedWindow::Window(_))) {
             fault::reached(Step::WindowClaimed);
         }
@@ -263,7 +263,7 @@ impl Backfills for PostgresStore {
     }
 
     async fn pass_window(&self, held: &HeldWindow, run_id: &str) -> Result<HeldWindow, StoreError> {
-        change!(self, begin_lease, CLAIMING, |connection| windows::pass(connection, held, run_id))
+        change!(self, begin_window, CLAIMING, |connection| windows::pass(connection, held, run_id))
     }
 
     async fn fail_window(
@@ -289,14 +289,9 @@ impl Backfills for PostgresStore {
     }
 
     async fn claim_for_window(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let lease: Result<_, StoreError> =
-            change!(self, begin_lease, "claiming a lease", |connection| lease::claim_for_window(
-                connection, asked
-            ));
-        if lease.is_ok() {
-            fault::reached(Step::LeaseClaimed);
-        }
-        lease
+        let lease = lease::claim_node(&self.pools, asked, true).await?;
+        fault::reached(Step::LeaseClaimed);
+        Ok(lease)
     }
 
     async fn commit_window(

@@ -29,8 +29,11 @@ use crate::{Patience, StoreError};
 const CONNECTIONS: u32 = 8;
 /// Connections for tokens: every request begins with one, and must not wait for what other requests do.
 const TOKENS: u32 = 2;
-/// Connections for leases: a heartbeat must not wait for as many commits as there are connections, until it is too late.
+/// Connections for leases: a heartbeat must not wait for as many commits as there are connections, until it is too late. Nor
+/// does whoever has one of these wait for a commit to end, but for a second at most.
 const LEASES: u32 = 2;
+/// Claims of nodes in this process that have one of them: what is left is for heartbeats, however many runs wait for a node.
+const CLAIMS: usize = 1;
 /// Snapshots open at once; the next one waits. Servers allow 100 connections by default.
 const SNAPSHOTS: u32 = 32;
 /// As many of them may be those of readers.
@@ -44,10 +47,14 @@ const SETTINGS: &str = "SELECT set_config(name, value, false) FROM pg_settings J
      ('transaction_timeout', '0'), ('default_transaction_isolation', 'read committed')) AS _wanted (name, value) USING (name) \
      UNION ALL SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'";
-/// How a claim begins. Nothing is computed between its statements: where none comes for so long, the process is stopped, or
-/// its network is gone, and the server ends the session; else it would keep the row of the node for as long as the
-/// connection lives.
-const CLAIM: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// How a claim of a window begins. Nothing is computed between its statements: where none comes for so long, the process is
+/// stopped, or its network is gone, and the server ends the session; else it would keep the row of the window for as long as
+/// the connection lives.
+const CLAIM_WINDOW: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// How a claim of a node begins. Besides, a commit has the row of its node for as long as it takes: who waited for its end
+/// would keep a connection from heartbeats.
+const CLAIM_NODE: &str =
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '1s'";
 /// The oldest server that has everything that is used here, as `server_version_num` counts.
 const OLDEST_SERVER: i32 = 150_000;
 /// Key of the lock that writers of the catalogue take: `datanode`, in ASCII.
@@ -68,6 +75,8 @@ pub(super) struct Pools {
     pub(super) places: Places,
     /// For writers of the catalogue.
     turns: Arc<Semaphore>,
+    /// For claims of nodes.
+    claims: Arc<Semaphore>,
     /// How long they wait.
     pub(super) patience: Patience,
     /// Tokens whose use is being noted.
@@ -133,6 +142,7 @@ impl Pools {
             snapshots,
             places: Places::new(SNAPSHOTS_OF_READERS),
             turns: Arc::new(Semaphore::new(WRITERS)),
+            claims: Arc::new(Semaphore::new(CLAIMS)),
             patience: Patience::default(),
             noting: Noting::default(),
         })
@@ -166,11 +176,24 @@ impl Pools {
         self.leases.acquire().await.map_err(failed("beginning to write"))
     }
 
-    /// Begin a transaction that claims a node or a window. Dropping it rolls it back: whoever waits for somebody's commit and
-    /// is ended meanwhile takes nothing when its turn comes, which a statement by itself would. Whoever is stopped between
-    /// two of its statements loses it to the server before long, see [`CLAIM`].
+    /// The turn of a claim of a node: others wait for it in this process, without a connection. To be had before the
+    /// transaction is begun, and given back behind it.
+    pub(super) async fn claim_turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = Arc::clone(&self.claims).acquire_owned().await;
+        turn.map_err(|_| failed("claiming a lease")(sqlx::Error::PoolClosed))
+    }
+
+    /// Begin a transaction that claims a node. Dropping it rolls it back: whoever waits for somebody's commit and is ended
+    /// meanwhile takes nothing when its turn comes, which a statement by itself would. Whoever is stopped between two of its
+    /// statements loses it to the server before long, and whoever waits for too long is told so ([`StoreError::Busy`]): see
+    /// [`CLAIM_NODE`].
     pub(super) async fn begin_lease(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.leases.begin_with(CLAIM).await.map_err(failed("beginning to write"))
+        self.leases.begin_with(CLAIM_NODE).await.map_err(failed("beginning to write"))
+    }
+
+    /// The same for a window of a backfill: such claims pass over what is locked, or wait for single statements.
+    pub(super) async fn begin_window(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.leases.begin_with(CLAIM_WINDOW).await.map_err(failed("beginning to write"))
     }
 
     /// Begin a transaction that writes the catalogue, behind all others that do, but not for longer than others can be kept

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::connection::Pools;
 use super::nodes;
 use super::stored::{failed, timestamp};
 use crate::{ClaimLease, Lease, StoreError};
@@ -11,6 +12,12 @@ use crate::{ClaimLease, Lease, StoreError};
 /// How long a run that has asked in vain keeps windows of backfills from claiming its node. It asks again sooner.
 const WANTED: Duration = Duration::from_secs(2);
 
+/// Of a heartbeat, which is one statement: it waits no longer than this for the row that it extends. The commit of its own run
+/// has that row for as long as it takes, and keeps the node meanwhile; a heartbeat that waited for its end would keep a
+/// connection from those of other runs.
+pub(super) const BRIEFLY: &str = "FROM (SELECT set_config('lock_timeout', '1s', true)) AS _briefly";
+
+const CLAIMING: &str = "claiming a lease";
 const COLUMNS: &str = "node_uid, epoch, holder, run_id, expires_at";
 
 /// The row of a lease that somebody holds.
@@ -25,6 +32,48 @@ fn lease((node_uid, epoch, holder, run_id, expires_at): Raw) -> Result<Lease, St
 pub(super) fn micros(duration: Duration) -> i64 {
     const MAX: i64 = 1_000 * 365 * 86_400 * 1_000_000;
     i64::try_from(duration.as_micros()).unwrap_or(MAX).min(MAX)
+}
+
+/// Claim a node in a transaction of its own, or tell who holds it. The commit of a window of a backfill gives way: it keeps
+/// behind every other run that wants the node.
+///
+/// For another's commit, which has the row of the node, a claim waits for a moment only. Whoever is stored as its holder has
+/// the node for as long as that commit takes, whether the lease has expired meanwhile or not.
+pub(super) async fn claim_node(
+    pools: &Pools,
+    asked: &ClaimLease,
+    gives_way: bool,
+) -> Result<Lease, StoreError> {
+    loop {
+        match try_to_claim(pools, asked, gives_way).await {
+            Err(StoreError::Busy { .. }) => {
+                let mut connection = pools.leases().await?;
+                let node = nodes::update_hash(&mut connection, &asked.node_uid).await?;
+                // Where nobody is stored, it is another claim that was not over.
+                if let Some(held) = held(&mut connection, &node, asked, gives_way).await? {
+                    return Err(held);
+                }
+            }
+            answer => return answer?,
+        }
+    }
+}
+
+/// Once; [`StoreError::Busy`] where the row of the node could not be had. A refusal that is part of the answer is committed.
+async fn try_to_claim(
+    pools: &Pools,
+    asked: &ClaimLease,
+    gives_way: bool,
+) -> Result<Result<Lease, StoreError>, StoreError> {
+    let _turn = pools.claim_turn().await?;
+    let mut transaction = pools.begin_lease().await?;
+    let claimed = if gives_way {
+        take(&mut transaction, asked, true).await?
+    } else {
+        claim(&mut transaction, asked).await?
+    };
+    transaction.commit().await.map_err(failed(CLAIMING))?;
+    Ok(claimed)
 }
 
 /// Claim a node whose lease has been given up or has expired, or is this run's own already. One statement: of two that
@@ -45,17 +94,9 @@ pub(super) async fn claim(
         .bind(micros(WANTED))
         .execute(connection)
         .await
-        .map_err(failed("claiming a lease"))?;
+        .map_err(failed(CLAIMING))?;
     }
     Ok(claimed)
-}
-
-/// The same for the commit of a window of a backfill, which keeps behind every other run that wants the node.
-pub(super) async fn claim_for_window(
-    connection: &mut PgConnection,
-    claim: &ClaimLease,
-) -> Result<Lease, StoreError> {
-    take(connection, claim, true).await?
 }
 
 /// The lease, or who holds it or has waited for it.
@@ -64,7 +105,6 @@ async fn take(
     claim: &ClaimLease,
     gives_way: bool,
 ) -> Result<Result<Lease, StoreError>, StoreError> {
-    const DOING: &str = "claiming a lease";
     let node = nodes::update_hash(connection, &claim.node_uid).await?;
     let insert = format!(
         "INSERT INTO datanode.leases AS held ({COLUMNS}, gives_way) \
@@ -86,25 +126,36 @@ async fn take(
             .bind(gives_way)
             .fetch_optional(&mut *connection)
             .await
-            .map_err(failed(DOING))?;
+            .map_err(failed(CLAIMING))?;
         if let Some(claimed) = claimed {
             return lease(claimed).map(Ok);
         }
-        let held: Option<(String, String, i64, bool)> = sqlx::query_as(
-            "SELECT coalesce(holder, 'another run that waits for it'), coalesce(run_id, '-'), \
-             coalesce(expires_at, wanted_until), gives_way FROM datanode.leases WHERE node_uid = $1 \
-             AND (run_id IS NOT NULL OR ($2 AND wanted_until > datanode.now_micros()))",
-        )
-        .bind(&claim.node_uid)
-        .bind(gives_way)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(failed(DOING))?;
-        if let Some((holder, run_id, expires_at, gives_way)) = held {
-            let expires_at = timestamp(&format!("lease of node {}", claim.node_uid), expires_at)?;
-            return Ok(Err(StoreError::LeaseHeld { node, holder, run_id, expires_at, gives_way }));
+        if let Some(held) = held(connection, &node, claim, gives_way).await? {
+            return Ok(Err(held));
         }
     }
+}
+
+/// Who holds a node, or has waited for it where the claim gives way, as it is stored: locks are not waited for.
+async fn held(
+    connection: &mut PgConnection,
+    node: &str,
+    claim: &ClaimLease,
+    gives_way: bool,
+) -> Result<Option<StoreError>, StoreError> {
+    let held: Option<(String, String, i64, bool)> = sqlx::query_as(
+        "SELECT coalesce(holder, 'another run that waits for it'), coalesce(run_id, '-'), \
+         coalesce(expires_at, wanted_until), gives_way FROM datanode.leases WHERE node_uid = $1 \
+         AND (run_id IS NOT NULL OR ($2 AND wanted_until > datanode.now_micros()))",
+    )
+    .bind(&claim.node_uid)
+    .bind(gives_way)
+    .fetch_optional(connection)
+    .await
+    .map_err(failed(CLAIMING))?;
+    let Some((holder, run_id, expires_at, gives_way)) = held else { return Ok(None) };
+    let expires_at = timestamp(&format!("lease of node {}", claim.node_uid), expires_at)?;
+    Ok(Some(StoreError::LeaseHeld { node: node.to_owned(), holder, run_id, expires_at, gives_way }))
 }
 
 /// Let a lease hold on, whether it has expired or not.
@@ -113,8 +164,26 @@ pub(super) async fn extend(
     held: &Lease,
     duration: Duration,
 ) -> Result<Lease, StoreError> {
+    extended(connection, held, duration, "").await
+}
+
+/// The same, as one statement by itself: see [`BRIEFLY`]. [`StoreError::Busy`] where somebody has the row.
+pub(super) async fn beat(
+    connection: &mut PgConnection,
+    held: &Lease,
+    duration: Duration,
+) -> Result<Lease, StoreError> {
+    extended(connection, held, duration, BRIEFLY).await
+}
+
+async fn extended(
+    connection: &mut PgConnection,
+    held: &Lease,
+    duration: Duration,
+    briefly: &str,
+) -> Result<Lease, StoreError> {
     let update = format!(
-        "UPDATE datanode.leases SET expires_at = datanode.now_micros() + $4 \
+        "UPDATE datanode.leases SET expires_at = datanode.now_micros() + $4 {briefly} \
          WHERE node_uid = $1 AND epoch = $2 AND run_id = $3 RETURNING {COLUMNS}"
     );
     let extended: Option<Raw> = sqlx::query_as(AssertSqlSafe(update))

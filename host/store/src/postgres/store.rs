@@ -482,15 +482,13 @@ impl Secrets for PostgresStore {
 #[async_trait]
 impl Leases for PostgresStore {
     async fn claim_lease(&self, asked: &ClaimLease) -> Result<Lease, StoreError> {
-        let claimed: Result<_, StoreError> =
-            write!(self, begin_lease, "claiming a lease", |connection| lease::claim(connection, asked));
-        let lease = claimed??;
+        let lease = lease::claim_node(&self.pools, asked, false).await?;
         fault::reached(Step::LeaseClaimed);
         Ok(lease)
     }
 
     async fn extend_lease(&self, held: &Lease, duration: Duration) -> Result<Lease, StoreError> {
-        lease::extend(&mut *self.pools.leases().await?, held, duration).await
+        lease::beat(&mut *self.pools.leases().await?, held, duration).await
     }
 
     async fn release_lease(&self, held: &Lease) -> Result<(), StoreError> {

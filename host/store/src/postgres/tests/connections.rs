@@ -1,10 +1,12 @@
 //! Sessions are what this host needs, whatever the role or the database says; and leases wait for nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::{ClaimLease, Leases, PostgresStore, Store};
+use crate::postgres::lease;
+use crate::{ClaimLease, Leases, PostgresStore, Store, StoreError};
 
 use super::Place;
 use super::support::{contract, server};
@@ -74,20 +76,51 @@ async fn a_stronger_commit_stays_as_it_is() {
 #[tokio::test]
 async fn a_lease_is_kept_while_every_other_connection_is_in_use() {
     let place = Place::new().await;
-    place.node("n", &place.register(&contract("t", &[])).await).await;
-    let store = open(&place).await;
-    let claim = ClaimLease {
-        node_uid: "n".to_owned(),
+    let table = place.register(&contract("t", &[])).await;
+    for node in ["n", "m", "o"] {
+        place.node(node, &table).await;
+    }
+    let store = Arc::new(open(&place).await);
+    let claim = |node: &str, run: &str| ClaimLease {
+        node_uid: node.to_owned(),
         holder: "a test".to_owned(),
-        run_id: "r".to_owned(),
+        run_id: run.to_owned(),
         duration: Duration::from_mins(10),
     };
-    let lease = store.claim_lease(&claim).await.unwrap();
+    let lease = store.claim_lease(&claim("n", "r")).await.unwrap();
+    // The commit of another node, which does not end, and two runs that wait for that node.
+    let committed = store.claim_lease(&claim("m", "committing")).await.unwrap();
+    let mut committing = place.pool.begin().await.unwrap();
+    lease::lock(&mut committing, "m").await.unwrap();
+    let waiting = ["first", "second"].map(|run| {
+        let (store, asked) = (Arc::clone(&store), claim("m", run));
+        tokio::spawn(async move {
+            loop {
+                match store.claim_lease(&asked).await {
+                    Err(StoreError::LeaseHeld { run_id, .. }) if run_id == "committing" => {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    other => return other,
+                }
+            }
+        })
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut busy = Vec::new();
     while busy.len() < store.pools.connections.options().get_max_connections() as usize {
         busy.push(store.pools.connections.acquire().await.unwrap());
     }
     let longer = store.extend_lease(&lease, Duration::from_mins(20)).await.unwrap();
     assert!(longer.expires_at > lease.expires_at);
+    // Nor does the heartbeat of that commit's own run wait for its end, or another node's claim for those two.
+    let own = store.extend_lease(&committed, Duration::from_mins(20)).await;
+    assert!(matches!(own, Err(StoreError::Busy { .. })), "{own:?}");
+    store.claim_lease(&claim("o", "another")).await.unwrap();
     store.release_lease(&longer).await.unwrap();
+    assert!(waiting.iter().all(|claim| !claim.is_finished()), "{waiting:?}");
+    committing.rollback().await.unwrap();
+    store.release_lease(&committed).await.unwrap();
+    let [first, second] = waiting;
+    let ended = [first.await.unwrap(), second.await.unwrap()];
+    assert_eq!(ended.iter().filter(|claimed| claimed.is_ok()).count(), 1, "{ended:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::postgres::lease;
-use crate::{ClaimLease, Leases, PostgresStore};
+use crate::{Backfills, ClaimLease, Leases, PostgresStore, StoreError};
 
 use super::Place;
 use super::support::{contract, server};
@@ -36,6 +36,32 @@ async fn nobody_claims_a_node_while_its_lease_is_held_for_a_commit() {
     assert!(!claiming.is_finished(), "a claim went past a commit");
     committing.commit().await.unwrap();
     assert_eq!(claiming.await.unwrap().epoch, 2);
+}
+
+/// However long that commit takes: who waits asks again, and holds no connection meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_meets_a_commit_is_told_who_holds_the_node() {
+    let place = Place::new().await;
+    place.node("n", &place.register(&contract("t", &[])).await).await;
+    let store = PostgresStore::open(&server(&place.name)).await.unwrap();
+    // A lease expires while its commit goes on, for heartbeats cannot extend it.
+    let expired = store.claim_lease(&claim("a", Duration::ZERO)).await.unwrap();
+    let mut committing = place.pool.begin().await.unwrap();
+    lease::lock(&mut committing, &expired.node_uid).await.unwrap();
+    let asked = claim("b", LONG);
+    for refused in [store.claim_lease(&asked).await, store.claim_for_window(&asked).await] {
+        let error = refused.unwrap_err();
+        let StoreError::LeaseHeld { node, holder, run_id, expires_at, gives_way } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((node.as_str(), holder.as_str(), run_id.as_str()), ("n", "host of a", "a"));
+        assert_eq!((*expires_at, *gives_way), (expired.expires_at, false));
+    }
+    let beat = store.extend_lease(&expired, LONG).await;
+    assert!(matches!(beat, Err(StoreError::Busy { .. })), "{beat:?}");
+    committing.commit().await.unwrap();
+    assert_eq!(store.extend_lease(&expired, Duration::ZERO).await.unwrap().epoch, 1, "nobody has taken it");
+    assert_eq!(store.claim_lease(&asked).await.unwrap().epoch, 2);
 }
 
 /// As a process does that is stopped between two statements of its claim, or whose network is gone.
