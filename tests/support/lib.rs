@@ -358,7 +358,13 @@ impl Project {
 
     /// The example with the volatility of the returns: one more component, table and node.
     pub fn with_fx_volatility() -> Self {
-        let project = Self::with_fx();
+        Self::new().and_fx_volatility()
+    }
+
+    /// The same in a project that is there.
+    #[must_use]
+    pub fn and_fx_volatility(self) -> Self {
+        let project = self.and_fx();
         project.upload("fx_rolling_volatility");
         let contract = root().join("examples/fx/contracts/fx_rolling_volatility.toml");
         project.run(&["table", "register", contract.to_str().expect("UTF-8")]);

@@ -1,7 +1,10 @@
 //! Journals as text. What is read may come from a stranger: it is bounded, and nothing of it is believed but its form.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::{Entry, FORMAT, Header, Line};
@@ -9,8 +12,17 @@ use crate::diagnostic::{Diagnostic, ErrorClass};
 use crate::digest::{Digest, Digester};
 use crate::journal::End;
 
-/// The most bytes that one line of a journal may have: the statistics of two million coordinates fit.
+/// The most bytes that the first line of a journal may have: the statistics of two million coordinates fit.
 pub const MAX_LINE_BYTES: usize = 512 << 20;
+/// The most bytes of any other line. The longest are of a few hundred KiB: contents inside of the journal, headers that a
+/// source answered, an author's error.
+pub const MAX_CALL_BYTES: usize = 4 << 20;
+/// The most bytes of a config in a journal: what `config_bytes` can be set to. The same of what the record says beside it, of
+/// which the tables of ten thousand dependencies take the most. They are bounded apart from the line, for as values they take
+/// many times as much memory as their text: `[0,0]` has two bytes for a value of thirty-two.
+pub const MAX_CONFIG_BYTES: usize = 16 << 20;
+/// The same of runtime options, limits, the names of an index and the versions of the host, each.
+pub const MAX_SETTINGS_BYTES: usize = 1 << 20;
 
 /// Why a text is no journal.
 #[derive(Debug, Error)]
@@ -27,7 +39,7 @@ pub enum JournalError {
         problem: String,
     },
     /// Written by another version of the host.
-    #[error("the journal has the form {found}, where this host reads {FORMAT}")]
+    #[error("the journal has the form {found}, where this host reads those up to {FORMAT}")]
     Format {
         /// The form.
         found: u32,
@@ -64,10 +76,23 @@ pub fn line(line: &Line) -> Result<String, serde_json::Error> {
     serde_json::to_string(line).map(|text| text + "\n")
 }
 
+/// Whether the parts of a header are as small as its reader demands.
+pub fn fits(header: &Header) -> bool {
+    fn bytes(part: &impl Serialize) -> usize {
+        serde_json::to_string(part).map_or(usize::MAX, |text| text.len())
+    }
+    let Header { config, about, options, limits, index, host, .. } = header;
+    let none_beyond = |parts: &[usize], most: usize| parts.iter().all(|bytes| *bytes <= most);
+    none_beyond(&[bytes(config), bytes(about)], MAX_CONFIG_BYTES)
+        && none_beyond(&[bytes(options), bytes(limits), bytes(index), bytes(host)], MAX_SETTINGS_BYTES)
+}
+
 /// Reads a journal line by line: the header at once, then one entry after the other.
 pub struct JournalReader<R> {
     lines: R,
     header: Header,
+    /// Runtime options as they stand there, to the letter.
+    options: BTreeMap<String, String>,
     digest: Digester,
     line: u64,
     end: Option<End>,
@@ -81,26 +106,39 @@ impl<R> std::fmt::Debug for JournalReader<R> {
 
 impl<R: BufRead> JournalReader<R> {
     /// Read the header.
-    pub fn new(mut lines: R) -> Result<Self, JournalError> {
+    pub fn new(lines: R) -> Result<Self, JournalError> {
+        Self::within(lines, MAX_LINE_BYTES)
+    }
+
+    /// Read the header, which has no more bytes than this.
+    pub fn within(mut lines: R, most_bytes: usize) -> Result<Self, JournalError> {
         let mut digest = Digester::default();
-        let Some(first) = next_line(&mut lines, 1, &mut digest)? else {
-            return Err(JournalError::Line { line: 1, problem: "is missing".to_owned() });
+        let wrong = |problem: &str| JournalError::Line { line: 1, problem: problem.to_owned() };
+        let Some(first) = next_line(&mut lines, 1, most_bytes.min(MAX_LINE_BYTES), &mut digest)? else {
+            return Err(wrong("is missing"));
         };
         // Looked at before all else: another form may have other fields.
-        if let Some(found) = format_of(&first).filter(|found| *found != FORMAT) {
+        if let Some(found) = format_of(&first).filter(|found| !(1..=FORMAT).contains(found)) {
             return Err(JournalError::Format { found });
         }
+        let options = bounded(&first)?;
         match parse(&first, 1)? {
-            Line::Run(header) => Ok(Self { lines, header: *header, digest, line: 1, end: None }),
-            Line::Call(_) | Line::End(_) => {
-                Err(JournalError::Line { line: 1, problem: "is not the header of a run".to_owned() })
+            Line::Run(header) if header.format > 1 && header.about.is_none() => {
+                Err(wrong("says nothing about its run"))
             }
+            Line::Run(header) => Ok(Self { lines, header: *header, options, digest, line: 1, end: None }),
+            Line::Call(_) | Line::End(_) => Err(wrong("is not the header of a run")),
         }
     }
 
     /// What the guest was called with.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The text of a runtime option, as the guest is given it.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
     }
 
     /// The next host call; None after the last one, when [`JournalReader::end`] is known.
@@ -111,7 +149,7 @@ impl<R: BufRead> JournalReader<R> {
         let calls = self.line - 1;
         self.line += 1;
         let wrong = |problem: String| JournalError::Line { line: self.line, problem };
-        let Some(text) = next_line(&mut self.lines, self.line, &mut self.digest)? else {
+        let Some(text) = next_line(&mut self.lines, self.line, MAX_CALL_BYTES, &mut self.digest)? else {
             return Err(wrong("is missing: the journal is cut off".to_owned()));
         };
         match parse(&text, self.line)? {
@@ -124,7 +162,8 @@ impl<R: BufRead> JournalReader<R> {
                 Err(wrong(format!("ends {} calls where {calls} were listed", end.calls)))
             }
             Line::End(end) => {
-                if next_line(&mut self.lines, self.line + 1, &mut self.digest)?.is_some() {
+                let next = next_line(&mut self.lines, self.line + 1, MAX_CALL_BYTES, &mut self.digest)?;
+                if next.is_some() {
                     return Err(wrong("is not the last one, though it says so".to_owned()));
                 }
                 self.end = Some(end);
@@ -147,16 +186,17 @@ impl<R: BufRead> JournalReader<R> {
 fn next_line(
     lines: &mut impl BufRead,
     number: u64,
+    most_bytes: usize,
     digest: &mut Digester,
 ) -> Result<Option<Vec<u8>>, JournalError> {
     let mut text = Vec::new();
-    lines.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut text).map_err(JournalError::Unreadable)?;
+    lines.take(most_bytes as u64 + 1).read_until(b'\n', &mut text).map_err(JournalError::Unreadable)?;
     if text.is_empty() {
         return Ok(None);
     }
     if text.last() != Some(&b'\n') {
-        let problem = if text.len() > MAX_LINE_BYTES {
-            format!("is longer than {MAX_LINE_BYTES} bytes")
+        let problem = if text.len() > most_bytes {
+            format!("is longer than {most_bytes} bytes")
         } else {
             "has no end: the journal is cut off".to_owned()
         };
@@ -171,13 +211,60 @@ fn parse(text: &[u8], number: u64) -> Result<Line, JournalError> {
         .map_err(|error| JournalError::Line { line: number, problem: format!("is not understood: {error}") })
 }
 
+/// Refuse a header whose values would take far more memory than its text, before any of them is made. Answers the texts of
+/// its runtime options.
+fn bounded(text: &[u8]) -> Result<BTreeMap<String, String>, JournalError> {
+    #[derive(Deserialize)]
+    struct Any<'a> {
+        #[serde(borrow, default)]
+        run: Option<Parts<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow, default)]
+        config: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        about: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        options: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        limits: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        index: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        host: Option<&'a RawValue>,
+    }
+    let wrong = |problem: String| JournalError::Line { line: 1, problem };
+    let misread = |error: serde_json::Error| wrong(format!("is not understood: {error}"));
+    let Any { run } = serde_json::from_slice(text).map_err(misread)?;
+    let Some(Parts { config, about, options, limits, index, host }) = run else {
+        return Ok(BTreeMap::new());
+    };
+    for (name, part, most) in [
+        ("config", config, MAX_CONFIG_BYTES),
+        ("about", about, MAX_CONFIG_BYTES),
+        ("options", options, MAX_SETTINGS_BYTES),
+        ("limits", limits, MAX_SETTINGS_BYTES),
+        ("index", index, MAX_SETTINGS_BYTES),
+        ("host", host, MAX_SETTINGS_BYTES),
+    ] {
+        let bytes = part.map_or(0, |part| part.get().len());
+        if bytes > most {
+            return Err(wrong(format!("has a `{name}` of {bytes} bytes where {most} are allowed")));
+        }
+    }
+    let Some(options) = options else { return Ok(BTreeMap::new()) };
+    let options: BTreeMap<String, &RawValue> = serde_json::from_str(options.get()).map_err(misread)?;
+    Ok(options.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
+}
+
 /// The form that a header says it has, whatever else stands in it.
 fn format_of(text: &[u8]) -> Option<u32> {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct Any {
         run: AnyHeader,
     }
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct AnyHeader {
         format: u32,
     }
@@ -193,8 +280,9 @@ mod tests {
 
     use super::*;
     use crate::Timestamp;
+    use crate::component::ComponentClass;
     use crate::coordinate::CoordinateValue;
-    use crate::journal::{Content, Held, Reply};
+    use crate::journal::{About, Content, Held, NamedTable, Reply};
     use crate::window::Window;
 
     fn at(text: &str) -> Timestamp {
@@ -222,6 +310,24 @@ mod tests {
             options: BTreeMap::new(),
             limits: json!({}),
             host: BTreeMap::new(),
+            about: Some(Box::new(About {
+                node_uid: "n".to_owned(),
+                table_uid: "u".to_owned(),
+                table: "t".to_owned(),
+                kind: "update".to_owned(),
+                started_at: at("2021-01-02"),
+                retry_of: None,
+                lookback: None,
+                late_rows: None,
+                backfill: None,
+                component_version: semver::Version::new(0, 1, 0),
+                component_class: ComponentClass::Pure,
+                hash_namespace: String::new(),
+                tables: BTreeMap::from([(
+                    "self".to_owned(),
+                    NamedTable { uid: "u".to_owned(), identifier: "t".to_owned() },
+                )]),
+            })),
         }
     }
 
@@ -287,6 +393,7 @@ mod tests {
     fn a_journal_that_is_none_says_where() {
         let mut said = String::new();
         let whole = text(&lines(vec![Reply::Done, Reply::End]));
+        let bare = [Line::Run(Box::new(Header { about: None, ..header() }))];
         let piece = |range: std::ops::Range<usize>| -> String {
             let lines = whole.split_inclusive('\n').skip(range.start).take(range.len());
             lines.collect()
@@ -302,8 +409,9 @@ mod tests {
             ("ended early", piece(0..2) + &piece(3..4)),
             ("two headers", piece(0..1) + &piece(0..4)),
             ("something after the end", whole.clone() + "{}\n"),
-            ("another form", whole.replace("\"format\":1", "\"format\":2")),
-            ("an unknown field", whole.replace("\"format\":1", "\"format\":1,\"more\":1")),
+            ("another form", whole.replace("\"format\":2", "\"format\":3")),
+            ("an unknown field", whole.replace("\"format\":2", "\"format\":2,\"more\":1")),
+            ("nothing about the run", text(&bare)),
             ("no text", "\u{0}\n".to_owned()),
         ] {
             let error = read(wrong.as_bytes()).unwrap_err();
@@ -319,6 +427,61 @@ mod tests {
         let error = JournalReader::new(&mut endless).unwrap_err();
         assert_eq!(error.code(), "journal.damaged");
         assert_eq!(error.to_string(), "line 1 of the journal is longer than 536870912 bytes");
+    }
+
+    #[test]
+    fn a_call_has_a_line_of_its_own_size() {
+        let header = text(&lines(Vec::new())[..1]);
+        let long = header + &"x".repeat(MAX_CALL_BYTES + 1);
+        let error = read(long.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "line 2 of the journal is longer than 4194304 bytes");
+        let header = text(&lines(Vec::new())[..1]);
+        let length = header.trim_end().len();
+        let error = JournalReader::within(header.as_bytes(), length - 1).unwrap_err();
+        assert_eq!(error.to_string(), format!("line 1 of the journal is longer than {} bytes", length - 1));
+        assert!(JournalReader::within(header.as_bytes(), length).is_ok());
+    }
+
+    /// As values they would take sixteen times as much memory.
+    #[test]
+    fn values_that_cost_more_than_their_text_are_bounded() {
+        for (name, most) in [
+            ("config", MAX_CONFIG_BYTES),
+            ("about", MAX_CONFIG_BYTES),
+            ("options", MAX_SETTINGS_BYTES),
+            ("limits", MAX_SETTINGS_BYTES),
+            ("index", MAX_SETTINGS_BYTES),
+            ("host", MAX_SETTINGS_BYTES),
+        ] {
+            let header = format!("{{\"run\":{{\"{name}\":[{}0]}}}}\n", "0,".repeat(most / 2));
+            let error = JournalReader::new(header.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "journal.damaged");
+            let bytes = most + 3;
+            let said =
+                format!("line 1 of the journal has a `{name}` of {bytes} bytes where {most} are allowed");
+            assert_eq!(error.to_string(), said);
+        }
+        assert!(fits(&header()));
+        assert!(!fits(&Header { config: json!("x".repeat(MAX_CONFIG_BYTES)), ..header() }));
+        let options = BTreeMap::from([("o".to_owned(), json!("x".repeat(MAX_SETTINGS_BYTES)))]);
+        assert!(!fits(&Header { options, ..header() }));
+    }
+
+    #[test]
+    fn options_are_kept_to_the_letter() {
+        let options = BTreeMap::from([("o".to_owned(), json!({"b": 1.5, "a": [true, null]}))]);
+        let line = text(&[Line::Run(Box::new(Header { options: options.clone(), ..header() }))]);
+        let reader = JournalReader::new(line.as_bytes()).unwrap();
+        assert_eq!(reader.option("o"), Some(options["o"].to_string().as_str()));
+        assert_eq!(reader.option("p"), None);
+    }
+
+    /// What a host of the first form has written is still read.
+    #[test]
+    fn older_journals_are_read() {
+        let mut lines = lines(vec![Reply::Done]);
+        lines[0] = Line::Run(Box::new(Header { format: 1, about: None, ..header() }));
+        assert_eq!(read(text(&lines).as_bytes()).unwrap(), lines);
     }
 
     proptest! {

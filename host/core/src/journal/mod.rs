@@ -10,21 +10,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::backfill::BackfillPlace;
+use crate::cadence::Cadence;
+use crate::component::ComponentClass;
 use crate::coordinate::{Coordinate, CoordinateValue};
 use crate::diagnostic::Diagnostic;
 use crate::digest::Digest;
 use crate::guest_failure::AuthorError;
+use crate::node_settings::LateRows;
 use crate::progress::{CoordinateProgress, Progress};
+use crate::run::RunRecord;
 use crate::window::Window;
 
-pub use lines::{JournalError, JournalReader, MAX_LINE_BYTES, line};
+pub use lines::{
+    JournalError, JournalReader, MAX_CALL_BYTES, MAX_CONFIG_BYTES, MAX_LINE_BYTES, MAX_SETTINGS_BYTES, fits,
+    line,
+};
 
-/// The form that this host writes, and the only one that it reads.
-pub const FORMAT: u32 = 1;
+/// The form that this host writes. It reads those before it, too: the first one has no [`About`].
+pub const FORMAT: u32 = 2;
 
 /// What is kept of the contents that a guest was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +101,77 @@ pub struct Header {
     pub limits: Value,
     /// Engine, host and contract versions.
     pub host: BTreeMap<String, String>,
+    /// What the record says of the run beside that. Journals of the first form have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
+}
+
+/// What is known of a run before its guest is called, and is nothing that the guest is given: the record says it too, so
+/// that neither of them can be altered alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Node.
+    pub node_uid: String,
+    /// Output table.
+    pub table_uid: String,
+    /// Its identifier at the time.
+    pub table: String,
+    /// `update` or `backfill`.
+    pub kind: String,
+    /// Host's clock at the start.
+    pub started_at: Timestamp,
+    /// The failed run whose window it covers again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+    /// How far before the latest rows it looked for late ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookback: Option<Cadence>,
+    /// What it did with late rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_rows: Option<LateRows>,
+    /// Which window of which backfill it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillPlace>,
+    /// Component release.
+    pub component_version: Version,
+    /// What the component imports.
+    pub component_class: ComponentClass,
+    /// Hash namespace, empty for none.
+    pub hash_namespace: String,
+    /// Tables that the guest may read, by the key that it knows them by.
+    pub tables: BTreeMap<String, NamedTable>,
+}
+
+/// A table, as a record names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedTable {
+    /// Its uid.
+    pub uid: String,
+    /// Its identifier at the time.
+    pub identifier: String,
+}
+
+impl About {
+    /// What this record says of a run that may read these tables.
+    pub fn of(record: &RunRecord, tables: BTreeMap<String, NamedTable>) -> Self {
+        Self {
+            node_uid: record.node_uid.clone(),
+            table_uid: record.table_uid.clone(),
+            table: record.table.clone(),
+            kind: record.kind.clone(),
+            started_at: record.started_at,
+            retry_of: record.retry_of.clone(),
+            lookback: record.lookback,
+            late_rows: record.late_rows,
+            backfill: record.backfill.clone(),
+            component_version: record.component_version.clone(),
+            component_class: record.component_class,
+            hash_namespace: record.hash_namespace.clone(),
+            tables,
+        }
+    }
 }
 
 /// What a table holds for one coordinate.

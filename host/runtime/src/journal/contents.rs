@@ -18,7 +18,7 @@ const LEVEL: i32 = 1;
 const MAX_BYTES: u64 = 1 << 30;
 /// Beside the contents: when they were last looked through because of their age.
 const SWEPT: &str = "swept";
-/// A file without a run is left alone for so long: its run may be about to commit.
+/// So long after the longest call of a guest a file without a run is left alone: its run may be about to commit.
 const GRACE: Duration = Duration::from_hours(24);
 
 /// Contents cannot be kept.
@@ -141,9 +141,16 @@ impl Contents {
         note().map_err(|problem| ContentError::Io { doing: "looked through in", path: path.clone(), problem })
     }
 
-    /// Remove what no journal names, but for what is younger than a day. Answers files and bytes that went, or, where
-    /// nothing is to be removed yet, that would go.
-    pub fn sweep(&self, named: &HashSet<Digest>, only_look: bool) -> Result<(u64, u64), ContentError> {
+    /// Remove what no journal names, but for what is younger than the longest call of a guest and a day: what a call was
+    /// given first is named by no journal before the call has ended. Answers files and bytes that went, or, where nothing
+    /// is to be removed yet, that would go.
+    pub fn sweep(
+        &self,
+        named: &HashSet<Digest>,
+        longest_call: Duration,
+        only_look: bool,
+    ) -> Result<(u64, u64), ContentError> {
+        let spared = longest_call.saturating_add(GRACE);
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |problem| ContentError::Io { doing: "removed from", path, problem }
@@ -160,7 +167,7 @@ impl Contents {
                 let Some(digest) = digest_of(&path) else { continue };
                 let Ok(metadata) = entry.metadata() else { continue };
                 let age = metadata.modified().ok().and_then(|modified| now.duration_since(modified).ok());
-                if named.contains(&digest) || age.is_none_or(|age| age < GRACE) {
+                if named.contains(&digest) || age.is_none_or(|age| age < spared) {
                     continue;
                 }
                 if !only_look {
@@ -196,6 +203,8 @@ fn digest_of(path: &Path) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn contents() -> (tempfile::TempDir, Contents) {
         let directory = tempfile::tempdir().unwrap();
@@ -237,7 +246,7 @@ mod tests {
         contents.note_sweep(now + day).unwrap();
         assert!(!is_due(now + day), "it is noted anew");
         assert!(is_due(now), "the clock of this machine was set back");
-        assert_eq!(contents.sweep(&HashSet::new(), true).unwrap(), (0, 0), "the mark is no content");
+        assert_eq!(contents.sweep(&HashSet::new(), HOUR, true).unwrap(), (0, 0), "the mark is no content");
     }
 
     #[test]
@@ -251,7 +260,8 @@ mod tests {
             std::fs::File::create(path).unwrap().set_modified(long_ago).unwrap();
         }
         let removed: u64 = std::thread::scope(|scope| {
-            let sweeps = [(); 2].map(|()| scope.spawn(|| contents.sweep(&HashSet::new(), false).unwrap().0));
+            let sweep = || contents.sweep(&HashSet::new(), HOUR, false).unwrap().0;
+            let sweeps = [(); 2].map(|()| scope.spawn(sweep));
             sweeps.into_iter().map(|sweep| sweep.join().unwrap()).sum()
         });
         assert_eq!(removed, u64::from(files), "each file went once");
@@ -273,15 +283,30 @@ mod tests {
             file.set_modified(long_ago).unwrap();
         }
         let kept = HashSet::from([named[2]]);
-        assert_eq!(contents.sweep(&kept, true).unwrap().0, 1);
+        assert_eq!(contents.sweep(&kept, HOUR, true).unwrap().0, 1);
         assert!(contents.find(&named[0]).is_ok(), "only looked at");
-        assert_eq!(contents.sweep(&kept, false).unwrap().0, 1);
+        assert_eq!(contents.sweep(&kept, HOUR, false).unwrap().0, 1);
         assert_eq!(contents.find(&named[0]), Err(NotFound::Missing));
         assert!(contents.find(&named[1]).is_ok() && contents.find(&named[2]).is_ok());
         // One that is wanted again counts as new.
         let file = std::fs::File::options().write(true).open(contents.path(&named[1])).unwrap();
         file.set_modified(long_ago).unwrap();
         contents.keep(&named[1], b"new").unwrap();
-        assert_eq!(contents.sweep(&HashSet::new(), true).unwrap().0, 1);
+        assert_eq!(contents.sweep(&HashSet::new(), HOUR, true).unwrap().0, 1);
+    }
+
+    /// What a call was given on its first day is there when its run commits on the last.
+    #[test]
+    fn what_the_longest_call_may_still_need_stays() {
+        let (_directory, contents) = contents();
+        let digest = Digest::of(b"first");
+        contents.keep(&digest, b"first").unwrap();
+        let month = Duration::from_hours(30 * 24);
+        let file = std::fs::File::options().write(true).open(contents.path(&digest)).unwrap();
+        file.set_modified(SystemTime::now() - month).unwrap();
+        assert_eq!(contents.sweep(&HashSet::new(), month, false).unwrap(), (0, 0));
+        assert!(contents.find(&digest).is_ok());
+        file.set_modified(SystemTime::now() - month - GRACE).unwrap();
+        assert_eq!(contents.sweep(&HashSet::new(), month, false).unwrap().0, 1);
     }
 }

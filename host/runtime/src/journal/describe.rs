@@ -7,7 +7,7 @@ use datanode_sandbox::{FetchRequest, HostCall};
 use serde_json::{Value, json};
 
 /// Characters of arguments that people are shown.
-const SHOWN: usize = 400;
+pub(super) const SHOWN: usize = 400;
 
 /// The arguments of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,12 +11,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::journal::{
-    Content, End, Ended, Entry, Header, JournalMode, JournalSummary, Line, Reply, line,
+    Content, End, Ended, Entry, Header, JournalMode, JournalSummary, Line, MAX_CALL_BYTES, MAX_LINE_BYTES,
+    Reply, fits, line,
 };
 use datanode_sandbox::{HostCallError, HostReply};
 
 use super::contents::{ContentError, Contents};
 use super::describe::Described;
+use super::most_line;
 
 /// Answers that may wait to be written. Each keeps its bytes alive.
 const QUEUE: usize = 8;
@@ -127,11 +129,11 @@ impl Document {
     fn write(mut self, header: Header, noted: &Receiver<Noted>) -> Result<Option<Written>, ContentError> {
         let Ok(mut text) = zstd::Encoder::new(Vec::new(), LEVEL) else { return Ok(None) };
         // A checksum of its own: a damaged document is told from one that was written otherwise.
-        if text.include_checksum(true).is_err()
-            || self.line(&mut text, &Line::Run(Box::new(header))).is_none()
-        {
+        if text.include_checksum(true).is_err() || !fits(&header) {
             return Ok(None);
         }
+        let first = self.line(&mut text, &Line::Run(Box::new(header)), MAX_LINE_BYTES);
+        let Some(first) = first else { return Ok(None) };
         let mut calls = 0;
         for noted in noted {
             let (line, is_end) = match noted {
@@ -149,11 +151,14 @@ impl Document {
                     (Line::End(End { calls, error, output_digest, fuel }), true)
                 }
             };
-            if self.line(&mut text, &line).is_none() {
+            if self.line(&mut text, &line, MAX_CALL_BYTES).is_none() {
                 return Ok(None);
             }
             if is_end {
                 let Ok(document) = text.finish() else { return Ok(None) };
+                if first > most_line(document.len()) {
+                    return Ok(None);
+                }
                 let summary = JournalSummary {
                     mode: self.mode,
                     sha256: self.digest.finish(),
@@ -167,12 +172,17 @@ impl Document {
         Ok(None)
     }
 
-    /// None when the document cannot be kept.
-    fn line(&mut self, text: &mut zstd::Encoder<'static, Vec<u8>>, line: &Line) -> Option<()> {
+    /// The bytes of the line. None when the document cannot be kept: it would not be read again, or is too large.
+    fn line(
+        &mut self,
+        text: &mut zstd::Encoder<'static, Vec<u8>>,
+        line: &Line,
+        most: usize,
+    ) -> Option<usize> {
         let line = self::line(line).ok()?;
         self.digest.update(line.as_bytes());
         text.write_all(line.as_bytes()).ok()?;
-        (text.get_ref().len() <= MAX_DOCUMENT).then_some(())
+        (line.len() <= most && text.get_ref().len() <= MAX_DOCUMENT).then_some(line.len())
     }
 
     fn content(&mut self, bytes: &[u8]) -> Result<Content, ContentError> {

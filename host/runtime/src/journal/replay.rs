@@ -1,6 +1,5 @@
 //! Answering a guest from a journal, and comparing what it asks with what it asked then.
 
-use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,13 +7,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
-use datanode_core::digest::{Digest, Digester};
+use datanode_core::digest::Digest;
 use datanode_core::journal::{Content, End, Entry, JournalError, JournalReader, Reply};
-use datanode_sandbox::{FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Interrupt, Refusal};
+use datanode_sandbox::{
+    FetchResponse, HostCall, HostCallError, HostCalls, HostReply, Interrupt, Limits, Refusal,
+};
 use thiserror::Error;
 
 use super::contents::{Contents, NotFound};
-use super::describe::{Described, described};
+use super::describe::{Described, SHOWN, described};
+use super::seen::{Tally, Totals};
 
 /// Why a replay ended before its guest did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +48,7 @@ pub(crate) enum Stopped {
 }
 
 /// What became of a replay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) calls: u64,
     pub(crate) stopped: Option<Stopped>,
@@ -54,11 +56,8 @@ pub(crate) struct Seen {
     pub(crate) end: Option<End>,
     /// Digest of the journal's text, where it was read to its end.
     pub(crate) journal: Option<Digest>,
-    pub(crate) output_digest: Option<Digest>,
-    /// Digests of the frames that were read, in the order in which they were opened.
-    pub(crate) frames: Vec<Digest>,
-    /// Digests of the bodies that were fetched, in the order of the requests.
-    pub(crate) bodies: Vec<Digest>,
+    /// What was asked and answered, as a record has it.
+    pub(crate) totals: Totals,
 }
 
 /// Ends the guest: why is known to the replay.
@@ -94,27 +93,16 @@ struct State<R> {
     calls: u64,
     emitted: u64,
     stopped: Option<Stopped>,
-    output: Option<Digester>,
-    readers: BTreeMap<u32, Digester>,
-    bodies: BTreeMap<u32, Digester>,
+    tally: Tally,
     /// The code of the error that ended the guest then, where a host call did.
     failed: Option<String>,
 }
 
 impl<R: BufRead> Replayer<R> {
-    /// Answer from this journal, and from these contents.
-    pub(crate) fn new(journal: JournalReader<R>, contents: Contents) -> Self {
-        let state = State {
-            journal,
-            contents,
-            calls: 0,
-            emitted: 0,
-            stopped: None,
-            output: None,
-            readers: BTreeMap::new(),
-            bodies: BTreeMap::new(),
-            failed: None,
-        };
+    /// Answer from this journal, and from these contents, under the limits that the run had.
+    pub(crate) fn new(journal: JournalReader<R>, contents: Contents, limits: &Limits) -> Self {
+        let tally = Tally::new(limits);
+        let state = State { journal, contents, calls: 0, emitted: 0, stopped: None, tally, failed: None };
         Self { state: Arc::new(Mutex::new(state)), interrupt: Interrupt::default() }
     }
 
@@ -146,17 +134,12 @@ impl<R: BufRead> Replayer<R> {
             };
         }
         let end = state.journal.end().cloned();
-        let finished = |digests: &BTreeMap<u32, Digester>| {
-            digests.values().map(|digest| digest.clone().finish()).collect()
-        };
         Seen {
             calls: state.calls,
             stopped: state.stopped.take(),
             journal: end.is_some().then(|| state.journal.digest()),
             end,
-            output_digest: state.output.take().map(Digester::finish),
-            frames: finished(&state.readers),
-            bodies: finished(&state.bodies),
+            totals: state.tally.totals(),
         }
     }
 }
@@ -196,13 +179,10 @@ impl<R: BufRead> State<R> {
                 &shown(now.function, &now.shown),
             ))));
         };
-        if let HostCall::Emit { message } = call {
+        if let HostCall::Emit { .. } = call {
             self.emitted += 1;
-            // Before it is compared: what differs has a digest of its own. As in a record, no bytes have none.
-            if !message.is_empty() {
-                self.output.get_or_insert_default().update(message);
-            }
         }
+        self.tally.asked(call);
         compare(&then, &now).map_err(|stopped| match (*stopped, call) {
             (Stopped::Differs { call, function, recorded, replayed, .. }, HostCall::Emit { .. }) => {
                 let message = Some(self.emitted);
@@ -210,11 +190,19 @@ impl<R: BufRead> State<R> {
             }
             (stopped, _) => Some(Box::new(stopped)),
         })?;
-        match call {
-            HostCall::Open { .. } | HostCall::Fetch(_) => self.opened(&then.reply),
-            _ => {}
-        }
         let Entry { call: number, function, reply, .. } = then;
+        let option = match call {
+            HostCall::Option { name } => self.journal.option(name),
+            _ => None,
+        };
+        if let Some(must) = self.tally.contradicts(call, &reply, option) {
+            return Err(Some(Box::new(differs(number, &function, &answer(&reply), &must))));
+        }
+        let bytes = match &reply {
+            Reply::Bytes(content) => Some(self.content(number, &function, content)?),
+            _ => None,
+        };
+        self.tally.answered(number, call, &reply, bytes.as_ref());
         Ok(match reply {
             Reply::Done => HostReply::Done,
             Reply::Emitted(rows) => HostReply::Emitted { rows },
@@ -229,25 +217,8 @@ impl<R: BufRead> State<R> {
                 self.failed = Some(code);
                 return Err(None);
             }
-            Reply::Bytes(content) => {
-                let bytes = self.content(number, &function, &content)?;
-                match call {
-                    HostCall::Next { reader } => self.readers.entry(*reader).or_default().update(&bytes),
-                    HostCall::ReadBody { body, .. } => self.bodies.entry(*body).or_default().update(&bytes),
-                    _ => {}
-                }
-                HostReply::Bytes(bytes)
-            }
+            Reply::Bytes(_) => HostReply::Bytes(bytes.unwrap_or_default()),
         })
-    }
-
-    /// What is opened and never read has the digest of nothing.
-    fn opened(&mut self, reply: &Reply) {
-        match reply {
-            Reply::Opened(reader) => _ = self.readers.entry(*reader).or_default(),
-            Reply::Fetched { body, .. } => _ = self.bodies.entry(*body).or_default(),
-            _ => {}
-        }
     }
 
     fn content(&self, call: u64, function: &str, content: &Content) -> Result<Bytes, Unanswered> {
@@ -258,6 +229,12 @@ impl<R: BufRead> State<R> {
                 Err(error) => Err(NotFound::Damaged(format!("cannot be read: {error}"))),
             },
             None => self.contents.find(&content.sha256),
+        };
+        let found = match found {
+            Ok(bytes) if bytes.len() as u64 != content.bytes => {
+                Err(NotFound::Damaged(format!("has {} bytes", bytes.len())))
+            }
+            found => found,
         };
         match found {
             Ok(bytes) => Ok(bytes.into()),
@@ -277,6 +254,12 @@ impl<R: BufRead> State<R> {
             }
         }
     }
+}
+
+/// An answer that was recorded, as people are shown it. The longest are texts of options.
+fn answer(reply: &Reply) -> String {
+    let text = serde_json::to_string(reply).unwrap_or_default();
+    format!("the answer {}", text.chars().take(SHOWN).collect::<String>())
 }
 
 fn compare(then: &Entry, now: &Described) -> Result<(), Box<Stopped>> {

@@ -28,7 +28,9 @@ impl Host {
         let journals = self.store.remove_journals(before, only_look).await?;
         let named = self.store.journal_contents(only_look.then_some(before)).await?;
         let contents = self.journals.contents.clone();
-        let (files, bytes) = tokio::task::spawn_blocking(move || contents.sweep(&named, only_look))
+        let longest_call = Duration::from_secs(self.sandbox.limits().call_seconds);
+        let sweep = move || contents.sweep(&named, longest_call, only_look);
+        let (files, bytes) = tokio::task::spawn_blocking(sweep)
             .await
             .map_err(|_| RuntimeError::Panicked("contents were being removed"))??;
         Ok(Pruned { journals, files, bytes })

@@ -18,14 +18,16 @@ use std::path::{Path, PathBuf};
 
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
-use datanode_core::journal::{JournalReader, Reply};
+use datanode_core::journal::{MAX_CONFIG_BYTES, MAX_SETTINGS_BYTES, Reply};
 use datanode_core::run::RunRecord;
 use datanode_sandbox::{Cell, Interrupt, Sandbox};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::matrix::{self, MatrixRun};
 use super::{Material, Replayed, replay};
-use crate::journal::Contents;
+use crate::journal::{self, Contents};
 use crate::{AtomicFile, Host, RuntimeError};
 
 const RECORD: &str = "run.json";
@@ -115,7 +117,7 @@ impl Host {
 /// Execute the run of a bundle again: it needs no catalogue, and enters none. Blocks.
 pub fn replay_bundle(sandbox: &Sandbox, path: &Path) -> Result<Replayed, RuntimeError> {
     let directory = directory(path)?;
-    let material = read(path, directory.path())?;
+    let material = read(path, directory.path(), MAX_ENTRIES)?;
     replay(sandbox, material)
 }
 
@@ -127,7 +129,7 @@ pub fn bundle_in_cells(
     done: &mut dyn FnMut(),
 ) -> Result<MatrixRun, RuntimeError> {
     let directory = directory(path)?;
-    let material = read(path, directory.path())?;
+    let material = read(path, directory.path(), MAX_ENTRIES)?;
     matrix::run(sandbox, &material, cells, done)
 }
 
@@ -194,8 +196,7 @@ fn entry_name(digest: &Digest) -> String {
 
 /// The contents that a journal names and does not hold itself.
 fn named_by(document: &[u8]) -> Result<BTreeSet<Digest>, String> {
-    let text = zstd::Decoder::new(document).map_err(|error| error.to_string())?;
-    let mut journal = JournalReader::new(BufReader::new(text)).map_err(|error| error.to_string())?;
+    let mut journal = journal::open(document.to_vec()).map_err(|error| error.to_string())?;
     let mut named = BTreeSet::new();
     while let Some(entry) = journal.next_entry().map_err(|error| error.to_string())? {
         if let Reply::Bytes(content) = entry.reply
@@ -207,7 +208,7 @@ fn named_by(document: &[u8]) -> Result<BTreeSet<Digest>, String> {
     Ok(named)
 }
 
-fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
+fn read(path: &Path, directory: &Path, most_entries: usize) -> Result<Material, BundleError> {
     let failed = |problem| BundleError::Io { doing: "read", path: path.to_owned(), problem };
     let wrong = |problem: String| BundleError::NotABundle { path: path.to_owned(), problem };
     let damaged = |error: io::Error| wrong(error.to_string());
@@ -217,7 +218,10 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
     for (number, entry) in tar.entries().map_err(damaged)?.enumerate() {
         let mut entry = entry.map_err(damaged)?;
         let name = entry.path().map_err(damaged)?.to_string_lossy().into_owned();
-        if number >= MAX_ENTRIES || entry.header().entry_type() != tar::EntryType::Regular {
+        if number >= most_entries {
+            return Err(wrong(format!("it has more than {most_entries} entries")));
+        }
+        if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(wrong(format!("the entry `{}` does not belong there", name.escape_debug())));
         }
         let mut whole = |most: u64| -> Result<Vec<u8>, BundleError> {
@@ -252,14 +256,65 @@ fn read(path: &Path, directory: &Path) -> Result<Material, BundleError> {
     if said.ok_or_else(|| missing(SUMS))? != sums(&record, &component, &document).as_bytes() {
         return Err(wrong(format!("`{SUMS}` names other contents: it was damaged on its way")));
     }
-    let record: RunRecord = serde_json::from_slice(&record)
-        .map_err(|error| wrong(format!("`{RECORD}` is no run record: {error}")))?;
+    let record = record_of(&record).map_err(|problem| wrong(format!("`{RECORD}` {problem}")))?;
     let (document, component, interrupt) = (Some(document), Some(component), Interrupt::default());
     Ok(Material { record, document, component, contents, interrupt })
+}
+
+/// A record, whose values are as small as in a journal: of `[0,0]` each takes sixteen times the memory of its text.
+fn record_of(text: &[u8]) -> Result<RunRecord, String> {
+    /// Neither is there twice: that is an error.
+    #[derive(Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        config: &'a RawValue,
+        #[serde(borrow)]
+        options: &'a RawValue,
+        #[serde(borrow)]
+        limits: &'a RawValue,
+    }
+    let misread = |error: serde_json::Error| format!("is no run record: {error}");
+    let Parts { config, options, limits } = serde_json::from_slice(text).map_err(misread)?;
+    for (name, part, most) in [
+        ("config", config, MAX_CONFIG_BYTES),
+        ("options", options, MAX_SETTINGS_BYTES),
+        ("limits", limits, MAX_SETTINGS_BYTES),
+    ] {
+        let bytes = part.get().len();
+        if bytes > most {
+            return Err(format!("has a `{name}` of {bytes} bytes where {most} are allowed"));
+        }
+    }
+    serde_json::from_slice(text).map_err(misread)
 }
 
 fn digest_of(name: &str) -> Option<Digest> {
     let name = name.strip_prefix(CONTENTS)?.strip_prefix('/')?.strip_suffix(".zst")?;
     let (folder, rest) = name.split_once('/')?;
     (folder.len() == 2).then(|| format!("{folder}{rest}").parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of them would be half a gigabyte: fewer are allowed here.
+    #[test]
+    fn a_bundle_of_too_many_entries_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bundle.tar");
+        let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        for number in 0..10_u8 {
+            let name = entry_name(&Digest::of(&[number]));
+            append(&mut tar, &name, 1, [number].as_slice()).unwrap();
+        }
+        tar.finish().unwrap();
+        let refused = |most: usize| {
+            let error = read(&path, directory.path(), most).err().unwrap();
+            assert_eq!(error.code(), "bundle.damaged");
+            error.to_string()
+        };
+        assert!(refused(10).ends_with("it has no `run.json`"), "all of them are read");
+        assert!(refused(9).ends_with("it has more than 9 entries"));
+    }
 }

@@ -6,22 +6,22 @@
 mod bundle;
 mod compare;
 mod matrix;
+mod record;
 
-use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Instant;
 
 use datanode_core::component::ComponentClass;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
-use datanode_core::journal::{Ended, Held, JournalMode, JournalReader};
+use datanode_core::journal::{Ended, Held, JournalMode};
 use datanode_core::run::{RunRecord, RunStatus};
-use datanode_sandbox::{Interrupt, Limits, Sandbox, UpdateContext, engine};
+use datanode_sandbox::{Interrupt, LimitKind, Limits, Sandbox, UpdateContext, engine};
 use datanode_store::StoreError;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::journal::{Contents, Replayer};
+use crate::journal::{self, Contents, Replayer};
 use crate::{Host, RuntimeError, Stop};
 
 pub use bundle::{BundleError, bundle_in_cells, replay_bundle};
@@ -29,6 +29,11 @@ pub use matrix::{CellResult, CellVerdict, MatrixRun};
 
 /// The most stack that a call is given, in bytes.
 const MOST_STACK_BYTES: u64 = 256 << 20;
+/// How many times as much fuel a guest has as in its run, where another version of the engine counted it: what an
+/// instruction costs may have changed, and a run that was good may have been near its end of it.
+const OTHER_FUEL: u64 = 8;
+/// The most that a limit can be set to.
+const UNBOUNDED: u64 = i64::MAX as u64;
 
 /// What a replay found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,13 +208,14 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
         recorded: format!("a journal of {} calls with the digest {}", summary.calls, summary.sha256),
         replayed: problem,
     };
-    let text = zstd::Decoder::new(std::io::Cursor::new(document.clone()))
-        .map_err(|error| differs(damaged(error.to_string())))?;
-    let journal =
-        JournalReader::new(BufReader::new(text)).map_err(|error| differs(damaged(error.to_string())))?;
+    let journal = journal::open(document.clone()).map_err(|error| differs(damaged(error.to_string())))?;
     let header = journal.header().clone();
 
-    let sandbox = under_the_limits_of(sandbox, &header.limits, stack)?;
+    // One that fuel has ended proves nothing here, however much more it has.
+    let is_ours = header.host.get("engine").is_some_and(|engine| engine == engine::ENGINE_VERSION);
+    let ended_by_fuel = record.error.as_ref().is_some_and(|error| error.code == LimitKind::Fuel.code());
+    let fuel = if is_ours || ended_by_fuel { 1 } else { OTHER_FUEL };
+    let (sandbox, limits) = under_the_limits_of(sandbox, &header.limits, stack, fuel)?;
     // What a component of class stubbed is answered are constants, so there is nothing to be admitted to here.
     let compiled = sandbox.prepare(&record.component, component, ComponentClass::Stubbed)?;
     let context = UpdateContext {
@@ -218,7 +224,7 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
         window: header.window,
         is_backfill: header.is_backfill,
     };
-    let replayer = Replayer::new(journal, contents.clone()).until(interrupt.clone());
+    let replayer = Replayer::new(journal, contents.clone(), &limits).until(interrupt.clone());
     let report = sandbox.update(&compiled, &header.guest_config, &context, Box::new(replayer.clone()));
     // What a host call ended the guest with then ends it now: by its code then.
     let ended = report.result.as_ref().err().map(|error| match replayer.failed() {
@@ -232,9 +238,16 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
     {
         return Err(error.into());
     }
-    let now = compare::Now { seen: &seen, ended, fuel: report.fuel, engine: engine::ENGINE_VERSION };
+    let now = compare::Now {
+        seen: &seen,
+        ended,
+        fuel: report.fuel,
+        peak_memory: report.peak_memory,
+        engine: engine::ENGINE_VERSION,
+        is_ours,
+    };
     let verdict = compare::verdict(record, summary, &header, &now);
-    Ok(Executed { verdict, calls: seen.calls, output_digest: seen.output_digest, fuel: report.fuel })
+    Ok(Executed { verdict, calls: seen.calls, output_digest: seen.totals.output_digest, fuel: report.fuel })
 }
 
 fn without_journal(record: &RunRecord) -> Ends {
@@ -252,16 +265,24 @@ fn without_journal(record: &RunRecord) -> Ends {
     cannot(missing, None)
 }
 
-/// The same sandbox with the limits that a run had. What a stranger's bundle asks for is granted as far as this host would
-/// grant it to a run.
-fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value, stack: u64) -> Result<Sandbox, Ends> {
-    let limits: Limits = serde_json::from_value(limits.clone())
+/// The same sandbox with the limits that a run had, and those. What a stranger's bundle asks for is granted as far as this
+/// host would grant it to a run; `stack` and `fuel` say how many times as much of these there is beyond that.
+fn under_the_limits_of(
+    sandbox: &Sandbox,
+    limits: &serde_json::Value,
+    stack: u64,
+    fuel: u64,
+) -> Result<(Sandbox, Limits), Ends> {
+    // A run of a host that did not bound yet what is read. It is not bounded here either: a replay keeps nothing of it.
+    let read_at_will = limits.get("read_bytes").is_none();
+    let had: Limits = serde_json::from_value(limits.clone())
         .map_err(|error| cannot(format!("its limits are not understood: {error}"), None))?;
     // Time says nothing about the data: how long a replay may take is this host's own matter.
-    let Limits { host_call_ms, call_seconds, .. } = *sandbox.limits();
-    let limits = Limits { host_call_ms, call_seconds, ..limits };
-    if stack == 1 && limits == *sandbox.limits() {
-        return Ok(sandbox.clone());
+    let Limits { host_call_ms, call_seconds, read_bytes, .. } = *sandbox.limits();
+    let read_bytes = if read_at_will { read_bytes } else { had.read_bytes };
+    let limits = Limits { host_call_ms, call_seconds, read_bytes, ..had };
+    if stack == 1 && fuel == 1 && !read_at_will && limits == *sandbox.limits() {
+        return Ok((sandbox.clone(), limits));
     }
     if let Some((setting, had, has)) = limits.beyond(sandbox.limits()) {
         let next_step = format!("raise `{setting}` under [limits] in datanode.toml to {had}");
@@ -271,5 +292,8 @@ fn under_the_limits_of(sandbox: &Sandbox, limits: &serde_json::Value, stack: u64
         ));
     }
     let stack_bytes = limits.stack_bytes.saturating_mul(stack).min(MOST_STACK_BYTES);
-    Ok(sandbox.under(Limits { stack_bytes, ..limits })?)
+    let read_bytes = if read_at_will { UNBOUNDED } else { limits.read_bytes };
+    let fuel = limits.fuel.saturating_mul(fuel).min(UNBOUNDED);
+    let sandbox = sandbox.under(Limits { stack_bytes, read_bytes, fuel, ..limits })?;
+    Ok((sandbox, limits))
 }
