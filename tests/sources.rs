@@ -2,24 +2,24 @@
 //! that nobody sees.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "sources/certificates.rs"]
+mod certificates;
 #[path = "sources/rebinding.rs"]
 mod rebinding;
+#[path = "sources/secrets.rs"]
+mod secrets;
 #[path = "sources/server.rs"]
 mod server;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use datanode_tests::{Project, component, on_both_databases, root};
+use datanode_tests::{Project, on_both_databases, root};
+use secrets::{SECRET, assert_clean, assert_clean_everywhere, set_secret};
 use serde_json::Value;
 use server::{ROWS, Server};
 
-/// The value of the secret: characters that every writing changes.
-const SECRET: &str = r#"Tk-9"x\y/z+&<9?>~ a=7"#;
 /// No attack takes longer than this, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -41,108 +41,6 @@ fn with_input(project: &Project, arguments: &[&str], input: &str) -> std::proces
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn set_secret(project: &Project, name: &str, value: &str) -> String {
-    let output = with_input(project, &["secret", "set", name], value);
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    said
-}
-
-/// The secret in every writing, in lower case.
-fn writings() -> Vec<String> {
-    let each = |write: &dyn Fn(u8) -> String| SECRET.bytes().map(write).collect::<String>();
-    // What of its base64 does not depend on what stands around it.
-    let base64 = |before: usize| {
-        let text = STANDARD.encode(format!("{}{SECRET}", "x".repeat(before)));
-        text[(before * 8).div_ceil(6)..(before + SECRET.len()) * 8 / 6].to_owned()
-    };
-    let mut writings = vec![
-        SECRET.to_owned(),
-        each(&|byte| format!("{byte:02x}")),
-        each(&|byte| format!("%{byte:02x}")),
-        each(&|byte| format!("&#{byte};")),
-        serde_json::to_string(SECRET).unwrap().trim_matches('"').to_owned(),
-        SECRET.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
-        SECRET.replace('"', "\\\"").replace('\\', "\\\\"),
-    ];
-    writings.extend((0..3).map(base64));
-    writings.iter().map(|writing| writing.to_lowercase()).collect()
-}
-
-fn assert_clean(place: &str, bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes).to_lowercase();
-    for writing in writings() {
-        assert!(!text.contains(&writing), "the secret is in {place}, as {writing}");
-    }
-}
-
-/// Nothing that is kept or shown holds the secret, but for what is sealed.
-fn assert_clean_everywhere(project: &Project) {
-    for arguments in [
-        &["run", "list", "--limit", "0", "--json"][..],
-        &["source", "list", "--json"],
-        &["source", "show", "api"],
-        &["source", "show", "api", "--json"],
-        &["secret", "list"],
-        &["secret", "list", "--json"],
-        &["component", "list", "--json"],
-    ] {
-        let output = project.output(arguments);
-        assert!(output.status.success(), "{arguments:?}");
-        assert_clean(&format!("{arguments:?}"), &output.stdout);
-    }
-    let database = rusqlite::Connection::open(project.database()).unwrap();
-    let mut statement = database.prepare("SELECT run_id, document FROM _run_journals").unwrap();
-    let rows =
-        statement.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).unwrap();
-    let mut journals = 0;
-    for row in rows {
-        let (run, document) = row.unwrap();
-        let mut text = Vec::new();
-        zstd::Decoder::new(document.as_slice()).unwrap().read_to_end(&mut text).unwrap();
-        assert_clean(&format!("the journal of {run}"), &text);
-        // Contents inside of it, as they are.
-        for line in String::from_utf8(text).unwrap().lines() {
-            let line: Value = serde_json::from_str(line).unwrap();
-            for inline in inlines(&line) {
-                assert_clean("a content of a journal", &STANDARD.decode(inline).unwrap());
-            }
-        }
-        journals += 1;
-    }
-    assert!(journals > 0);
-    let mut open = vec![project.path().join(".datanode")];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap();
-            assert_clean(&path.display().to_string(), &bytes);
-            let mut text = Vec::new();
-            let decoded =
-                zstd::Decoder::new(bytes.as_slice()).and_then(|mut file| file.read_to_end(&mut text));
-            if decoded.is_ok() {
-                assert_clean(&path.display().to_string(), &text);
-            }
-        }
-    }
-}
-
-fn inlines(value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(fields) => {
-            let own = fields.get("inline").and_then(Value::as_str).map(str::to_owned);
-            own.into_iter().chain(fields.values().flat_map(inlines)).collect()
-        }
-        Value::Array(values) => values.iter().flat_map(inlines).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// A project with a source on a server of its own, which redirects to another one.
@@ -359,6 +257,71 @@ fn no_component_carries_a_secret_out() {
     }
 }
 
+/// What a run is given lies beside its journal: it ends before it has asked for more than there may be, however often it
+/// asks for the same.
+#[test]
+fn what_a_run_is_given_is_bounded() {
+    const MIB: usize = 1 << 20;
+    let project = Project::with_settings("[limits]\nread_bytes = 4_194_304\n");
+    project.upload("fetches");
+    std::fs::create_dir(project.path().join("files")).unwrap();
+    std::fs::write(project.path().join("files/large"), "x".repeat(MIB)).unwrap();
+    project.run(&["source", "add", "files", "--path", "files", "--grant", "fetches"]);
+    let node = |times: u32| {
+        let table = format!("out_{times}");
+        register(&project, &table);
+        let config = serde_json::json!({ "source": "files", "path": "large", "times": times }).to_string();
+        let node = project.json(&["node", "create", "fetches", "--table", &table, "--config", &config]);
+        node[0]["node"]["uid"].as_str().unwrap().to_owned()
+    };
+    // Four times a MiB is as much as is allowed; its author's code wants other rows.
+    let (_, said) = project.fails(&["node", "run", &node(4)]);
+    assert!(said.starts_with("error[node.error]"), "{said}");
+    let (exit, said) = project.fails(&["node", "run", &node(1_000)]);
+    assert!(exit == 1 && said.starts_with("error[sandbox.limit.read_bytes]"), "{said}");
+    assert!(said.contains("4194304 bytes of frames and bodies") && said.contains("`read_bytes`"), "{said}");
+    let run = &project.json(&["run", "list", "--table", "out_1000"])[0];
+    assert_eq!(run["fetches"].as_array().unwrap().len(), 5, "{run}");
+    for replayed in project.json(&["run", "replay", "--all"]).as_array().unwrap() {
+        assert_eq!(replayed["verdict"], "identical", "{replayed}");
+    }
+}
+
+/// By its name; nothing beside it is found, and it may be renewed.
+fn a_source_can_be_one_file(project: Project) {
+    let world = World::in_project(project);
+    let project = &world.project;
+    std::fs::create_dir(project.path().join("files")).unwrap();
+    for name in ["rows.csv", "others.csv"] {
+        std::fs::write(project.path().join("files").join(name), ROWS).unwrap();
+    }
+    let add = ["source", "add", "files", "--path", "files/rows.csv", "--grant", "fetches"];
+    let said = project.run(&add);
+    assert!(said.contains("files/rows.csv"), "{said}");
+    assert!(project.run(&add).contains("already there"));
+    let listed = project.json(&["source", "list"]);
+    assert_eq!(listed[0]["kind"], "one_file", "{listed}");
+    let node = |table: &str, path: &str| {
+        world.fetching(table, &serde_json::json!({ "source": "files", "path": path }))
+    };
+    let runs = project.json(&["node", "run", &node("out", "rows.csv")]);
+    assert_eq!((&runs[0]["status"], &runs[0]["rows_inserted"]), (&"ok".into(), &3.into()), "{runs}");
+    for (table, path, holds) in
+        [("beside", "others.csv", "404"), ("above", "../files/rows.csv", "source.path")]
+    {
+        let (exit, said) = project.fails(&["node", "run", &node(table, path)]);
+        assert!(exit == 1 && said.starts_with("error[node.error]") && said.contains(holds), "{path}: {said}");
+    }
+    // What is neither is refused, and so are rules that only HTTP has.
+    let (exit, said) = project.fails(&["source", "add", "nothing", "--path", "/dev/null"]);
+    assert!(exit == 2 && said.starts_with("error[source.path]"), "{said}");
+    assert!(said.contains("neither a directory nor a file"), "{said}");
+    let (exit, said) = project.fails(&["source", "allow", "files", "--retries", "1"]);
+    assert!(exit == 2 && said.starts_with("error[source.rule]"), "{said}");
+}
+
+on_both_databases!(a_source_can_be_one_file);
+
 #[test]
 fn no_path_leads_out_of_a_directory() {
     let world = World::open(&[]);
@@ -535,138 +498,6 @@ fn the_deadline_of_host_calls_holds_for_sources() {
 }
 
 #[test]
-fn certificates_are_verified() {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-    let file = |name: &str| root().join("tests/tls").join(name);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_file(file("server.crt")).unwrap()],
-            PrivateKeyDer::from_pem_file(file("server.key")).unwrap(),
-        )
-        .unwrap();
-    let config = Arc::new(config);
-    let server = Server::wrapped(Arc::new(move |stream| {
-        let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-        Box::new(rustls::StreamOwned::new(connection, stream))
-    }));
-    let project = Project::new();
-    project.upload("fetches");
-    set_secret(&project, "api_token", SECRET);
-    register(&project, "out");
-    project.run(&["node", "create", "fetches", "--table", "out", "--config", r#"{"path": "good"}"#]);
-    let (own, other) = (file("server.crt"), file("other.crt"));
-    let add = |host: &str, authorities: &[&str]| {
-        let url = format!("https://{host}:{}/v1/", server.port);
-        let rules = [
-            "--network",
-            "127.0.0.1/32",
-            "--network",
-            "::1/128",
-            "--header",
-            "authorization=Bearer {secret:api_token}",
-            "--grant",
-            "fetches",
-            "--retries",
-            "0",
-            "--replace",
-        ];
-        project.run(&[&["source", "add", "api", "--url", &url][..], &rules, authorities].concat());
-    };
-    // The certificate is for `localhost`, and nobody but its file vouches for it.
-    for (host, authorities) in [
-        ("localhost", vec![]),
-        ("localhost", vec!["--ca-file", other.to_str().unwrap()]),
-        ("127.0.0.1", vec!["--ca-file", own.to_str().unwrap()]),
-    ] {
-        add(host, &authorities);
-        let (exit, said) = project.fails(&["node", "run", "out"]);
-        assert!(exit == 5 && said.starts_with("error[source.unreachable]"), "{host}: {said}");
-        assert!(said.contains("certificate"), "{said}");
-    }
-    assert!(server.asked().is_empty(), "nothing was sent to whom it does not trust");
-    add("localhost", &["--ca-file", own.to_str().unwrap()]);
-    project.run(&["node", "run", "out"]);
-    assert!(server.asked()[0].contains(&format!("authorization: Bearer {SECRET}")));
-}
-
-fn secrets_are_kept_and_never_shown(project: Project) {
-    let world = World::in_project(project);
-    let project = &world.project;
-    let said = set_secret(project, "api_token", &format!("{SECRET}\n"));
-    assert_clean("what `secret set` says", said.as_bytes());
-    let url = world.server.url("v1/");
-    project.run(&[
-        "source",
-        "add",
-        "api",
-        "--url",
-        &url,
-        "--network",
-        "127.0.0.1/32",
-        "--header",
-        "authorization=Bearer {secret:api_token}",
-        "--grant",
-        "fetches",
-    ]);
-    let node = world.fetching("out", &serde_json::json!({ "path": "good" }));
-    let sent = |project: &Project, environment: &[(&str, &str)]| {
-        world.server.forget();
-        let mut command = project.command(&["node", "run", &node, "--force"]);
-        let output = command.envs(environment.iter().copied()).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_clean("a run", said.as_bytes());
-        let asked = world.server.asked();
-        let head = asked.first().cloned().unwrap_or_default();
-        let sent = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer "));
-        sent.map(str::to_owned).ok_or(said)
-    };
-    assert_eq!(sent(project, &[]).unwrap(), SECRET);
-    let listed = project.json(&["secret", "list"]);
-    assert_eq!((&listed[0]["kind"], &listed[0]["used_by"]), (&"sealed".into(), &serde_json::json!(["api"])));
-    assert_clean("the list", listed.to_string().as_bytes());
-
-    // Another key, or none: it does not open, which is no fact.
-    let other = "ab".repeat(32);
-    let said = sent(project, &[("DATANODE_SECRET_KEY", &other)]).unwrap_err();
-    assert!(said.starts_with("error[secret.sealed]"), "{said}");
-    let key = project.path().join(".datanode/secret.key");
-    let kept = std::fs::read_to_string(&key).unwrap();
-    std::fs::remove_file(&key).unwrap();
-    let said = sent(project, &[]).unwrap_err();
-    assert!(said.starts_with("error[secret.sealed]"), "{said}");
-    assert_eq!(sent(project, &[("DATANODE_SECRET_KEY", &kept)]).unwrap(), SECRET);
-    std::fs::write(&key, &kept).unwrap();
-
-    // Set anew, and from where it is already.
-    set_secret(project, "api_token", "another-value");
-    assert_eq!(sent(project, &[]).unwrap(), "another-value");
-    project.run(&["secret", "set", "api_token", "--env", "TEST_API_TOKEN"]);
-    let said = sent(project, &[]).unwrap_err();
-    assert!(said.starts_with("error[secret.unavailable]") && said.contains("TEST_API_TOKEN"), "{said}");
-    assert_eq!(sent(project, &[("TEST_API_TOKEN", "from-a-variable")]).unwrap(), "from-a-variable");
-    let file = project.path().join("token");
-    std::fs::write(&file, "from-a-file\n").unwrap();
-    project.run(&["secret", "set", "api_token", "--file", "token"]);
-    assert_eq!(sent(project, &[]).unwrap(), "from-a-file");
-    std::fs::write(&file, "short").unwrap();
-    assert!(sent(project, &[]).unwrap_err().starts_with("error[secret.unfit]"));
-
-    let (exit, said) = project.fails(&["secret", "remove", "api_token"]);
-    assert!(exit == 3 && said.starts_with("error[secret.in_use]"), "{said}");
-    project.run(&["source", "remove", "api"]);
-    project.run(&["secret", "remove", "api_token"]);
-    assert_eq!(project.json(&["secret", "list"]), Value::Array(Vec::new()));
-}
-
-on_both_databases!(secrets_are_kept_and_never_shown);
-
-#[test]
 fn mistakes_are_answered_with_the_next_step() {
     let project = Project::new();
     set_secret(&project, "api_token", SECRET);
@@ -736,19 +567,4 @@ fn mistakes_are_answered_with_the_next_step() {
         let listed = project.run(&["secret", "list"]);
         format!("{}\n\n{}", stable.collect::<Vec<_>>().join("\n"), &listed[..listed.find("sealed").unwrap()])
     });
-}
-
-#[test]
-fn a_missing_secret_is_no_fact() {
-    let world = World::guarded();
-    world.project.run(&["source", "grant", "api", "fetches"]);
-    world.project.execute("DELETE FROM _secrets");
-    let node = world.fetching("out", &serde_json::json!({ "path": "good" }));
-    let (exit, said) = world.project.fails(&["node", "run", &node]);
-    assert!(exit == 5 && said.starts_with("error[secret.not_found]"), "{said}");
-    assert!(world.server.asked().is_empty());
-    assert!(world.project.json(&["run", "list"])[0]["journal"].is_null());
-    set_secret(&world.project, "api_token", SECRET);
-    world.good_run("out");
-    assert!(component("fetches").is_file());
 }

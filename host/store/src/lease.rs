@@ -40,11 +40,12 @@ pub struct Lease {
 /// One writer per node. A lease that has expired may be claimed by anybody; until somebody does, its holder may go on.
 #[async_trait]
 pub trait Leases {
-    /// Claim a node. Refused with [`StoreError::LeaseHeld`] while another run's lease has not expired.
+    /// Claim a node. Refused with [`StoreError::LeaseHeld`] while another run's lease has not expired, and on a server while
+    /// another run is in the midst of its commit.
     async fn claim_lease(&self, claim: &ClaimLease) -> Result<Lease, StoreError>;
 
     /// Let a lease hold for `duration` from now on. Refused with [`StoreError::LeaseLost`] when the node has been
-    /// claimed since.
+    /// claimed since. [`StoreError::Busy`] says nothing about the lease: its row was not to be had, which a commit has to its end.
     async fn extend_lease(&self, lease: &Lease, duration: Duration) -> Result<Lease, StoreError>;
 
     /// Give a lease up; one that is lost or given up already is left as it is.

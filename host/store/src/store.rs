@@ -203,6 +203,12 @@ pub enum SourceKind {
         /// Absolute path.
         path: PathBuf,
     },
+    /// One file of this machine, and nothing beside it. Kept apart from directories, so that it stays one file whatever
+    /// takes its place.
+    OneFile {
+        /// Absolute path.
+        path: PathBuf,
+    },
     /// A place that is asked by HTTP.
     Http(Box<HttpRules>),
 }
@@ -211,6 +217,7 @@ impl std::fmt::Display for SourceKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { path } => write!(f, "the directory {}", path.display()),
+            Self::OneFile { path } => write!(f, "the file {}", path.display()),
             Self::Http(rules) => write!(f, "{}", rules.base_url),
         }
     }

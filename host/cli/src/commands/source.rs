@@ -26,8 +26,8 @@ use crate::usage;
 pub(crate) struct AddArguments {
     /// Name that components declare
     name: String,
-    /// Directory
-    #[arg(long, value_name = "DIRECTORY", required_unless_present = "url", conflicts_with = "url")]
+    /// Directory, or one file
+    #[arg(long, value_name = "PATH", required_unless_present = "url", conflicts_with = "url")]
     path: Option<PathBuf>,
     /// Place that is asked by HTTP: what components ask for lies below it
     #[arg(long, value_name = "URL")]
@@ -125,7 +125,7 @@ async fn add(arguments: AddArguments, place: &Place, printer: Printer) -> anyhow
     let new = match (&path, url) {
         (_, Some(url)) => NewSource::Http(Box::new(http.rules(&url)?)),
         (Some(path), None) if http.is_empty() => NewSource::Directory(path),
-        _ => return Err(usage("a directory has no such rules: options of HTTP sources go with --url")),
+        _ => return Err(usage("files have no such rules: options of HTTP sources go with --url")),
     };
     let added = place.add_source(&name, new, replace).await?;
     let mut source = added.value;
@@ -146,13 +146,14 @@ async fn add(arguments: AddArguments, place: &Place, printer: Printer) -> anyhow
 fn kind(source: &Source) -> &'static str {
     match source.kind {
         SourceKind::File { .. } => "file",
+        SourceKind::OneFile { .. } => "one_file",
         SourceKind::Http(_) => "http",
     }
 }
 
 fn leads_to(source: &Source) -> String {
     match &source.kind {
-        SourceKind::File { path } => path.display().to_string(),
+        SourceKind::File { path } | SourceKind::OneFile { path } => path.display().to_string(),
         SourceKind::Http(rules) => rules.base_url.to_string(),
     }
 }

@@ -86,8 +86,8 @@ pub enum RuleError {
         /// What the system says.
         problem: String,
     },
-    /// Rules of HTTP for a directory.
-    #[error("source `{name}` leads to a directory, which has no such rules")]
+    /// Rules of HTTP for files.
+    #[error("source `{name}` leads to files, which have no such rules")]
     Directory {
         /// The source.
         name: String,

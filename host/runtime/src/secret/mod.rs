@@ -95,7 +95,7 @@ impl Host {
 
 fn used(source: &Source) -> Vec<&str> {
     match &source.kind {
-        SourceKind::File { .. } => Vec::new(),
+        SourceKind::File { .. } | SourceKind::OneFile { .. } => Vec::new(),
         SourceKind::Http(rules) => rules.secrets().collect(),
     }
 }

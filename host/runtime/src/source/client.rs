@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -60,21 +60,34 @@ impl Drop for Connection {
     }
 }
 
-/// Whom to trust: the authorities of the machine, and those of each file of authorities, read once.
+/// What tells a file that was renewed from the one that was read: when it was written, and its bytes.
+type Seen = Option<(SystemTime, u64)>;
+
+/// Whom to trust: the authorities of the machine, read once, and those of each file of authorities, read again when it is
+/// another one: a server lives longer than a certificate.
 #[derive(Default)]
-pub(super) struct Authorities(Mutex<HashMap<Option<PathBuf>, Trust>>);
+pub(super) struct Authorities(Mutex<HashMap<Option<PathBuf>, (Seen, Trust)>>);
 
 impl Authorities {
     fn of(&self, file: Option<&Path>) -> Result<Trust, String> {
         let key = file.map(Path::to_owned);
+        // Looked at before it is read: what is renewed in between is read once more the next time.
+        let now = file.and_then(seen);
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trust) = known().get(&key) {
+        if let Some((then, trust)) = known().get(&key)
+            && *then == now
+        {
             return Ok(trust.clone());
         }
         let trust = Trust::of(file)?;
-        known().insert(key, trust.clone());
+        known().insert(key, (now, trust.clone()));
         Ok(trust)
     }
+}
+
+fn seen(file: &Path) -> Seen {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// Ask a URL at one of these addresses.

@@ -1,4 +1,4 @@
-//! Directories as sources.
+//! Directories and single files as sources.
 
 use std::io::{ErrorKind, Seek, SeekFrom, Take};
 use std::path::{Component as PathPart, Path};
@@ -15,10 +15,22 @@ pub(super) type Found = Option<(Take<File>, u64)>;
 
 /// Look for a file below a directory.
 pub(super) fn fetch(name: &str, root: &Path, request: &FetchRequest) -> Result<Found, NoAnswer> {
+    look(name, root, None, request)
+}
+
+/// Look for one file, which is found by its own name alone.
+pub(super) fn fetch_only(name: &str, file: &Path, request: &FetchRequest) -> Result<Found, NoAnswer> {
+    // The path of a file has both; of any other there is nothing to be found.
+    let (Some(directory), Some(only)) = (file.parent(), file.file_name()) else { return Ok(None) };
+    look(name, directory, Some(Path::new(only)), request)
+}
+
+fn look(name: &str, root: &Path, only: Option<&Path>, request: &FetchRequest) -> Result<Found, NoAnswer> {
     if request.method != "GET" || request.body.is_some() {
+        let what = if only.is_some() { "file" } else { "directory" };
         return Err(NoAnswer::Refused(
             "source.method",
-            format!("source `{name}` is a directory: only GET without a body is possible"),
+            format!("source `{name}` is a {what}: only GET without a body is possible"),
         ));
     }
     let shown = shorten(&request.path);
@@ -35,7 +47,12 @@ pub(super) fn fetch(name: &str, root: &Path, request: &FetchRequest) -> Result<F
     };
     // The directory itself is the operator's: without it nothing can be said of what is below.
     let directory = Dir::open_ambient_dir(root, ambient_authority()).map_err(failed)?;
-    let (mut file, length) = match open(&directory, path) {
+    let opened = match only {
+        Some(only) if path != only => return Ok(None),
+        Some(_) => open_itself(&directory, path),
+        None => open(&directory, path),
+    };
+    let (mut file, length) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             return match error.kind() {
@@ -71,6 +88,15 @@ fn relative(path: &str) -> Option<&Path> {
     let downwards = path.components().all(|part| matches!(part, PathPart::Normal(_)));
     let written = !path.as_os_str().to_string_lossy().contains('\0');
     (downwards && written && path.components().next().is_some()).then_some(path)
+}
+
+/// Whoever may write into the directory of a file that was granted must not be able to grant others by a link in its place.
+fn open_itself(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {
+    if directory.symlink_metadata(path)?.is_symlink() {
+        let problem = "a symbolic link has taken the place of the file; add the source again";
+        return Err(std::io::Error::new(ErrorKind::PermissionDenied, problem));
+    }
+    open(directory, path)
 }
 
 fn open(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {

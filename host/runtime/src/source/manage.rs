@@ -16,8 +16,8 @@ use crate::{Host, RuntimeError, clock};
 const CHANGED_AGAIN: u32 = 3;
 
 impl Host {
-    /// Add a source that leads to a directory. The same again changes nothing; another one under the name of one that is
-    /// there is refused, unless it is to `replace` it.
+    /// Add a source that leads to a directory, or to one file. The same again changes nothing; another one under the name of
+    /// one that is there is refused, unless it is to `replace` it.
     pub async fn add_file_source(
         &self,
         name: &str,
@@ -31,10 +31,14 @@ impl Host {
             problem,
         };
         let path = path.canonicalize().map_err(|error| problem(error.to_string()))?;
-        if !path.is_dir() {
-            return Err(problem("not a directory".to_owned()));
-        }
-        self.put_source(name, SourceKind::File { path }, replace).await
+        let kind = if path.is_dir() {
+            SourceKind::File { path }
+        } else if path.is_file() {
+            SourceKind::OneFile { path }
+        } else {
+            return Err(problem("neither a directory nor a file".to_owned()));
+        };
+        self.put_source(name, kind, replace).await
     }
 
     /// Add a source that is asked by HTTP; see [`Host::add_file_source`].

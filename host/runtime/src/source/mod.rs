@@ -1,7 +1,7 @@
 //! Sources: what a guest may read of the outside, and only when its component declares it *and* an operator granted it.
 //!
-//! Two kinds: directories ([`file`]) and HTTP ([`http`]). What a guest is refused is a value that names the command to mend
-//! it, and is recorded; a failure of the way to a source ends the run, and is no fact.
+//! Two kinds: files of this machine ([`file`]) and HTTP ([`http`]). What a guest is refused is a value that names the command to
+//! mend it, and is recorded; a failure of the way to a source ends the run, and is no fact.
 
 mod answer;
 mod client;
@@ -132,14 +132,14 @@ impl Sources {
             );
         }
         match &source.kind {
-            SourceKind::File { path } => Ok(match file::fetch(name, path, request)? {
-                None => self.answer(request, 404, Vec::new(), None),
-                Some((file, length)) => {
-                    let status = if request.range.is_some() { 206 } else { 200 };
-                    let headers = vec![("content-length".to_owned(), length.to_string())];
-                    self.answer(request, status, headers, Some(Content::File(file)))
-                }
-            }),
+            SourceKind::File { path } => {
+                let found = file::fetch(name, path, request)?;
+                Ok(self.found(request, found))
+            }
+            SourceKind::OneFile { path } => {
+                let found = file::fetch_only(name, path, request)?;
+                Ok(self.found(request, found))
+            }
             SourceKind::Http(rules) => {
                 let Some(http) = &self.http else {
                     return refused("source.not_found", format!("source `{name}` cannot be asked from here"));
@@ -148,6 +148,13 @@ impl Sources {
                 Ok(self.answer(request, fetched.status, fetched.headers, Some(Content::Kept(fetched.body))))
             }
         }
+    }
+
+    fn found(&mut self, request: &FetchRequest, found: file::Found) -> FetchResponse {
+        let Some((file, length)) = found else { return self.answer(request, 404, Vec::new(), None) };
+        let status = if request.range.is_some() { 206 } else { 200 };
+        let headers = vec![("content-length".to_owned(), length.to_string())];
+        self.answer(request, status, headers, Some(Content::File(file)))
     }
 
     fn answer(
@@ -215,7 +222,7 @@ impl Sources {
 }
 
 /// What a guest gave, as much of it as people are shown.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
@@ -310,6 +317,51 @@ mod tests {
                 ),
                 "{path}"
             );
+        }
+    }
+
+    /// Whatever is asked for beside it, and whatever takes its place.
+    #[test]
+    fn a_source_of_one_file_is_that_file_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in ["granted", "beside"] {
+            std::fs::write(path(name), name).unwrap();
+        }
+        let mut sources = sources(root.path(), true);
+        sources.known.get_mut("ecb").unwrap().kind = SourceKind::OneFile { path: path("granted") };
+        let mut status = |path: &str| match sources.fetch(&get(path)) {
+            Ok(HostReply::Fetched(response)) => response.status.to_string(),
+            reply => refused(reply),
+        };
+        assert_eq!(status("granted"), "200");
+        for name in ["beside", "Granted", "sub/granted", "granted/granted", "granted\u{0}x"] {
+            assert!(["404", "source.path"].contains(&status(name).as_str()), "{name:?}");
+        }
+        let absolute = path("granted");
+        for name in ["", ".", "./granted", "../granted", "sub/../granted", absolute.to_str().unwrap()] {
+            assert_eq!(status(name), "source.path", "{name}");
+        }
+        // A file of that name that was written anew is the file; what is no file is nothing, and a link is refused.
+        std::fs::rename(path("beside"), path("granted")).unwrap();
+        assert_eq!(status("granted"), "200");
+        std::fs::remove_file(path("granted")).unwrap();
+        assert_eq!(status("granted"), "404");
+        std::fs::create_dir(path("granted")).unwrap();
+        std::fs::write(path("granted").join("granted"), "granted").unwrap();
+        for name in ["granted", "granted/granted"] {
+            assert_eq!(status(name), "404", "{name}");
+        }
+        #[cfg(unix)]
+        {
+            std::fs::remove_dir_all(path("granted")).unwrap();
+            std::fs::write(path("beside"), "beside").unwrap();
+            for target in ["beside", "/etc", "/proc/self/environ"] {
+                std::os::unix::fs::symlink(target, path("granted")).unwrap();
+                assert_eq!(status("granted"), "source.path", "{target}");
+                assert_ne!(status("granted/passwd"), "200");
+                std::fs::remove_file(path("granted")).unwrap();
+            }
         }
     }
 

@@ -105,7 +105,7 @@ impl JsonSchema for Rules {
 struct Add {
     /// Its name: lower-case letters, digits and `_`, a letter first.
     name: String,
-    /// A directory of the server's machine.
+    /// A directory or a file of the server's machine.
     path: Option<PathBuf>,
     /// A place that is asked by HTTP: its `base_url`, and what its rules are beside the defaults.
     #[schemars(with = "Option<Rules>")]
