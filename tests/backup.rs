@@ -1,11 +1,12 @@
 //! A backup of a database in use, put back elsewhere and in its own place.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use datanode_tests::Project;
+use datanode_tests::{Project, copy_all};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -154,4 +155,47 @@ fn a_backup_takes_the_place_of_a_damaged_database_with_its_log() {
     assert_eq!(rows(&project, None, RETURNS), held);
     let kept = restored["kept"].as_str().unwrap();
     assert_eq!(std::fs::read(kept).unwrap(), b"this was a database before the disk was full");
+}
+
+/// What it takes to have everything again is told when the backup is made, and missed where it was not taken along.
+#[test]
+fn what_a_backup_leaves_out_is_told_and_what_runs_miss_of_it_is_named() {
+    let project = Project::with_fx();
+    let backup = project.path().join("backup.db");
+    let file = backup.to_str().unwrap();
+    // The names of what lies beside the database, as the command ends with them.
+    let left_out = || -> Vec<String> {
+        let said = project.run(&["backup", file, "--force"]);
+        let told = said.lines().find_map(|line| line.strip_prefix("not in it: ")).expect(&said);
+        let paths = told.split(", ").map(Path::new);
+        let names = paths.map(|path| {
+            assert!(path.exists(), "{said}");
+            path.file_name().unwrap().to_str().unwrap().to_owned()
+        });
+        names.collect()
+    };
+    project.run(&["node", "run", RETURNS, "--until", "1999-06-30"]);
+    assert_eq!(left_out(), ["datanode.toml", "contents"]);
+    let token = project.path().join("token");
+    std::fs::write(&token, "a-token-of-nobody").unwrap();
+    let mut set = project.command(&["secret", "set", "token"]);
+    set.stdin(File::open(&token).unwrap()).stdout(Stdio::null());
+    assert!(set.status().unwrap().success());
+    assert_eq!(left_out(), ["datanode.toml", "contents", "secret.key"]);
+
+    let home = project.path().join("elsewhere");
+    project.run(&[&["restore", file][..], &at(Some(&home))].concat());
+    let listed = project.json(&[&["run", "list", "--table", RETURNS][..], &at(Some(&home))].concat());
+    let run = listed[0]["run_id"].as_str().unwrap();
+    let replayed = || {
+        let replay = [&["run", "replay", run, "--json"][..], &at(Some(&home))].concat();
+        let output = project.output(&replay);
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap()[0].clone())
+    };
+    let (code, replay) = replayed();
+    assert_eq!((code, &replay["verdict"]), (Some(3), &Value::from("cannot_replay")), "{replay}");
+    assert!(replay["missing"].as_str().unwrap().contains("is not kept"), "{replay}");
+    copy_all(&project.path().join(".datanode/contents"), &home.join("contents"));
+    let (code, replay) = replayed();
+    assert_eq!((code, &replay["verdict"]), (Some(0), &Value::from("identical")), "{replay}");
 }

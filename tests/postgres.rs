@@ -76,9 +76,11 @@ fn sql_runs_under_a_login_of_its_own_and_answers_as_the_embedded_database_does()
 #[test]
 fn what_a_server_cannot_do_here_is_said() {
     let server = Project::on_server().and_fx();
-    let (code, said) = server.fails(&["backup", "copy.db"]);
-    assert_eq!(code, 2);
-    assert!(said.contains("pg_dump"), "{said}");
+    for (refused, tool) in [("backup", "pg_dump "), ("restore", "pg_restore ")] {
+        let (code, said) = server.fails(&[refused, "copy.db"]);
+        assert_eq!(code, 2);
+        assert!(said.contains(&of_the_guide(tool)), "{said}");
+    }
 }
 
 /// The trial runs are made in an embedded copy: the server is only read, also where a table refers to another.
@@ -116,7 +118,15 @@ fn a_check_judges_a_node_of_a_server_and_leaves_nothing_there() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// The way of docs/operator-guide.md: both schemas in one dump, restored into an empty database.
+/// The one command of docs/operator-guide.md that begins so.
+fn of_the_guide(begin: &str) -> String {
+    let guide = std::fs::read_to_string(root().join("docs/operator-guide.md")).unwrap();
+    let commands: Vec<&str> = guide.lines().filter(|line| line.starts_with(begin)).collect();
+    let [command] = commands[..] else { panic!("{commands:?}") };
+    command.to_owned()
+}
+
+/// The commands of docs/operator-guide.md: all schemas in one dump, restored into an empty database.
 #[test]
 fn a_dump_of_postgresql_restores_everything() {
     let server = Project::on_server().and_fx();
@@ -130,16 +140,22 @@ fn a_dump_of_postgresql_restores_everything() {
     server.run(&["table", "load", "notes", "notes.csv"]);
     let before = [digest(&server, RATES), digest(&server, RETURNS), digest(&server, "notes")];
     let runs = server.json(&["run", "list"]);
+    // By functions of a schema of their own, and under a login that has its rights from this host.
+    let sql = format!(
+        "SELECT currency || '!' AS told, round(max(rate), 2) AS most FROM {RATES} GROUP BY 1 ORDER BY 1"
+    );
+    let asked = |project: &Project| {
+        let mut command = project.command(&["table", "sql", RATES, &sql, "--json"]);
+        let output = command.env("DATANODE_READER_URL", project.server().reader()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["results"].clone()
+    };
+    let answer = asked(&server);
 
-    let dump = server.path().join("datanode.dump");
-    let file = format!("--file={}", dump.display());
-    let schemas = ["--schema=datanode", "--schema=datanode_tables"];
-    tool("pg_dump", &["--format=custom", schemas[0], schemas[1], &file, &server.server().url()]);
-    let restored = server.restored(|url| {
-        let into = format!("--dbname={url}");
-        let file = dump.to_str().unwrap();
-        tool("pg_restore", &["--exit-on-error", "--single-transaction", &into, file]);
-    });
+    shell(&server, &of_the_guide("pg_dump "), "DATABASE_URL", &server.server().url());
+    let restored =
+        server.restored(|url| shell(&server, &of_the_guide("pg_restore "), "OTHER_DATABASE_URL", url));
+    assert_eq!(asked(&restored), answer);
     assert_eq!([digest(&restored, RATES), digest(&restored, RETURNS), digest(&restored, "notes")], before);
     assert_eq!(restored.json(&["run", "list"]), runs);
     is_sound(&restored);
@@ -154,14 +170,22 @@ fn a_dump_of_postgresql_restores_everything() {
     assert_eq!(digest(&restored, RETURNS), digest(&server, RETURNS));
 }
 
-/// One of PostgreSQL's own tools, which must succeed. That of the machine may be older than its server.
-fn tool(name: &str, arguments: &[&str]) {
+/// A command as somebody types it who stands in the project, with a variable; it must succeed. PostgreSQL's own tools are
+/// found first: those of the machine may be older than its server.
+fn shell(project: &Project, command: &str, variable: &str, value: &str) {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut places: Vec<_> = installed.map(|version| version.path().join("bin").join(name)).collect();
+    let mut places: Vec<_> = installed.map(|version| version.path().join("bin")).collect();
     places.sort();
-    let program = places.pop().filter(|place| place.is_file()).unwrap_or_else(|| name.into());
-    let output = Command::new(program).args(arguments).output().expect("PostgreSQL's tools are installed");
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    places.reverse();
+    places.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(project.path())
+        .env("PATH", std::env::join_paths(places).unwrap())
+        .env(variable, value)
+        .output()
+        .expect("a shell starts");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -42,8 +42,12 @@ impl Place {
     }
 
     fn under(project: Project, settings: &str) -> Self {
+        Self::of(project, settings, TABLE)
+    }
+
+    fn of(project: Project, settings: &str, contract: &str) -> Self {
         let project = project.set(settings);
-        std::fs::write(project.path().join("prices.toml"), TABLE).unwrap();
+        std::fs::write(project.path().join("prices.toml"), contract).unwrap();
         project.run(&["table", "register", "prices.toml"]);
         let table = project.json(&["table", "show", "prices"])["uid"].as_str().unwrap().to_owned();
         let server = Server::start(&project, &[]);
@@ -382,6 +386,46 @@ fn statistics_of_200_000_coordinates_are_read(project: Project) {
     assert_eq!(record["error"]["code"], "producer.statistics");
 }
 
+/// Decimals are judged by the contract's values and beside stored ones, digit by digit: as floats all of these are the same.
+fn decimals_of_a_producer_are_judged_digit_by_digit(project: Project) {
+    const MOST: &str = "12345678901234.5678";
+    let checks = format!(
+        "[[checks]]\nname = \"sane\"\nkind = \"range\"\ncolumn = \"price\"\nmin = 0.05\nmax = \"{MOST}\"\n\
+         [[checks]]\nname = \"known\"\nkind = \"accepted_values\"\ncolumn = \"price\"\nvalues = [\"{MOST}\"]\n\
+         severity = \"warn\"\n\
+         [[checks]]\nname = \"rises\"\nkind = \"monotonic\"\ncolumn = \"price\"\n"
+    );
+    let contract = TABLE.replace("\"float64\"", "\"decimal(18,4)\"") + &checks;
+    let place = Place::of(project, "", &contract);
+    let node = place.node("prices_1");
+    let scheduler = place.scheduler(&node);
+    let send = |day: u32, price: &str| {
+        let run = place.start(&node, &scheduler)["historical_update"]["uid"].as_str().unwrap().to_owned();
+        let mut sent = row(day, "a", 0.0);
+        sent["price"] = price.into();
+        assert_eq!(place.insert(&node, &json!([sent])).0, 200);
+        let time = format!("2026-01-{day:02}T00:00:00Z");
+        let (status, answer) = place.complete(&node, &time, &time, &["a"]);
+        let record = place.project.json(&["run", "show", &run]);
+        place.end(&node, &run, status != 200);
+        (status, record, answer)
+    };
+    let (status, record, answer) = send(1, MOST);
+    assert_eq!((status, &record["status"]), (200, &json!("ok")), "{answer} {record}");
+    for (price, told) in [
+        ("12345678901234.5679", "price = 12345678901234.5679"),
+        ("0.0499", "price = 0.0499"),
+        ("12345678901234.5677", "price = 12345678901234.5677 after 12345678901234.5678"),
+    ] {
+        let (status, record, answer) = send(2, price);
+        assert_eq!((status, &record["error"]["code"]), (400, &json!("quality.failed")), "{answer} {record}");
+        assert!(record["error"]["message"].as_str().unwrap().contains(told), "{record}");
+    }
+    assert_eq!(place.rows(), 1);
+    let (status, record, answer) = send(2, MOST);
+    assert_eq!((status, &record["status"]), (200, &json!("ok")), "{answer} {record}");
+}
+
 /// The server ends when rows are stored and uploads forgotten, but for the `COMMIT`: nothing of it has happened.
 fn uploads_of_a_commit_that_is_cut_off_wait_for_the_next_one(project: Project) {
     let mut place = Place::new(project);
@@ -611,6 +655,7 @@ on_both_databases!(
     an_update_outlives_the_server_that_received_it,
     an_upload_beside_the_statistics_is_stored_or_refused,
     statistics_of_200_000_coordinates_are_read,
+    decimals_of_a_producer_are_judged_digit_by_digit,
     uploads_of_a_commit_that_is_cut_off_wait_for_the_next_one,
     what_no_producer_should_send_is_refused_as_the_callers_error,
     what_makes_no_sense_is_refused_as_the_callers_error,

@@ -77,6 +77,52 @@ fn a_tail_of_two_currencies_comes_back_as_it_was(empty: Project) {
     assert_eq!(rows(&project, RETURNS), returns);
 }
 
+fn values_with_commas_and_quotes_are_named_in_quotes(empty: Project) {
+    const TABLE: &str = "daily_series";
+    let project = empty;
+    project.upload(TABLE);
+    let contract = root().join("tests/guests/daily_series/contract.toml");
+    project.run(&["table", "register", contract.to_str().unwrap()]);
+    let config = json!({"series": ["Acme", "Acme, Inc", "the \"best\""]}).to_string();
+    project.run(&["node", "create", TABLE, "--table", TABLE, "--config", &config]);
+    project.run(&["node", "run", TABLE, "--until", "2000-01-31"]);
+    let last = |series: &str| {
+        let shown = project.json(&["stats", "show", TABLE]);
+        let progress = shown["progress"].as_array().unwrap();
+        let held = progress.iter().find(|held| held["coordinate"][0] == series).unwrap();
+        held["max"].as_str().unwrap()[..10].to_owned()
+    };
+    let delete = |day: &str, scope: [&str; 2], how: &str| {
+        project.json(&[&["table", "delete-after", TABLE, day][..], &scope, &[how]].concat())
+    };
+
+    let both = "series=\"Acme, Inc\",\"the \"\"best\"\"\"";
+    let deleted = delete("2000-01-21", ["--where", both], "--yes");
+    assert_eq!(deleted["scope"], json!({"where": {"series": ["Acme, Inc", "the \"best\""]}}));
+    assert_eq!(deleted["rows"], 22);
+    let deleted = delete("2000-01-11", ["--coordinate", "series=\"Acme, Inc\""], "--yes");
+    assert_eq!(deleted["scope"], json!({"coordinates": [{"series": "Acme, Inc"}]}));
+    assert_eq!(deleted["rows"], 10);
+    assert_eq!(
+        ["Acme", "Acme, Inc", "the \"best\""].map(last),
+        ["2000-01-31", "2000-01-10", "2000-01-20"],
+        "nothing of the others"
+    );
+
+    // Without quotes a comma divides, as everywhere.
+    let counted = delete("2000-01-21", ["--where", "series=Acme, Inc"], "--dry-run");
+    assert_eq!(
+        (&counted["rows"], &counted["scope"]),
+        (&json!(11), &json!({"where": {"series": ["Acme", " Inc"]}}))
+    );
+    let scope = ["--coordinate", "series=Acme, Inc", "--yes"];
+    let (code, error) =
+        project.fails(&[&["table", "delete-after", TABLE, "2000-01-01"][..], &scope].concat());
+    assert!(code == 2 && error.contains("` Inc` is not DIMENSION=VALUE"), "{error}");
+    assert_eq!(last("Acme"), "2000-01-31");
+    project.run(&["stats", "verify"]);
+}
+
 fn what_has_no_tail_or_names_no_coordinate_is_refused(empty: Project) {
     let project = empty.and_fx();
     let contract = root().join("examples/fx/contracts/currencies.toml");
@@ -122,6 +168,7 @@ fn progress_that_somebody_broke_is_reported(empty: Project) {
 
 on_both_databases!(
     a_tail_of_two_currencies_comes_back_as_it_was,
+    values_with_commas_and_quotes_are_named_in_quotes,
     what_has_no_tail_or_names_no_coordinate_is_refused,
     progress_that_somebody_broke_is_reported,
 );

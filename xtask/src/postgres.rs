@@ -126,7 +126,15 @@ fn install() -> Result<()> {
         );
     }
     println!("   PostgreSQL is not installed; installing Debian's package `{PACKAGE}`");
-    run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", PACKAGE]))
+    let install =
+        || run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", PACKAGE]));
+    if install().is_ok() {
+        return Ok(());
+    }
+    // The lists of packages are empty on a fresh machine, and name files that are gone on an old one.
+    println!("   with the lists of packages that are here it cannot be installed; fetching them");
+    run(Command::new("apt-get").arg("update"))?;
+    install()
 }
 
 /// What a server proves itself with, both as PEM.

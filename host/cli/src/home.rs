@@ -196,6 +196,12 @@ impl Home {
         self.data.join(DATABASE)
     }
 
+    /// What there is beside the database that a copy of it alone lacks, and that nothing makes again.
+    pub(crate) fn beside_database(&self) -> Vec<PathBuf> {
+        let others = [self.revisions(), self.data.join(CONTENTS), self.data.join(SECRET_KEY)];
+        self.settings.iter().cloned().chain(others).filter(|path| path.exists()).collect()
+    }
+
     /// Where revisions of tables are: beside `datanode.toml`, so that they come under version control with it.
     pub(crate) fn revisions(&self) -> PathBuf {
         let project = self.settings.as_deref().and_then(Path::parent).unwrap_or(&self.data);

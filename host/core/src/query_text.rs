@@ -304,6 +304,8 @@ mod tests {
         }
         let coordinate = index_coordinate(&contract, "id=7,name=a").unwrap();
         assert_eq!(coordinate, [("id".to_owned(), CoordinateValue::Int(7)), ("name".to_owned(), text("a"))]);
+        let quoted = index_coordinate(&contract, "name=\"a,\"\"b\"\"\",id=7").unwrap();
+        assert_eq!(quoted[0], ("name".to_owned(), text("a,\"b\"")));
         assert!(index_coordinate(&contract, "id=7,id=8").is_err());
     }
 

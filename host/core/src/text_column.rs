@@ -188,7 +188,7 @@ fn expected(data_type: DataType) -> String {
 }
 
 /// A decimal, scaled to an integer; None when it is not exact.
-fn decimal(text: &str, data_type: DataType) -> Option<i128> {
+pub(crate) fn decimal(text: &str, data_type: DataType) -> Option<i128> {
     let DataType::Decimal { precision, scale } = data_type else { return None };
     let (negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(digits) => (text.starts_with('-'), digits),

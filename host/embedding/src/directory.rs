@@ -72,12 +72,15 @@ impl Embedder for DirectoryModel {
 /// A file of a model, whole.
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let told = |error: std::io::Error| format!("{}: {error}", path.display());
-    let mut bytes = Vec::new();
-    File::open(path).map_err(told)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("{} has more than {MAX_FILE_BYTES} bytes", path.display()));
+    let too_large = || format!("{} has more than {MAX_FILE_BYTES} bytes", path.display());
+    let file = File::open(path).map_err(told)?;
+    if file.metadata().map_err(told)?.len() > MAX_FILE_BYTES {
+        return Err(too_large());
     }
-    Ok(bytes)
+    let mut bytes = Vec::new();
+    // It may grow while it is read.
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(told)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// The digest of a model: of its files one after the other, each behind its length.
@@ -105,6 +108,20 @@ mod tests {
         assert_eq!(copy.name, "model");
         let texts = ["price of electricity".to_owned()];
         assert_eq!(copied.embed(&texts).unwrap(), built_in().embed(&texts).unwrap());
+    }
+
+    /// Of which nothing is on the disk but its length.
+    #[test]
+    fn a_file_that_is_too_large_is_refused_unread() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in NAMES {
+            File::create(directory.path().join(name)).unwrap();
+        }
+        let vectors = File::options().write(true).open(directory.path().join("model.safetensors")).unwrap();
+        vectors.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let error = DirectoryModel::new(directory.path()).unwrap().model().unwrap_err();
+        assert_eq!(error.code(), "search.model_directory");
+        assert!(error.to_string().contains("has more than 2147483648 bytes"), "{error}");
     }
 
     #[test]

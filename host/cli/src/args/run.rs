@@ -46,8 +46,9 @@ pub(crate) enum RunCommand {
     /// Make a failed run again, over the window that it had
     #[command(
         after_help = "The node is run alone, by the release that runs now, with the runtime options of the failed run, and covers\n\
-        exactly the window of that run, whatever a run of today would cover. It is a run of its own, with a record that\n\
-        names the failed one. Rows that the table has got since stay as they are.\n\n\
+        the window of that run, whatever a run of today would cover; but where something before that window is open by\n\
+        now, it begins there. It is a run of its own, with a record that names the failed one. Rows that the table has got\n\
+        since stay as they are.\n\n\
         Example:\n  datanode run retry 01a204a9-91c4"
     )]
     Retry {

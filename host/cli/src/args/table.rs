@@ -107,8 +107,9 @@ pub(crate) enum TableCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlotArguments {
-    /// Draw rows of this value of an identity dimension; several of one dimension are alternatives
-    #[arg(long = "where", value_name = "DIMENSION=VALUE", requires = "plot")]
+    /// Draw rows of these values of an identity dimension, which are alternatives; a value with a comma stands in double
+    /// quotes
+    #[arg(long = "where", value_name = "DIMENSION=VALUE,...", requires = "plot")]
     pub(crate) filters: Vec<String>,
     /// First moment, inclusive: RFC 3339 or a date
     #[arg(long, value_name = "TIME", requires = "plot")]

@@ -12,11 +12,20 @@ use crate::home::{self, Home, no_data};
 use crate::print::{self, Printer, count};
 use crate::say;
 
+/// How docs/operator-guide.md says it: all schemas at once, for one needs the others.
+const DUMP: &str =
+    "pg_dump --format=custom --no-privileges --schema='datanode*' --file=datanode.dump \"$DATABASE_URL\"";
+/// See [`DUMP`].
+const RESTORE: &str =
+    "pg_restore --exit-on-error --single-transaction --dbname=\"$OTHER_DATABASE_URL\" datanode.dump";
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "The database may be in use: the file holds what was committed when the backup began, and runs go on.\n\
     It is verified before it gets its name: every page, every reference, every row is looked at. The backup takes the\n\
-    room of the database. Not in it: datanode.toml, revisions/, and the files that sources lead to.\n\n\
+    room of the database. Not in it, and to be copied besides: datanode.toml, revisions/, and in the data directory\n\
+    contents/, without which most runs cannot be replayed, and secret.key, without which sealed secrets are set anew;\n\
+    nor are the files that sources lead to. It ends with which of these there are.\n\n\
     Examples:\n  datanode backup datanode-monday.db\n  datanode backup /backups/latest.db --force"
 )]
 pub(crate) struct BackupArguments {
@@ -46,7 +55,7 @@ pub(crate) async fn back_up(
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    refuse_server(home)?;
+    refuse_server(home, DUMP)?;
     let BackupArguments { file, force } = arguments;
     let database = home.database();
     if !database.is_file() {
@@ -57,6 +66,11 @@ pub(crate) async fn back_up(
     let answer = json!({"file": file, "bytes": bytes, "tables": tables, "rows": rows, "runs": runs});
     printer.show(&answer, || {
         print::done(&format!("wrote and verified {}: {}", file.display(), words(contents)));
+        let beside = home.beside_database();
+        if !beside.is_empty() {
+            let beside: Vec<String> = beside.iter().map(|path| path.display().to_string()).collect();
+            say!("not in it: {}", beside.join(", "));
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +80,7 @@ pub(crate) async fn restore(
     home: &Home,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    refuse_server(home)?;
+    refuse_server(home, RESTORE)?;
     let RestoreArguments { file, force } = arguments;
     let database = home.database();
     let made = !home.data.exists();
@@ -96,14 +110,16 @@ fn words(contents: Contents) -> String {
     format!("{} bytes, {} tables, {} rows, {} runs", count(bytes), count(tables), count(rows), count(runs))
 }
 
-/// A server has its own tools, which know more of it than this program could.
-fn refuse_server(home: &Home) -> anyhow::Result<()> {
+/// A server has its own tools, which know more of it than this program could: `command` is the one that does it there.
+fn refuse_server(home: &Home, command: &str) -> anyhow::Result<()> {
     if home.is_embedded() {
         return Ok(());
     }
     Err(Failure::usage(
         "these files are copies of the embedded database, and the database here is PostgreSQL",
     )
-    .with_next_step("back up its schemas datanode and datanode_tables: pg_dump, see the operator's guide")
+    .with_next_step(format!(
+        "PostgreSQL's own tools do it for all schemas at once, as the operator's guide says: {command}"
+    ))
     .into())
 }

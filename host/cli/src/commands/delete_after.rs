@@ -6,6 +6,7 @@ use clap::Args;
 use datanode_core::Timestamp;
 use datanode_core::contract::{Contract, TableKind};
 use datanode_core::coordinate::CoordinateValue;
+use datanode_core::query_text;
 use datanode_runtime::answers::{ReopenedNode, tail_query};
 use datanode_store::{DeleteAfter, DeleteScope, StoreError};
 
@@ -14,7 +15,7 @@ use super::table_read::{does_not_fit, filters};
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::print::{self, Printer, count};
-use crate::{say, usage};
+use crate::say;
 
 #[derive(Debug, Args)]
 #[command(
@@ -22,10 +23,13 @@ use crate::{say, usage};
     Without --where and --coordinate the tail of all coordinates goes. A run that is under way and has read the\n\
     table before stores nothing. The windows of all nodes that write the table are open again from there on, whatever\n\
     the scope. Tables that other nodes computed from these rows stay as they are.\n\
-    On a terminal the command counts the rows and asks; a script says --yes.\n\n\
+    On a terminal the command counts the rows and asks; a script says --yes.\n\
+    Commas divide values: one that has a comma or a quote in it stands in double quotes, and a quote in those is written\n\
+    twice. The shell takes quotes away, so the whole stands in single ones.\n\n\
     Examples:\n  datanode table delete-after fx_log_returns 2024-01-01 --dry-run\n  \
     datanode table delete-after fx_log_returns 2024-01-01 --where currency=USD --where currency=GBP\n  \
-    datanode table delete-after quotes 2024-01-01 --coordinate currency=USD,venue=1 --coordinate venue=2 --yes"
+    datanode table delete-after quotes 2024-01-01 --coordinate currency=USD,venue=1 --coordinate venue=2 --yes\n  \
+    datanode table delete-after prices 2024-01-01 --where 'name=\"Acme, Inc\"' --dry-run"
 )]
 pub(crate) struct DeleteAfterArguments {
     /// Identifier or uid of a time-indexed table
@@ -33,10 +37,11 @@ pub(crate) struct DeleteAfterArguments {
     /// Rows at this moment and later go: RFC 3339 or a date
     #[arg(value_name = "TIME")]
     after: Timestamp,
-    /// Only rows of this value of an identity dimension; several of one dimension are alternatives
-    #[arg(long = "where", value_name = "DIMENSION=VALUE")]
+    /// Only rows of these values of an identity dimension, which are alternatives; a value with a comma stands in double
+    /// quotes
+    #[arg(long = "where", value_name = "DIMENSION=VALUE,...")]
     filters: Vec<String>,
-    /// Only rows that have all of these values; several coordinates are alternatives
+    /// Only rows that have all of these values, quoted in the same way; several coordinates are alternatives
     #[arg(long = "coordinate", value_name = "DIMENSION=VALUE,...", conflicts_with = "filters")]
     coordinates: Vec<String>,
     /// Do not ask
@@ -114,19 +119,10 @@ fn scope(contract: &Contract, arguments: &DeleteAfterArguments) -> anyhow::Resul
     if arguments.coordinates.is_empty() {
         return Ok(DeleteScope::All);
     }
-    let coordinates = arguments.coordinates.iter().map(|text| coordinate(contract, text));
+    let coordinates = arguments.coordinates.iter().map(|text| {
+        query_text::index_coordinate(contract, text).map_err(|error| does_not_fit(contract, error))
+    });
     Ok(DeleteScope::IndexCoordinates(coordinates.collect::<anyhow::Result<_>>()?))
-}
-
-fn coordinate(contract: &Contract, text: &str) -> anyhow::Result<Vec<(String, CoordinateValue)>> {
-    let conditions: Vec<String> = text.split(',').map(str::to_owned).collect();
-    let one = |(name, mut values): (String, Vec<CoordinateValue>)| match (values.pop(), values.is_empty()) {
-        (Some(value), true) => Ok((name, value)),
-        _ => Err(usage(format!(
-            "`{text}` wants two values of `{name}`, which no row has; give several --coordinate for alternatives"
-        ))),
-    };
-    filters(contract, &conditions)?.into_iter().map(one).collect()
 }
 
 /// Ask a person; an error unless they say yes.

@@ -19,6 +19,8 @@ const TEMPLATE: &str = "\
 # memory_bytes = 1_073_741_824
 # All emitted messages of one run, in bytes.
 # emit_bytes = 17_179_869_184
+# All that one run is given of tables and sources, in bytes; its journal keeps as much on disk.
+# read_bytes = 17_179_869_184
 
 [runs]
 # Bytes of output that a run keeps in memory until its commit; the rest waits on disk.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::types::{Decimal128Type, DecimalType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, cast::AsArray};
 use serde_json::Value;
 
@@ -11,12 +11,18 @@ use crate::cadence::Cadence;
 use crate::contract::{Contract, TableKind};
 use crate::coordinate::CoordinateValue;
 use crate::data_type::DataType;
+use crate::text_column::decimal;
+
+/// Digits of which a float keeps any that are written: with more of them it may be another number.
+const FLOAT_DIGITS: usize = 15;
 
 /// A value of a column that can be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     /// `float64`, `float32`
     Float(f64),
+    /// `decimal(p,s)`: the number times 10^s, and s, which is that of the column.
+    Decimal(i128, u8),
     /// All others.
     Exact(CoordinateValue),
 }
@@ -32,6 +38,9 @@ impl Cell {
             DataType::Float32 => {
                 Some(Self::Float(array.as_primitive_opt::<Float32Type>()?.value(row).into()))
             }
+            DataType::Decimal { scale, .. } => {
+                Some(Self::Decimal(array.as_primitive_opt::<Decimal128Type>()?.value(row), scale))
+            }
             _ => CoordinateValue::from_array(array, data_type, row).map(Self::Exact),
         }
     }
@@ -40,6 +49,16 @@ impl Cell {
         let wrong = || format!("{value} is no value of type {data_type}");
         match data_type {
             DataType::Float64 | DataType::Float32 => value.as_f64().map(Self::Float).ok_or_else(wrong),
+            DataType::Decimal { precision, scale } => {
+                let digits = decimal(&decimal_text(value)?, data_type);
+                let before = precision.saturating_sub(scale);
+                digits.map(|digits| Self::Decimal(digits, scale)).ok_or_else(|| {
+                    format!(
+                        "{}, which has at most {before} digits before the point and {scale} behind it",
+                        wrong()
+                    )
+                })
+            }
             _ => {
                 let text = match (value, data_type) {
                     (Value::Number(number), DataType::Int16 | DataType::Int32 | DataType::Int64) => {
@@ -60,6 +79,7 @@ impl Cell {
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Float(one), Self::Float(other)) => one.partial_cmp(other),
+            (Self::Decimal(one, _), Self::Decimal(other, _)) => Some(one.cmp(other)),
             (Self::Exact(one), Self::Exact(other)) => Some(one.cmp(other)),
             _ => None,
         }
@@ -70,9 +90,34 @@ impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Float(value) => value.fmt(f),
+            #[allow(clippy::cast_possible_wrap)] // at most 38
+            Self::Decimal(digits, scale) => f.write_str(&Decimal128Type::format_decimal(
+                *digits,
+                Decimal128Type::MAX_PRECISION,
+                *scale as i8,
+            )),
             Self::Exact(value) => value.fmt(f),
         }
     }
+}
+
+/// A decimal as a contract writes it: a text, or a number. But for integers that one has come through a float.
+fn decimal_text(value: &Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => return Ok(text.clone()),
+        // Without an exponent, whatever its size.
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, |float| float.to_string())
+        }
+        other => return Ok(other.to_string()),
+    };
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    if digits.trim_matches('0').len() > FLOAT_DIGITS {
+        return Err(format!(
+            "{value} has more than the {FLOAT_DIGITS} digits that a number keeps: write it as text"
+        ));
+    }
+    Ok(text)
 }
 
 /// What a check demands. Columns are places in the contract's order.
@@ -154,7 +199,14 @@ fn of_column(check: &Check, contract: &Contract) -> Result<Rule, Wrong> {
             use DataType as T;
             if !matches!(
                 data_type,
-                T::Float64 | T::Float32 | T::Int64 | T::Int32 | T::Int16 | T::Date | T::TimestampTz
+                T::Float64
+                    | T::Float32
+                    | T::Int64
+                    | T::Int32
+                    | T::Int16
+                    | T::Decimal { .. }
+                    | T::Date
+                    | T::TimestampTz
             ) {
                 return Err(unfit());
             }
@@ -167,7 +219,7 @@ fn of_column(check: &Check, contract: &Contract) -> Result<Rule, Wrong> {
             }
         }
         CheckKind::AcceptedValues => {
-            if matches!(data_type, DataType::Json | DataType::Bytes | DataType::Decimal { .. }) {
+            if matches!(data_type, DataType::Json | DataType::Bytes) {
                 return Err(unfit());
             }
             if check.values.is_empty() {

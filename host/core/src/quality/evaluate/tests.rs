@@ -1,4 +1,6 @@
-use arrow_array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -84,6 +86,90 @@ proptest! {
             prop_assert!(violation.rows > 0);
             prop_assert_eq!(violation.examples.len() as u64, violation.rows.min(10));
         }
+    }
+}
+
+const DECIMALS: &str = r#"
+    identifier = "prices"
+    index = ["time_index"]
+    columns = [{ name = "time_index", type = "timestamp_tz" },
+        { name = "price", type = "decimal(38,4)", nullable = true }]
+"#;
+
+/// Rows of [`DECIMALS`], the prices times 10,000; what is wrong with them by the checks.
+fn of_decimals(checks: &str, prices: &[Option<i128>]) -> Vec<Violation> {
+    let contract = Arc::new(Contract::from_toml(&format!("{DECIMALS}{checks}")).unwrap());
+    let times = TimestampMicrosecondArray::from_iter_values(0..i64::try_from(prices.len()).unwrap());
+    let prices = Decimal128Array::from(prices.to_vec()).with_precision_and_scale(38, 4).unwrap();
+    let arrays: Vec<ArrayRef> = vec![Arc::new(times.with_timezone("UTC")), Arc::new(prices)];
+    let mut evaluation = Evaluation::new(Arc::clone(&contract));
+    evaluation.rows(&RecordBatch::try_new(contract.arrow_schema(), arrays).unwrap());
+    match evaluation.finish(None, at("2020-01-01")) {
+        Ok(warnings) => warnings,
+        Err(error) => error.violations,
+    }
+}
+
+/// Floats lie some 10^14 apart here.
+const FAR: i128 = 1_000_000_000_000_000_000_000_000_000_000;
+
+proptest! {
+    /// Digit by digit, also where one float stands for all of the numbers.
+    #[test]
+    fn decimals_are_judged_exactly(
+        values in prop::collection::vec(prop::option::of(-30..30_i128), 0..40),
+        low in -20..=0_i128,
+        high in 0..20_i128,
+    ) {
+        let text = |value: i128| format!("{}.{:04}", (FAR + value) / 10_000, (FAR + value) % 10_000);
+        let (low_text, high_text) = (text(low), text(high));
+        let checks = format!(
+            "[[checks]]\nname = \"sane\"\nkind = \"range\"\ncolumn = \"price\"\n\
+             min = \"{low_text}\"\nmax = \"{high_text}\"\n\
+             [[checks]]\nname = \"known\"\nkind = \"accepted_values\"\ncolumn = \"price\"\n\
+             values = [\"{low_text}\", \"{high_text}\"]\n"
+        );
+        let prices: Vec<_> = values.iter().map(|value| value.map(|value| FAR + value)).collect();
+        let found = of_decimals(&checks, &prices);
+        let count = |name: &str| {
+            found.iter().find(|violation| violation.check == name).map_or(0, |violation| violation.rows)
+        };
+        let plain = |is_wrong: &dyn Fn(i128) -> bool| {
+            values.iter().flatten().filter(|value| is_wrong(**value)).count() as u64
+        };
+        prop_assert_eq!(count("sane"), plain(&|value| !(low..=high).contains(&value)));
+        prop_assert_eq!(count("known"), plain(&|value| value != low && value != high));
+    }
+}
+
+/// However a contract writes them, decimals are the same ones, and are told with all digits of the column.
+#[test]
+fn decimals_are_texts_or_numbers_of_a_contract() {
+    for values in ["[0.05, 3, \"-7.5\"]", "[\"0.0500\", 3.0, -7.5]"] {
+        let check = format!(
+            "[[checks]]\nname = \"known\"\nkind = \"accepted_values\"\ncolumn = \"price\"\nvalues = {values}\n"
+        );
+        let rows = [Some(500), None, Some(30_000), Some(-75_000), Some(501), Some(-75_001)];
+        let found = of_decimals(&check, &rows);
+        let told: Vec<&str> = found[0].examples.iter().map(|example| example.value.as_str()).collect();
+        assert_eq!((found[0].rows, told), (2, vec!["price = 0.0501", "price = -7.5001"]), "{values}");
+    }
+    for (field, expected) in [
+        (
+            "min = 0.12345",
+            "0.12345 is no value of type decimal(38,4), which has at most 34 digits before the point and 4 behind it",
+        ),
+        ("min = \"0.12345\"", "\"0.12345\" is no value of type decimal(38,4)"),
+        ("max = 1e34", "is no value of type decimal(38,4)"),
+        ("max = \"1e3\"", "\"1e3\" is no value"),
+        ("max = \"\"", "\"\" is no value"),
+        ("max = true", "true is no value"),
+        ("max = 123456789012.3456", "more than the 15 digits that a number keeps: write it as text"),
+        ("min = 2\nmax = \"1.9999\"", "greater than `max`"),
+    ] {
+        let check = format!("[[checks]]\nname = \"a\"\nkind = \"range\"\ncolumn = \"price\"\n{field}\n");
+        let error = Contract::from_toml(&format!("{DECIMALS}{check}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{field}: {error}");
     }
 }
 
