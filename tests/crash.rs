@@ -1,6 +1,6 @@
 //! What a run leaves when it is ended anywhere: rows, progress and run record agree and are those of the whole run or of
-//! none, whatever was answered is what is stored, and the next run completes, with the ledger of a run that nothing
-//! disturbed. On both databases:
+//! none, whatever was answered is what is stored, and the next run completes, with the rows and the ledger of a run that
+//! nothing disturbed. On both databases:
 //!
 //! * `kills`: `kill -9` at sixty points of a run, uniformly drawn.
 //! * `faults`: the process aborts at each step of the commit.
@@ -41,8 +41,23 @@ struct Job {
     project: Project,
     table: &'static str,
     arguments: &'static [&'static str],
-    /// What the node has done after a run that nothing disturbed.
-    windows: OnceLock<Vec<String>>,
+    /// What a run leaves that nothing disturbed.
+    undisturbed: OnceLock<Left>,
+}
+
+/// What a run leaves, but for the times at which it was made.
+#[derive(Debug, Clone, PartialEq)]
+struct Left {
+    /// The digest of all rows: as many others would not be the same.
+    rows: Value,
+    /// What the node has done.
+    windows: Vec<String>,
+}
+
+impl Left {
+    fn of(job: &Job, project: &Project) -> Self {
+        Self { rows: digest(job, project), windows: windows(project) }
+    }
 }
 
 /// All of the rates: more than one copy to a server takes, so that there is a moment at which it has some of the rows.
@@ -51,7 +66,7 @@ fn job(empty: Project) -> Job {
         project: empty.and_fx(),
         table: "fx_ecb_daily_rates",
         arguments: &["node", "run", "fx_ecb_daily_rates"],
-        windows: OnceLock::new(),
+        undisturbed: OnceLock::new(),
     }
 }
 
@@ -153,6 +168,24 @@ fn accounts(job: &Job, project: &Project) -> [i64; 3] {
     ]
 }
 
+/// The digest of the rows of its table.
+fn digest(job: &Job, project: &Project) -> Value {
+    project.json(&["table", "digest", job.table])["digest"].clone()
+}
+
+/// What a run leaves that nothing disturbed, which others are compared with. It was measured before.
+fn undisturbed(job: &Job) -> &Left {
+    job.undisturbed.get().expect("a run that nothing disturbed")
+}
+
+/// Nothing disturbed the run of this project: what it has left is what others are to leave.
+fn was_undisturbed(job: &Job, project: &Project) {
+    let left = Left::of(job, project);
+    assert!(left.rows.is_string(), "{left:?}");
+    let first = job.undisturbed.get_or_init(|| left.clone());
+    assert_eq!(left, *first, "two that nothing disturbed");
+}
+
 /// What the nodes of a project have done: first and last moment, and state of their windows.
 fn windows(project: &Project) -> Vec<String> {
     project
@@ -169,7 +202,8 @@ fn held_nodes(project: &Project) -> i64 {
     project.number("SELECT count(*) FROM _leases WHERE run_id IS NOT NULL")
 }
 
-/// The run that comes after: the table is whole, by one run, and nobody holds the node. How long it took.
+/// The run that comes after: the table is whole, by one run, with the values of a run that nothing disturbed, and nobody
+/// holds the node. How long it took.
 fn completes(job: &Job, project: &Project, all: i64, after: &str) -> Duration {
     let run = Run::start(job, project);
     let begin = run.begin;
@@ -178,9 +212,7 @@ fn completes(job: &Job, project: &Project, all: i64, after: &str) -> Duration {
     assert_eq!(ended.exit, Some(0), "the run after {after}: {:#}", ended.record);
     assert_eq!(accounts(job, project), [all; 3], "the run after {after}");
     assert_eq!((stored_runs(project), held_nodes(project)), (1, 0), "the run after {after}");
-    if let Some(undisturbed) = job.windows.get() {
-        assert_eq!(windows(project), *undisturbed, "the run after {after}");
-    }
+    assert_eq!(Left::of(job, project), *undisturbed(job), "the run after {after}");
     duration
 }
 
@@ -193,7 +225,7 @@ fn measure(job: &Job) -> (Duration, i64) {
     let [rows, progress, recorded] = accounts(job, &project);
     assert_eq!((rows, progress), (recorded, recorded));
     assert!(rows > 0, "a run that stores nothing shows nothing");
-    job.windows.get_or_init(|| windows(&project));
+    was_undisturbed(job, &project);
     (duration, rows)
 }
 

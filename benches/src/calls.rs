@@ -35,7 +35,7 @@ impl HostCalls for Nothing {
 
 /// A sandbox whose limits no line reaches.
 pub(crate) fn sandbox() -> Sandbox {
-    Sandbox::new(Limits { emit_bytes: 1 << 60, ..Limits::default() }).unwrap()
+    Sandbox::new(Limits { emit_bytes: 1 << 60, read_bytes: 1 << 60, ..Limits::default() }).unwrap()
 }
 
 /// Call `update` as a run does.

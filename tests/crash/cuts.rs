@@ -10,7 +10,7 @@ use std::time::Duration;
 use datanode_tests::proxy::{Cut, Message, Met, Proxy};
 use datanode_tests::{Project, at_once, rounds};
 
-use super::{Draw, Ended, Job, Run, accounts, completes, held_nodes, job, measure_at_once};
+use super::{Draw, Ended, Job, Run, accounts, completes, held_nodes, job, measure_at_once, was_undisturbed};
 
 /// Of so many rounds one is aimed at the `COMMIT` or its answer; the others are drawn from the whole transaction.
 const AIMED: u32 = 4;
@@ -62,7 +62,9 @@ fn a_commit_that_loses_its_server_is_stored_or_not_and_says_which() {
         let proxy = Proxy::new(project.server(), None);
         let ended = through(&proxy, &job, &project);
         assert_eq!(ended.exit, Some(0), "{:#}", ended.record);
-        (proxy.messages(), accounts(&job, &project)[0])
+        let messages = proxy.messages();
+        was_undisturbed(&job, &project);
+        (messages, accounts(&job, &project)[0])
     };
     let (rounds, mut draw) = (rounds(60, 500), Draw(20_261_124));
     let cuts: Vec<Cut> = (0..rounds).map(|number| cut_of(number, (rounds, messages), &mut draw)).collect();

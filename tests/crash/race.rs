@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use datanode_store::fault::{self, Step};
 use datanode_tests::{Project, at_once, on_both_databases, rounds};
 
-use super::{Draw, Ended, Job, Run, accounts, held_nodes, job, measure, stored_runs, with_leases};
+use super::{
+    Draw, Ended, Job, Run, accounts, digest, held_nodes, job, measure, stored_runs, undisturbed, with_leases,
+};
 
 /// How long the second process is given, while the first is stopped. Where that one holds the lock to write it would
 /// wait for ever.
@@ -78,6 +80,8 @@ fn race(job: &Job, project: &Project, first: Run, patience: Duration) -> (Ending
 fn one_has_committed(job: &Job, project: &Project, all: i64, round: &str) {
     assert_eq!(accounts(job, project), [all; 3], "{round}");
     assert_eq!((stored_runs(project), held_nodes(project)), (1, 0), "{round}");
+    // Which of the two it was: it has stored what one alone stores.
+    assert_eq!(digest(job, project), undisturbed(job).rows, "{round}");
 }
 
 fn of_two_processes_that_run_one_node_exactly_one_commits(empty: Project) {

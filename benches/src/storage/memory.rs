@@ -9,7 +9,12 @@ use datanode_tests::ServerDatabase;
 use datanode_tests::memory::peak_of;
 
 use super::ours::Ours;
-use super::{BASE, SIZES, Work, postgres, sqlite};
+use super::{BASE, Work, postgres, sqlite};
+
+/// Rows of a window, and what they are called: those of the lines that are timed, and more, with which it is seen whether what
+/// has grown until there grows on.
+const SIZES: [(i64, &str); 4] =
+    [(10_000, "10 k"), (100_000, "100 k"), (1_000_000, "1 M"), (4_000_000, "4 M")];
 
 /// The first argument of such a process; the others are where the database is, what to do, and how many rows.
 const CHILD: &str = "in-a-process-of-its-own";
@@ -56,17 +61,18 @@ pub(crate) fn table() -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("host.sqlite").display().to_string();
     let database = ServerDatabase::new();
-    let sizes = SIZES.map(|(_, size, _)| format!(" {size} rows |")).concat();
+    let sizes = SIZES.map(|(_, size)| format!(" {size} rows |")).concat();
+    let rule = " ---: |".repeat(SIZES.len());
     let mut table = format!(
         "\n## What a process holds\n\nThe most that a process held which opened a store, did one thing in it and ended; the rows of \
          append and re-send come batch by batch. The first line opens the store alone.\n\n\
-         | what |{sizes}\n| --- | ---: | ---: | ---: |\n"
+         | what |{sizes}\n| --- |{rule}\n"
     );
     for (name, place) in [("SQLite", file), ("PostgreSQL", database.url())] {
         open(&place).append(0, BASE);
-        let mut peaks: Vec<(&str, [u64; 3])> = vec![(NOTHING, [0; 3])];
-        peaks.extend(Work::ALL.map(|work| (work.name(), [0; 3])));
-        for (at, (rows, ..)) in SIZES.into_iter().enumerate() {
+        let mut peaks: Vec<(&str, [u64; SIZES.len()])> = vec![(NOTHING, [0; SIZES.len()])];
+        peaks.extend(Work::ALL.map(|work| (work.name(), [0; SIZES.len()])));
+        for (at, (rows, _)) in SIZES.into_iter().enumerate() {
             for (work, peaks) in &mut peaks {
                 peaks[at] = peak(&place, work, rows);
             }
