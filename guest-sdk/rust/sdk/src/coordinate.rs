@@ -80,10 +80,7 @@ pub fn coordinate_at(
         let column = batch.column_by_name(name)?;
         CoordinateValue::at(column.as_ref(), row)
     };
-    dimensions
-        .iter()
-        .map(|name| value(name.as_ref()).ok_or_else(|| no_value(name.as_ref(), row)))
-        .collect()
+    dimensions.iter().map(|name| value(name.as_ref()).ok_or_else(|| no_value(name.as_ref(), row))).collect()
 }
 
 pub(crate) fn no_value(dimension: &str, row: usize) -> NodeError {

@@ -84,15 +84,14 @@ impl Identities {
 
     fn look_up(&mut self, batch: &RecordBatch, row: usize) -> Result<usize, NodeError> {
         let coordinate = coordinate_at(batch, &self.dimensions, row)?;
-        let number = match self.numbers.get(&coordinate) {
-            Some(number) => *number,
-            None => {
-                let number = self.coordinates.len();
-                self.coordinates.push(coordinate.clone());
-                self.numbers.insert(coordinate, number);
-                self.behind.push(0);
-                number
-            }
+        let number = if let Some(number) = self.numbers.get(&coordinate) {
+            *number
+        } else {
+            let number = self.coordinates.len();
+            self.coordinates.push(coordinate.clone());
+            self.numbers.insert(coordinate, number);
+            self.behind.push(0);
+            number
         };
         if let Some(behind) = self.behind.get_mut(self.last) {
             *behind = number;
