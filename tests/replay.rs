@@ -100,7 +100,12 @@ fn a_run_from_before_a_limit_is_not_held_to_it() {
     let forget = |limits: &mut Value| {
         limits.as_object_mut().unwrap().remove("read_bytes").unwrap();
     };
-    alter_journal(&project, &run, |lines| forget(&mut lines[0]["run"]["limits"]));
+    alter_journal(&project, &run, |lines| {
+        let header = &mut lines[0]["run"];
+        forget(&mut header["limits"]);
+        header["format"] = 1.into();
+        header.as_object_mut().unwrap().remove("about").unwrap();
+    });
     alter_record(&project, &run, |record| forget(&mut record["limits"]));
     let old = &replayed(&project, &[&run])[0];
     assert_eq!(old["verdict"], "identical", "{old}");

@@ -4,7 +4,7 @@
 //! the words are its own. So what it refuses is validated once more, as it was given: by the validator that the engine itself
 //! is built on, without one proposal of WebAssembly after the other.
 
-use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{BinaryReaderError, Import, Parser, Payload, TypeRef, Validator, WasmFeatures};
 
 /// Why a component is refused, and what its author can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,13 +56,27 @@ const MOST_SAID: usize = 2_000;
 impl Refused {
     /// What no part of the host takes, though the engine might.
     pub(crate) fn early(component: &[u8]) -> Option<Self> {
+        // Of the module that is being read.
+        let mut count = 0_u32;
         for payload in Parser::new(0).parse_all(component) {
             // What cannot be read is refused by those who know why.
             let Ok(payload) = payload else { return None };
-            if let Payload::MemorySection(memories) = payload
-                && memories.count() > 1
-            {
-                let (count, place) = (memories.count(), memories.range().start);
+            let (more, place) = match payload {
+                Payload::Version { .. } => {
+                    count = 0;
+                    continue;
+                }
+                Payload::ImportSection(imports) => {
+                    let place = imports.range().start;
+                    let is_memory = |import: &Import<'_>| matches!(import.ty, TypeRef::Memory(_));
+                    let memories = imports.into_imports().map_while(Result::ok).filter(is_memory).count();
+                    (u32::try_from(memories).unwrap_or(u32::MAX), place)
+                }
+                Payload::MemorySection(memories) => (memories.count(), memories.range().start),
+                _ => continue,
+            };
+            count = count.saturating_add(more);
+            if count > 1 && more > 0 {
                 return Some(Self {
                     problem: format!(
                         "byte {place} of the file: a module has {count} memories, where one is allowed"
@@ -78,6 +92,13 @@ impl Refused {
     pub(crate) fn by_engine(component: &[u8], words: &str) -> Self {
         let all = PROPOSALS.iter().fold(WasmFeatures::default(), |all, (features, ..)| all.union(*features));
         if let Err(error) = valid(component, all) {
+            let place = error.offset();
+            if valid(component, WasmFeatures::all()).is_ok() {
+                return Self {
+                    problem: format!("byte {place} of the file: {}", error.message()),
+                    next: "build without proposals of WebAssembly that are not finished".to_owned(),
+                };
+            }
             return Self {
                 problem: format!("byte {} of the file: {}", error.offset(), error.message()),
                 next: "it is no valid WebAssembly: build it with a newer release of the tool that wrote it, and see what \
@@ -115,6 +136,7 @@ impl Refused {
 
     /// From what a compiling process said.
     pub(crate) fn heard(said: &str) -> Self {
+        let said = said.trim();
         said.rsplit_once('\n').map_or_else(
             || Self::of_words(said),
             |(problem, next)| Self { problem: problem.to_owned(), next: next.to_owned() },
@@ -194,6 +216,16 @@ mod tests {
         let problem = memories(2).unwrap().problem;
         assert!(problem.ends_with("a module has 2 memories, where one is allowed"), "{problem}");
         assert_eq!(Refused::early(b"\0asm"), None);
+        // An imported one counts, and each module counts by itself.
+        let modules = |modules: &str| {
+            Refused::early(&wat::parse_str(format!("(component {modules})")).unwrap())
+                .map(|refused| refused.problem)
+        };
+        let import = r#"(import "m" "m" (memory 1))"#;
+        assert_eq!(modules(&format!("(core module {import}) (core module (memory 1))")), None);
+        for two in [format!("{import} (memory 1)"), format!("{import} {import}")] {
+            assert!(modules(&format!("(core module {two})")).unwrap().contains("has 2 memories"), "{two}");
+        }
     }
 
     #[test]
@@ -213,7 +245,8 @@ mod tests {
     #[test]
     fn what_a_compiling_process_says_is_understood() {
         let refused = Refused { problem: "several\nlines".to_owned(), next: "do this".to_owned() };
-        assert_eq!(Refused::heard(&refused.said()), refused);
+        // With the end of a line that a process puts behind it.
+        assert_eq!(Refused::heard(&(refused.said() + "\n")), refused);
         assert_eq!(Refused::heard("one line").problem, "one line");
         let long = Refused { problem: "€".repeat(1 << 20), ..refused };
         assert_eq!(Refused::heard(&long.said()).next, "do this");

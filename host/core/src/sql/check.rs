@@ -1,5 +1,7 @@
 //! Statements: one query over one table, and the names that it may read.
 
+use std::collections::BTreeSet;
+
 use sqlparser::ast::{
     Cte, DescribeAlias, Distinct, Expr, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
     NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectFlavor,
@@ -151,8 +153,9 @@ pub(super) struct Walk<'c> {
     /// All of these names.
     queries: Vec<String>,
     depth: usize,
-    /// Characters of the literals that calls look for, so far.
-    pub(super) literals_sought: usize,
+    /// Literals that calls look for and that do without being bounded, which together are short; and the others.
+    pub(super) literals_sought: BTreeSet<String>,
+    pub(super) literals_bounded: BTreeSet<String>,
 }
 
 impl<'c> Walk<'c> {
@@ -164,7 +167,8 @@ impl<'c> Walk<'c> {
             scopes: Vec::new(),
             queries: Vec::new(),
             depth: 0,
-            literals_sought: 0,
+            literals_sought: BTreeSet::new(),
+            literals_bounded: BTreeSet::new(),
         }
     }
 }

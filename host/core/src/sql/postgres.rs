@@ -163,9 +163,12 @@ impl Walk<'_> {
                 }
             }
             ("mod", [left, right]) => {
-                // Of no text: the division of two that are long has no end.
-                self.postgres_operand(left);
-                self.postgres_operand(right);
+                // Of no text: the division of two that are long has no end. Decimals keep their digits.
+                for operand in [&mut **left, &mut **right] {
+                    if !matches!(self.column_type(operand), Some(DataType::Decimal { .. })) {
+                        self.postgres_operand(operand);
+                    }
+                }
                 **left = cast(taken(left), numeric());
                 let zero = Expr::value(Value::Number("0".to_owned(), false));
                 **right = call("nullif", vec![cast(taken(right), numeric()), zero]);

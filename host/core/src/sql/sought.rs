@@ -30,24 +30,35 @@ impl Walk<'_> {
             SqlDialect::PostgreSql => {
                 // This server looks at the clock before each row, and a call takes longer than most of what it bounds: the
                 // first literals, which together are as short as one may be, do without.
-                let chars = literal_chars(sought);
-                self.literals_sought = self.literals_sought.saturating_add(chars.unwrap_or_default());
-                if chars.is_none() || self.literals_sought > MAX_SOUGHT_CHARS {
+                if !literal(sought).is_some_and(|text| self.does_without(text)) {
                     self.postgres_sought(sought);
                 }
             }
         }
     }
+
+    /// The same text always, or never: an expression of `SELECT` that stands in `GROUP BY` again is to be the same there.
+    fn does_without(&mut self, text: &str) -> bool {
+        if self.literals_sought.contains(text) {
+            return true;
+        }
+        let chars = |text: &str| text.chars().count();
+        let known: usize = self.literals_sought.iter().map(|text| chars(text)).sum();
+        let is_short = known + chars(text) <= MAX_SOUGHT_CHARS && !self.literals_bounded.contains(text);
+        let seen = if is_short { &mut self.literals_sought } else { &mut self.literals_bounded };
+        seen.insert(text.to_owned());
+        is_short
+    }
 }
 
-/// How many characters a text has that is written out.
-fn literal_chars(expression: &Expr) -> Option<usize> {
+/// A text that is written out.
+fn literal(expression: &Expr) -> Option<&str> {
     match expression {
         Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text.chars().count()),
+            Value::SingleQuotedString(text) => Some(text),
             _ => None,
         },
-        Expr::Nested(inner) => literal_chars(inner),
+        Expr::Nested(inner) => literal(inner),
         _ => None,
     }
 }
@@ -117,6 +128,15 @@ mod tests {
         let sql =
             written(&format!("SELECT name LIKE '{most}' AS a, name LIKE 'b' AS b"), SqlDialect::PostgreSql);
         assert_eq!(sql, format!("SELECT name LIKE '{most}' AS a, name LIKE datanode_sql.sought('b') AS b"));
+        // What stands there twice is the same twice, or the server would take them for two expressions.
+        let (long, longer) = ("b".repeat(60), "c".repeat(60));
+        let sql = format!(
+            "SELECT rtrim(name, '{long}') AS a, ltrim(name, '{longer}') AS b, count(*) AS n FROM t \
+             GROUP BY rtrim(name, '{long}'), ltrim(name, '{longer}')"
+        );
+        let sql = written(&sql, SqlDialect::PostgreSql);
+        let bounded = format!("datanode_sql.sought('{longer}')");
+        assert_eq!((sql.matches(&bounded).count(), sql.matches("sought").count()), (2, 2), "{sql}");
         let sql = written(&format!("SELECT ltrim(name, '{most}x') AS a"), SqlDialect::PostgreSql);
         assert_eq!(sql, format!("SELECT ltrim(name, datanode_sql.sought('{most}x')) AS a"));
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use datanode_core::digest::{Digest, Digester};
 use datanode_core::journal::{
     Content, End, Ended, Entry, Header, JournalMode, JournalSummary, Line, MAX_CALL_BYTES, MAX_LINE_BYTES,
-    Reply, fits, line,
+    Reply, line,
 };
 use datanode_sandbox::{HostCallError, HostReply};
 
@@ -129,7 +129,7 @@ impl Document {
     fn write(mut self, header: Header, noted: &Receiver<Noted>) -> Result<Option<Written>, ContentError> {
         let Ok(mut text) = zstd::Encoder::new(Vec::new(), LEVEL) else { return Ok(None) };
         // A checksum of its own: a damaged document is told from one that was written otherwise.
-        if text.include_checksum(true).is_err() || !fits(&header) {
+        if text.include_checksum(true).is_err() {
             return Ok(None);
         }
         let first = self.line(&mut text, &Line::Run(Box::new(header)), MAX_LINE_BYTES);

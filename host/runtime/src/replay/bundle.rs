@@ -280,12 +280,28 @@ fn record_of(text: &[u8]) -> Result<RunRecord, String> {
         ("options", options, MAX_SETTINGS_BYTES),
         ("limits", limits, MAX_SETTINGS_BYTES),
     ] {
-        let bytes = part.get().len();
+        let bytes = compact(part.get());
         if bytes > most {
             return Err(format!("has a `{name}` of {bytes} bytes where {most} are allowed"));
         }
     }
     serde_json::from_slice(text).map_err(misread)
+}
+
+/// How many bytes a JSON text has without blanks between its values, as journals have it: a record in a bundle is indented.
+fn compact(text: &str) -> usize {
+    let (mut bytes, mut in_text, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        if in_text {
+            (in_text, escaped) = (escaped || byte != b'"', !escaped && byte == b'\\');
+        } else if byte.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_text = byte == b'"';
+        }
+        bytes += 1;
+    }
+    bytes
 }
 
 fn digest_of(name: &str) -> Option<Digest> {
@@ -297,6 +313,14 @@ fn digest_of(name: &str) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blanks_between_values_do_not_count() {
+        let value = serde_json::json!({ "a b": [1, " \" \\", { "c": [] }], "\\": "\\\" " });
+        let written = value.to_string();
+        assert_eq!(compact(&written), written.len());
+        assert_eq!(compact(&serde_json::to_string_pretty(&value).unwrap()), written.len());
+    }
 
     /// A million of them would be half a gigabyte: fewer are allowed here.
     #[test]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use datanode_core::component::ComponentClass;
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
 use datanode_core::digest::Digest;
-use datanode_core::journal::{Ended, Held, JournalMode};
+use datanode_core::journal::{Ended, Header, Held, JournalMode};
 use datanode_core::run::{RunRecord, RunStatus};
 use datanode_sandbox::{Interrupt, LimitKind, Limits, Sandbox, UpdateContext, engine};
 use datanode_store::StoreError;
@@ -215,7 +215,7 @@ fn execute(sandbox: &Sandbox, material: &Material, stack: u64) -> Result<Execute
     let is_ours = header.host.get("engine").is_some_and(|engine| engine == engine::ENGINE_VERSION);
     let ended_by_fuel = record.error.as_ref().is_some_and(|error| error.code == LimitKind::Fuel.code());
     let fuel = if is_ours || ended_by_fuel { 1 } else { OTHER_FUEL };
-    let (sandbox, limits) = under_the_limits_of(sandbox, &header.limits, stack, fuel)?;
+    let (sandbox, limits) = under_the_limits_of(sandbox, &header, stack, fuel)?;
     // What a component of class stubbed is answered are constants, so there is nothing to be admitted to here.
     let compiled = sandbox.prepare(&record.component, component, ComponentClass::Stubbed)?;
     let context = UpdateContext {
@@ -269,13 +269,13 @@ fn without_journal(record: &RunRecord) -> Ends {
 /// host would grant it to a run; `stack` and `fuel` say how many times as much of these there is beyond that.
 fn under_the_limits_of(
     sandbox: &Sandbox,
-    limits: &serde_json::Value,
+    header: &Header,
     stack: u64,
     fuel: u64,
 ) -> Result<(Sandbox, Limits), Ends> {
     // A run of a host that did not bound yet what is read. It is not bounded here either: a replay keeps nothing of it.
-    let read_at_will = limits.get("read_bytes").is_none();
-    let had: Limits = serde_json::from_value(limits.clone())
+    let read_at_will = header.format == 1 && header.limits.get("read_bytes").is_none();
+    let had: Limits = serde_json::from_value(header.limits.clone())
         .map_err(|error| cannot(format!("its limits are not understood: {error}"), None))?;
     // Time says nothing about the data: how long a replay may take is this host's own matter.
     let Limits { host_call_ms, call_seconds, read_bytes, .. } = *sandbox.limits();

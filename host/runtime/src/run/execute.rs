@@ -132,6 +132,8 @@ impl Host {
         let mut record = new_record(planned, options, self.sandbox.limits(), now);
         if let Some(retry) = &task.retry {
             record.window = retry.had.window;
+            // Kept, too, where it is refused before it is told anything: it may be made again.
+            record.statistics.max_time = retry.had.behind;
             record.retry_of = Some(retry.of.clone());
         }
         let span = spans::run(&record);

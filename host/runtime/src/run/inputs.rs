@@ -24,6 +24,8 @@ use crate::RuntimeError;
 
 /// Bytes that one message of a frame should have.
 const MESSAGE_BYTES: usize = 2 << 20;
+/// Characters of what a guest is told of a query that is refused.
+const MOST_TOLD: usize = 2_000;
 /// Bytes that may be read before the guest asks for them, by all readers of a run together.
 const AHEAD_BYTES: usize = 32 << 20;
 
@@ -174,7 +176,8 @@ impl Inputs {
                 QueryError::NoTime { .. } => "query.no_time",
                 _ => "query.value",
             };
-            return Ok(refused(code, error.to_string()));
+            // A guest may have given megabytes, and what it is told is in its journal.
+            return Ok(refused(code, error.to_string().chars().take(MOST_TOLD).collect()));
         }
         let columns = query.output_columns(&table.contract);
         let schema = arrow_schema(&columns);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use datanode_core::diagnostic::{Diagnostic, ErrorClass};
-use datanode_core::journal::{About, Ended, FORMAT, Header, Held, NamedTable};
+use datanode_core::journal::{About, Ended, FORMAT, Header, Held, NamedTable, fits};
 use datanode_core::run::{DRY_RUN, RunRecord};
 use datanode_sandbox::{CallReport, UpdateContext};
 use datanode_store::{RunJournal, Table};
@@ -13,13 +13,14 @@ use crate::journal::{JournalWriter, Written};
 use crate::{Host, PlannedNode, RuntimeError};
 
 impl Host {
-    /// Begin the journal of a run, where one is kept. What is stored nowhere has none.
+    /// Begin the journal of a run, where one is kept. What is stored nowhere has none; and where what is set for the run could
+    /// not be read again, a warning says so.
     pub(super) fn begin_journal(
         &self,
         planned: &PlannedNode,
         context: &UpdateContext,
         options: &RunOptions,
-        record: &RunRecord,
+        record: &mut RunRecord,
         tables: &HashMap<String, Table>,
     ) -> Result<Option<JournalWriter>, RuntimeError> {
         let Some(mode) = self.journals.mode.map(|mode| options.journal.unwrap_or(mode)) else {
@@ -49,6 +50,14 @@ impl Host {
             host: record.host.clone(),
             about: Some(Box::new(About::of(record, tables.iter().map(named).collect()))),
         };
+        if !fits(&header) {
+            record.warnings.push(
+                "no journal was kept of it: its config or its runtime options are larger than one can hold; this run cannot \
+                 be executed again"
+                    .to_owned(),
+            );
+            return Ok(None);
+        }
         Ok(Some(JournalWriter::begin(header, mode, self.journals.contents.clone())?))
     }
 }

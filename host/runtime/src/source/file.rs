@@ -92,11 +92,24 @@ fn relative(path: &str) -> Option<&Path> {
 
 /// Whoever may write into the directory of a file that was granted must not be able to grant others by a link in its place.
 fn open_itself(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {
-    if directory.symlink_metadata(path)?.is_symlink() {
+    let refused = || {
         let problem = "a symbolic link has taken the place of the file; add the source again";
-        return Err(std::io::Error::new(ErrorKind::PermissionDenied, problem));
+        std::io::Error::new(ErrorKind::PermissionDenied, problem)
+    };
+    if directory.symlink_metadata(path)?.is_symlink() {
+        return Err(refused());
     }
-    open(directory, path)
+    let (file, length) = open(directory, path)?;
+    // A link may have stood there for a moment: what was opened is to be what stands there.
+    #[cfg(unix)]
+    {
+        use cap_std::fs::MetadataExt;
+        let (opened, there) = (file.metadata()?, directory.symlink_metadata(path)?);
+        if (opened.dev(), opened.ino()) != (there.dev(), there.ino()) {
+            return Err(refused());
+        }
+    }
+    Ok((file, length))
 }
 
 fn open(directory: &Dir, path: &Path) -> std::io::Result<(File, u64)> {

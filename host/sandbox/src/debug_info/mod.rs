@@ -33,6 +33,8 @@ const DIRECTORY: usize = 32;
 
 /// Bytes of the tables of one line program, which the reader takes whole: some thousand files.
 const MOST_LINE_TABLES: usize = 256 << 10;
+/// What a byte of them costs to read, in bytes of others: of a few of them an entry is made.
+const LINE_TABLE_BYTE: usize = 16;
 /// Functions that were inlined into each other at one place.
 const MOST_INLINED: usize = 256;
 /// References from one entry to the next until one has a name.
@@ -205,7 +207,14 @@ impl<'a> DebugInfo<'a> {
             let abbreviation = entries.read_abbreviation()?.ok_or(Unread::Damaged)?;
             let (mut linked, mut plain, mut next) = (None, None, None);
             for spec in abbreviation.attributes() {
-                let attribute = read(&mut entries, *spec, budget)?;
+                let attribute = match read(&mut entries, *spec, budget) {
+                    Err(Unread::Damaged) => {
+                        // Its end was looked for until that of the unit.
+                        budget.read(unit.header.length_including_self().saturating_sub(entry.0))?;
+                        return Err(Unread::Damaged);
+                    }
+                    other => other?,
+                };
                 match attribute.name() {
                     gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
                         linked = Some(attribute.value());
@@ -284,11 +293,17 @@ fn listed<'a>(
     let root = entries.read_abbreviation()?.ok_or(Unread::Damaged)?;
     for spec in root.attributes() {
         let attribute = read(&mut entries, *spec, budget)?;
-        if attribute.name() == gimli::DW_AT_stmt_list
-            && let AttributeValue::DebugLineRef(place) = attribute.value()
-            && line_tables(dwarf, place)? > MOST_LINE_TABLES
-        {
-            return Err(Unread::Damaged);
+        // Paid for before the unit is made of it, which may fail behind what is dear.
+        match (attribute.name(), attribute.value()) {
+            (gimli::DW_AT_stmt_list, AttributeValue::DebugLineRef(place)) => {
+                let tables = line_tables(dwarf, place)?;
+                if tables > MOST_LINE_TABLES {
+                    return Err(Unread::Damaged);
+                }
+                budget.read(tables * LINE_TABLE_BYTE)?;
+            }
+            (gimli::DW_AT_name | gimli::DW_AT_comp_dir, text) => pay_for_text(dwarf, &text, budget)?,
+            _ => {}
         }
     }
     let unit = Unit::new_with_abbreviations(dwarf, header, abbreviations)?;
@@ -296,11 +311,28 @@ fn listed<'a>(
         let (files, directories) = (program.header().file_names(), program.header().include_directories());
         budget.keep(files.len() * FILE + directories.len() * DIRECTORY)?;
     }
-    for text in [unit.name, unit.comp_dir].into_iter().flatten() {
-        budget.read(text.slice().len())?;
-    }
     let code = code(UnitRef::new(dwarf, &unit), budget)?;
     Ok(Listed { begin, unit, code })
+}
+
+/// A text of a unit is looked for its end, which it may have a section later.
+fn pay_for_text<'a>(
+    dwarf: &Dwarf<Bytes<'a>>,
+    text: &AttributeValue<Bytes<'a>>,
+    budget: &Budget,
+) -> Result<(), Unread> {
+    let (texts, begin) = match text {
+        // It has been read with its attribute.
+        AttributeValue::String(_) => return Ok(()),
+        AttributeValue::DebugStrRef(place) => (dwarf.debug_str.reader(), place.0),
+        AttributeValue::DebugLineStrRef(place) => (dwarf.debug_line_str.reader(), place.0),
+        // By way of another section: it is not known which one.
+        _ => return budget.read(dwarf.debug_str.reader().slice().len()),
+    };
+    let from = texts.slice().get(begin..).ok_or(Unread::Damaged)?;
+    let length = from.iter().take(MOST_TEXT).position(|byte| *byte == 0);
+    budget.read(length.unwrap_or(MOST_TEXT))?;
+    length.map(drop).ok_or(Unread::Damaged)
 }
 
 /// The table is read whole, and nothing tells its size but its end.

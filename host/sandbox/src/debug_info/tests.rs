@@ -223,6 +223,35 @@ fn tables_that_are_too_large_or_read_too_often_are_not_kept() {
     assert!(!is_told(&own, &tables));
 }
 
+/// What fails is paid for, too: here each unit has a long text before a line program that is none.
+#[test]
+fn units_that_fail_behind_what_is_dear_are_paid_for() {
+    let table = [1, UNIT_TAG, 1, NAME, STRP, COMP_DIR, STRP, LINES, OFFSET, 0, 0, 0];
+    let version = [8, 0, 0, 0, 99, 0, 0, 0, 2, 0, 0, 0];
+    let one = {
+        let root = [&[1][..], &[0; 12], &[0]].concat();
+        let rest = [&4_u16.to_le_bytes()[..], &[0; 4], &[4], &root].concat();
+        [&u32::try_from(rest.len()).unwrap().to_le_bytes()[..], &rest].concat()
+    };
+    let info = one.repeat(20_000);
+    let left = |texts: &[u8]| {
+        let budget = Budget::default();
+        let sections = [
+            (".debug_abbrev", &table[..]),
+            (".debug_info", &info[..]),
+            (".debug_line", &version[..]),
+            (".debug_str", texts),
+        ];
+        DebugInfo::of(&sections, &budget);
+        budget.read.get()
+    };
+    let text = |length: usize| [&vec![b'x'; length][..], &[0]].concat();
+    assert!(left(&text(10)) > READ_BYTES / 2);
+    assert_eq!(left(&text(MOST_TEXT - 1)), 0, "of each unit two texts");
+    // One that is longer is given up where no path is so long.
+    assert_eq!(left(&text(MOST_TEXT * 100)), 0);
+}
+
 #[test]
 fn lists_of_ranges_are_paid_for_by_each_who_reads_them() {
     // A list of a thousand beginnings from which no range counts; a thousand functions read it.

@@ -11,6 +11,8 @@ use crate::{ClaimLease, Lease, StoreError};
 
 /// How long a run that has asked in vain keeps windows of backfills from claiming its node. It asks again sooner.
 const WANTED: Duration = Duration::from_secs(2);
+/// The same of one that has met a commit: it asks again when it has waited for its turn and for the row once more.
+const WANTED_BESIDE_A_COMMIT: Duration = Duration::from_secs(10);
 
 /// Of a heartbeat, which is one statement: it waits no longer than this for the row that it extends. The commit of its own run
 /// has that row for as long as it takes, and keeps the node meanwhile; a heartbeat that waited for its end would keep a
@@ -48,6 +50,9 @@ pub(super) async fn claim_node(
         match try_to_claim(pools, asked, gives_way).await {
             Err(StoreError::Busy { .. }) => {
                 let mut connection = pools.leases().await?;
+                if !gives_way {
+                    want(&mut connection, asked).await?;
+                }
                 let node = nodes::update_hash(&mut connection, &asked.node_uid).await?;
                 // Where nobody is stored, it is another claim that was not over.
                 if let Some(held) = held(&mut connection, &node, asked, gives_way).await? {
@@ -57,6 +62,20 @@ pub(super) async fn claim_node(
             answer => return answer?,
         }
     }
+}
+
+/// Note that a run waits for the node, beside the commit that has the row of its lease.
+async fn want(connection: &mut PgConnection, asked: &ClaimLease) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO datanode.lease_wants AS known (node_uid, wanted_until) VALUES ($1, datanode.now_micros() + $2) \
+         ON CONFLICT (node_uid) DO UPDATE SET wanted_until = greatest(known.wanted_until, excluded.wanted_until)",
+    )
+    .bind(&asked.node_uid)
+    .bind(micros(WANTED_BESIDE_A_COMMIT))
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(failed(CLAIMING))
 }
 
 /// Once; [`StoreError::Busy`] where the row of the node could not be had. A refusal that is part of the answer is committed.
@@ -113,7 +132,8 @@ async fn take(
          run_id = excluded.run_id, expires_at = datanode.now_micros() + $4, gives_way = excluded.gives_way, \
          wanted_until = CASE WHEN excluded.gives_way THEN held.wanted_until ELSE 0 END \
          WHERE (held.run_id IS NULL OR held.run_id = excluded.run_id OR held.expires_at <= datanode.now_micros()) \
-         AND NOT (excluded.gives_way AND held.wanted_until > datanode.now_micros()) \
+         AND NOT (excluded.gives_way AND greatest(held.wanted_until, (SELECT wanted_until FROM datanode.lease_wants AS wants \
+         WHERE wants.node_uid = held.node_uid)) > datanode.now_micros()) \
          RETURNING {COLUMNS}"
     );
     // Somebody may give the node up between the two statements: then the first is tried again.
@@ -145,8 +165,9 @@ async fn held(
 ) -> Result<Option<StoreError>, StoreError> {
     let held: Option<(String, String, i64, bool)> = sqlx::query_as(
         "SELECT coalesce(holder, 'another run that waits for it'), coalesce(run_id, '-'), \
-         coalesce(expires_at, wanted_until), gives_way FROM datanode.leases WHERE node_uid = $1 \
-         AND (run_id IS NOT NULL OR ($2 AND wanted_until > datanode.now_micros()))",
+         coalesce(expires_at, greatest(held.wanted_until, wants.wanted_until)), gives_way FROM datanode.leases AS held \
+         LEFT JOIN datanode.lease_wants AS wants USING (node_uid) WHERE node_uid = $1 AND (run_id IS NOT NULL \
+         OR ($2 AND greatest(held.wanted_until, wants.wanted_until) > datanode.now_micros()))",
     )
     .bind(&claim.node_uid)
     .bind(gives_way)
