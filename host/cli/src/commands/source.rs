@@ -97,7 +97,7 @@ pub(crate) async fn run(command: SourceCommand, place: &Place, printer: Printer)
                 print::table(
                     &headings,
                     rows.collect(),
-                    "no sources yet; add one: datanode source add NAME --path DIRECTORY, or --url URL",
+                    "no sources yet; add one: datanode source add NAME --path PATH, or --url URL",
                 );
             })?;
         }

@@ -80,7 +80,9 @@ impl SqlErrorKind {
             Self::UnknownTable => "name the table by its identifier or its physical name",
             Self::UnknownColumn => "see its columns: datanode table show TABLE",
             Self::Timeout => "narrow the range of time, or give it longer: --timeout SECONDS",
-            Self::ResultTooLarge => "ask for fewer rows or columns; datanode table read streams any number",
+            Self::ResultTooLarge => {
+                "ask for fewer rows or columns (datanode table read streams any number), and look for shorter texts"
+            }
             Self::RuntimeError => "mend the statement; the message is that of the database",
         }
     }

@@ -467,7 +467,7 @@ fn require_sources(planned: &PlannedNode, known: &[datanode_store::Source]) -> R
         let (problem, command) = match known.iter().find(|source| source.name == declared.name) {
             None => (
                 "does not exist",
-                format!("datanode source add {} --path DIRECTORY --grant {component}", declared.name),
+                format!("datanode source add {} --path PATH --grant {component}", declared.name),
             ),
             Some(source) if !source.granted_to.contains(component) => {
                 ("is not granted to it", format!("datanode source grant {} {component}", declared.name))

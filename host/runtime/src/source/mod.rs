@@ -117,7 +117,7 @@ impl Sources {
             return refused(
                 "source.not_found",
                 format!(
-                    "there is no source `{name}`; add it: datanode source add {name} --path DIRECTORY --grant {0}",
+                    "there is no source `{name}`; add it: datanode source add {name} --path PATH --grant {0}",
                     self.component
                 ),
             );
